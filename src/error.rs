@@ -1,0 +1,135 @@
+//! One enum of causes, used by logs, exceptions, metrics, the doctor and exit codes alike.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why this process is not connected to Ray. The names are public: they are
+/// `RayConnectionError.kind` in Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The address cannot be one of Ray's.
+    InvalidAddress,
+    /// The host name does not resolve.
+    Dns,
+    /// Nothing listens on the port.
+    Refused,
+    /// The network says that the host cannot be reached.
+    Unreachable,
+    /// No answer in time; the message names the phase.
+    Timeout,
+    /// The server is a Ray one that is still starting or has lost its GCS.
+    NotReady,
+    /// A Ray port, but not the one that the address form needs.
+    WrongPort,
+    /// Something answers that is not Ray.
+    NotRay,
+    /// The TLS handshake failed, or one side speaks TLS and the other does not.
+    Tls,
+    /// The cluster wants a token: none was found, or it was refused.
+    Auth,
+    /// Ray or Python differ in a way that Ray itself refuses.
+    VersionMismatch,
+    /// `auto`, and no Ray runs on this machine.
+    NoLocalRay,
+    /// `auto`, and the address file names a head that is gone.
+    StaleLocalRay,
+    /// The `ray` package is not installed.
+    RayMissing,
+    /// This process is a fork of a connected one.
+    Forked,
+    /// `ray.init` raised; the message has Ray's own words.
+    InitFailed,
+    /// `ray.init` did not return in its time.
+    InitTimeout,
+    /// Called from inside our own `ray.init`.
+    Reentrant,
+    /// The attempt was called off: shutdown, exit, or nobody waits any more.
+    Cancelled,
+    /// The breaker is open; the last cause is inside the message.
+    CircuitOpen,
+    /// The cluster was lost and is being waited for.
+    Lost,
+}
+
+impl Kind {
+    /// The public, stable name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidAddress => "invalid_address",
+            Self::Dns => "dns",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::NotReady => "not_ready",
+            Self::WrongPort => "wrong_port",
+            Self::NotRay => "not_ray",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::VersionMismatch => "version_mismatch",
+            Self::NoLocalRay => "no_local_ray",
+            Self::StaleLocalRay => "stale_local_ray",
+            Self::RayMissing => "ray_missing",
+            Self::Forked => "forked",
+            Self::InitFailed => "init_failed",
+            Self::InitTimeout => "init_timeout",
+            Self::Reentrant => "reentrant",
+            Self::Cancelled => "cancelled",
+            Self::CircuitOpen => "circuit_open",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether time alone can cure it, so that trying again makes sense.
+    ///
+    /// `no_local_ray` and `stale_local_ray` are answered at once, as Ray's own `auto` does.
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Dns | Self::Refused | Self::Unreachable | Self::Timeout | Self::NotReady
+        )
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failure for people: what was asked for, the cause, and the next thing to try.
+///
+/// `address`, `message` and `hint` never hold a secret: whoever makes one passes shown
+/// addresses only ([`crate::address::redact`]).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// The cause.
+    pub kind: Kind,
+    /// The address as it may be shown.
+    pub address: String,
+    /// One sentence: address and cause.
+    pub message: String,
+    /// One sentence: what to try next.
+    pub hint: String,
+    /// When asking again makes sense, if somebody already knows.
+    pub retry_after: Option<Duration>,
+}
+
+impl ConnectError {
+    /// A failure of `kind` at `address` (already safe to show).
+    pub fn new(
+        kind: Kind,
+        address: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            address: address.into(),
+            message: message.into(),
+            hint: hint.into(),
+            retry_after: None,
+        }
+    }
+}
