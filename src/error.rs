@@ -112,6 +112,8 @@ pub struct ConnectError {
     pub message: String,
     /// One sentence: what to try next.
     pub hint: String,
+    /// How many sweeps were made.
+    pub attempts: u32,
     /// When asking again makes sense, if somebody already knows.
     pub retry_after: Option<Duration>,
 }
@@ -129,6 +131,7 @@ impl ConnectError {
             address: address.into(),
             message: message.into(),
             hint: hint.into(),
+            attempts: 0,
             retry_after: None,
         }
     }
