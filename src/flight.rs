@@ -15,6 +15,9 @@ use crate::error::{ConnectError, Kind};
 use crate::preflight::{Network, Passed, Survey, sweep};
 use crate::retry;
 
+/// How long a flight may take to land once its time is up: its log lines are written first.
+const LANDING: Duration = Duration::from_millis(250);
+
 /// How long a caller waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -98,6 +101,8 @@ struct Crew {
     unwanted: bool,
     /// `ray.init` outlived its time and was reported.
     abandoned: bool,
+    /// A caller with less patience than others was told, and that was reported.
+    left_early: bool,
     fallbacks_at: Option<Instant>,
 }
 
@@ -259,12 +264,24 @@ impl Flight {
             announce_wait(&cause, left.unwrap_or_default());
         }
         self.pause(cause.kind).await;
-        Step::Again
+        // The last answer stands: another sweep with no time left would only say "timeout".
+        if self.time_left().is_some() { Step::Again } else { Step::GiveUp(cause) }
     }
 
     fn is_worth_retrying(&self, cause: &ConnectError) -> bool {
         let local = matches!(cause.kind, Kind::NoLocalRay | Kind::StaleLocalRay);
         cause.kind.is_transient() || (local && self.orders.stubborn)
+    }
+
+    /// Until when a caller whose own time ends at `end` waits for the answer. The last one waits
+    /// for the flight itself, which gives up at the same moment and has the better answer.
+    fn answer_due(&self, end: Instant) -> Instant {
+        let is_last = self.crew().retry_until.is_none_or(|until| until <= end);
+        if is_last { end + LANDING } else { end }
+    }
+
+    fn is_first_to_leave(&self) -> bool {
+        !std::mem::replace(&mut self.crew().left_early, true)
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -353,7 +370,7 @@ fn announce_wait(cause: &ConnectError, left: Duration) {
          SEEDCORE_RAY_CONNECT_TIMEOUT_S shortens this). {}",
         cause.message,
         left.as_secs_f64(),
-        cause.hint
+        cause.hint,
     );
 }
 
@@ -386,10 +403,13 @@ impl Waiter {
                         return Err(self.flight.unanswered(last));
                     }
                     Patience::OneSweep => None,
-                    Patience::Until(end) if Instant::now() >= end => {
-                        return Err(self.flight.unanswered(last));
+                    Patience::Until(end) => {
+                        let end = self.flight.answer_due(end);
+                        if Instant::now() >= end {
+                            return Err(self.leave_early(last));
+                        }
+                        Some(end)
                     }
-                    Patience::Until(end) => Some(end),
                 },
                 Progress::Init { until } => match self.in_init(until) {
                     Some(end) => Some(end),
@@ -410,10 +430,19 @@ impl Waiter {
         (Instant::now() < end).then_some(end)
     }
 
+    /// Others wait longer, so the flight goes on and has not said yet that it failed.
+    fn leave_early(&self, last: Option<ConnectError>) -> ConnectError {
+        let error = self.flight.unanswered(last);
+        if self.flight.is_first_to_leave() {
+            tracing::error!("{error} The connect goes on for another caller.");
+        }
+        error
+    }
+
     fn give_up_init(&self) -> ConnectError {
         let error = self.flight.init_timed_out();
         if self.flight.abandon() {
-            tracing::error!("{}. {}", error.message, error.hint);
+            tracing::error!("{error}");
         }
         error
     }

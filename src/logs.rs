@@ -95,10 +95,15 @@ impl<S: Subscriber> Layer<S> for ToQueue {
         event.record(&mut text);
         process().logs.push(Record {
             level: *event.metadata().level(),
-            logger: event.metadata().target().replace("::", "."),
+            logger: logger_of(event.metadata().target()),
             message: text.0,
         });
     }
+}
+
+/// `seedcore_ray::probe::tls` logs as `seedcore_ray.probe`: a logger for each room of the house.
+fn logger_of(target: &str) -> String {
+    target.split("::").take(2).collect::<Vec<_>>().join(".")
 }
 
 /// The message, then the other fields as `key=value`.

@@ -1,7 +1,6 @@
 //! One sweep over what a target may mean: the address itself, then its fallbacks.
 
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +11,14 @@ use tracing::debug;
 use crate::address::{HostPort, RayAddress};
 use crate::error::{ConnectError, Kind};
 use crate::probe::local::LocalRay;
-use crate::probe::{Credentials, Door, Facts, Report};
+use crate::probe::{self, Credentials, Door, Facts, Report};
 use crate::target::Target;
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The network as a sweep sees it. Real sockets in production; scripted in tests.
-pub trait Network: Send + Sync {
+pub trait Network: Send + Sync + 'static {
     /// Probes one server within `timeout`.
     fn probe<'a>(
         &'a self,
@@ -35,6 +34,29 @@ pub trait Network: Send + Sync {
         server: &'a HostPort,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), ConnectError>>;
+}
+
+/// The real network.
+pub struct Sockets;
+
+impl Network for Sockets {
+    fn probe<'a>(
+        &'a self,
+        server: &'a HostPort,
+        door: Door,
+        credentials: &'a Credentials,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Report> {
+        Box::pin(probe::probe(server, door, credentials, timeout))
+    }
+
+    fn poke<'a>(
+        &'a self,
+        server: &'a HostPort,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), ConnectError>> {
+        Box::pin(probe::tcp_open(server, timeout))
+    }
 }
 
 /// What a sweep needs to know, read once while attached to the interpreter.
@@ -59,8 +81,8 @@ pub struct Survey {
 pub struct Passed {
     /// The address that answered; for `auto` the one that was found.
     pub address: RayAddress,
-    /// `ray.init(address=...)`.
-    pub init_address: String,
+    /// `ray.init(address=...)`; shown, it is what Ray takes.
+    pub init_address: RayAddress,
     /// Set when a fallback answered in place of what was asked for.
     pub instead_of: Option<ConnectError>,
     /// What the server said of itself.
@@ -93,7 +115,7 @@ pub async fn sweep(
         let found = first_by_priority(network, survey, timeout).await;
         if let Some((address, facts)) = found {
             return Ok(Passed {
-                init_address: address.init_address(),
+                init_address: address.clone(),
                 address,
                 instead_of: Some(cause),
                 facts,
@@ -120,7 +142,7 @@ async fn first(
 }
 
 fn passed(address: RayAddress, facts: Facts) -> Passed {
-    Passed { init_address: address.init_address(), address, instead_of: None, facts }
+    Passed { init_address: address.clone(), address, instead_of: None, facts }
 }
 
 async fn auto(
@@ -129,41 +151,15 @@ async fn auto(
     timeout: Duration,
 ) -> Result<Passed, ConnectError> {
     let local = (survey.find_local)()?;
-    debug!("auto: found {} ({})", local.address, local.origin());
-    let report =
-        network.probe(&local.address, Door::Gcs, &survey.local_credentials, timeout).await;
-    let facts = report.result.map_err(|cause| stale(cause, &local))?;
-    let address = RayAddress::Gcs(local.address.clone());
+    debug!("auto means {} ({:?})", local.address, local.source);
+    let report = network.probe(&local.address, Door::Gcs, &survey.local_credentials, timeout).await;
+    let facts = report.result.map_err(|cause| local.explain(cause))?;
+    let address = RayAddress::Gcs(local.address);
     // Ray is given its own `auto` where that can only mean the same cluster: Ray 2.59 and up
     // loads a token file for `auto` alone.
     let init_address =
-        if local.ambiguous { address.init_address() } else { RayAddress::Auto.init_address() };
+        if local.ambiguous { address.clone() } else { RayAddress::Auto };
     Ok(Passed { init_address, address, instead_of: None, facts })
-}
-
-/// The address file outlives a killed head: then nothing listens where it points.
-fn stale(cause: ConnectError, local: &LocalRay) -> ConnectError {
-    let Some(file) = &local.file else { return cause };
-    if !matches!(cause.kind, Kind::Refused | Kind::Unreachable | Kind::NotRay | Kind::WrongPort) {
-        return cause;
-    }
-    stale_error(&local.address, file, &cause)
-}
-
-fn stale_error(address: &HostPort, file: &Path, cause: &ConnectError) -> ConnectError {
-    let file = file.display();
-    ConnectError::new(
-        Kind::StaleLocalRay,
-        "auto",
-        format!(
-            "auto: {file} names {address}, but no Ray head answers there any more ({})",
-            cause.kind
-        ),
-        format!(
-            "Start a head with `ray start --head`, set RAY_ADDRESS to a running cluster, or \
-             delete {file}, which a killed head left behind."
-        ),
-    )
 }
 
 /// Probes all fallbacks side by side and takes the first by priority, not by speed.

@@ -468,8 +468,8 @@ fn announce_failure(cause: &ConnectError, flight: &Flight) {
         n => format!(" Gave up after {n} attempts in {took:.1} s."),
     };
     if cause.kind == Kind::RayMissing {
-        warn!("{}. {}", cause.message, cause.hint);
+        warn!("{cause}");
     } else {
-        error!("{}. {}{tries}", cause.message, cause.hint);
+        error!("{cause}{tries}");
     }
 }

@@ -42,7 +42,8 @@ class RayConnectionError(ConnectionError):
 
     def __str__(self) -> str:
         message = str(self.args[0]) if self.args else ""
-        return f"{message}. {self.hint}" if self.hint else message
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return f"{message}{stop} {self.hint}" if self.hint else message
 
     def __reduce__(self) -> tuple[object, ...]:
         # OSError's own __reduce__ knows errno and nothing of our keyword arguments.

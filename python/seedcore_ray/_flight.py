@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
@@ -49,6 +50,8 @@ def _connect(flight: Flight) -> None:
     import ray
 
     switch_off_auto_connect()  # again: another thread may have been half-way through the import
+    if not flight.accepts(str(ray.__version__), platform.python_version()):
+        return
     if flight.force:
         if ray.is_initialized():
             flight.dropped()

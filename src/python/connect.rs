@@ -18,10 +18,10 @@ use crate::address::RayAddress;
 use crate::config::{Env, Kubernetes, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders};
-use crate::preflight::{Network, Survey};
-use crate::probe::{self, Credentials, Sockets};
+use crate::preflight::{Network, Sockets, Survey};
+use crate::probe::{self, Credentials};
 use crate::process::process;
-use crate::session::{Closing, Live, Mode};
+use crate::session::{Live, Mode};
 use crate::target::{Source, Target};
 
 /// Connect this process to Ray once; True when connected.
@@ -67,7 +67,7 @@ pub fn ensure_ray_initialized(
     check_init_kwargs(init_kwargs)?;
     let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
     let options = Options { force, timeout, init_kwargs, ..Options::default() };
-    Ok(ensure(py, asked, &options)?.is_ok())
+    Ok(ensure(py, &asked, &options)?.is_ok())
 }
 
 /// Connect from the environment; idempotent.
@@ -80,7 +80,7 @@ pub fn connect(py: Python<'_>) -> PyResult<()> {
     if held::answers(py, None, &Namespace::LeftOut) {
         return Ok(());
     }
-    ensure(py, Asked::nothing(), &Options::default())?.map_err(|error| errors::raise(py, &error))
+    ensure(py, &Asked::nothing(), &Options::default())?.map_err(|error| errors::raise(py, &error))
 }
 
 /// Wait until connected and answering; connects when nobody has.
@@ -102,7 +102,7 @@ pub fn wait_for_ray_ready(
         .map_or(Ok(five), |value| seconds(value, "max_wait_seconds"))?;
     let end = std::time::Instant::now() + timeout;
     let options = Options { timeout: Some(timeout), stubborn: true, ..Options::default() };
-    if ensure(py, Asked::nothing(), &options)?.is_err() {
+    if ensure(py, &Asked::nothing(), &options)?.is_err() {
         return Ok(false);
     }
     super::cluster::answers_until(py, end)
@@ -128,6 +128,8 @@ pub struct Options<'a, 'py> {
     pub timeout: Option<Duration>,
     pub stubborn: bool,
     pub init_kwargs: Option<&'a Bound<'py, PyDict>>,
+    /// The caller awaits, so that nothing is blocked.
+    pub on_loop: bool,
 }
 
 /// One caller's wish, resolved: what, how, and for how long.
@@ -145,9 +147,9 @@ impl Request {
         Flight::new(self.survey.clone(), self.orders, network)
     }
 
-    /// Whether somebody else's failure leaves us something to try.
-    pub fn may_retry(&self, cause: &ConnectError) -> bool {
-        cause.kind.is_transient() && self.budget.patience.has_time()
+    /// What is asked for.
+    pub const fn target(&self) -> &Target {
+        &self.survey.target
     }
 
     /// Other work did not end in time.
@@ -165,7 +167,7 @@ impl Request {
 /// The slow path: everything but "connected, and these arguments are known".
 pub fn ensure(
     py: Python<'_>,
-    asked: Asked,
+    asked: &Asked,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let result = try_ensure(py, asked, options);
@@ -176,43 +178,61 @@ pub fn ensure(
 
 fn try_ensure(
     py: Python<'_>,
-    asked: Asked,
+    asked: &Asked,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
+    let request = match prepare(py, asked, options)? {
+        Prepared::Done(result) => return Ok(result),
+        Prepared::Go(request) => request,
+    };
+    let outcome = wait::connected(py, &request)?;
+    if outcome.is_ok() {
+        finish(py, asked, request.target())?;
+    }
+    Ok(outcome)
+}
+
+/// What is known before anybody waits.
+pub enum Prepared {
+    /// The answer.
+    Done(Result<(), ConnectError>),
+    /// A flight has to tell.
+    Go(Request),
+}
+
+/// Decides whether a flight is needed. Does not block.
+pub fn prepare(
+    py: Python<'_>,
+    asked: &Asked,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
+    let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
     if on_flight_thread() {
-        return Ok(Err(reentrant()));
-    }
-    let presence = ray::look(py)?;
-    if let Presence::Fake(fake) = &presence {
-        return fake_ensure(fake, &asked, options);
-    }
-    if let Presence::Real(module) = &presence {
-        notice(module)?;
+        return Ok(Prepared::Done(Err(reentrant())));
     }
     let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process) {
         Ok(target) => target,
-        Err(error) => return Ok(Err(refuse(error))),
+        Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
-        return Ok(Err(refuse(error)));
+        return refused(error);
+    }
+    let presence = ray::look(py)?;
+    match &presence {
+        Presence::Real(module) => notice(module)?,
+        Presence::Fake(fake) => return fake_ensure(fake, &target, options).map(Prepared::Done),
+        Presence::Missing => return Ok(Prepared::Done(Err(refuse_once(ray_missing(&target))))),
+        Presence::NotImported => {}
     }
     if options.force && ray::in_worker(py) {
-        warn!("force_reinit is refused inside a Ray worker: it would disconnect the worker");
-        return Ok(Ok(()));
+        warn_once("force_reinit is refused inside a Ray worker: it would disconnect the worker");
+        return Ok(Prepared::Done(Ok(())));
     }
     if !options.force && held::is_alive(py) {
-        compare(py, &asked, &target);
-        return Ok(Ok(()));
+        compare(py, asked, &target);
+        return Ok(Prepared::Done(Ok(())));
     }
-    if matches!(presence, Presence::Missing) {
-        return Ok(Err(refuse_once(ray_missing(&target))));
-    }
-    let request = request(py, target, options)?;
-    let outcome = wait::connected(py, &request)?;
-    if outcome.is_ok() {
-        finish(py, &asked, &request.survey.target)?;
-    }
-    Ok(outcome)
+    request(py, target, options).map(Prepared::Go)
 }
 
 /// Takes note of what happened behind our back: somebody connected, or shut Ray down.
@@ -258,8 +278,8 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
     });
 }
 
-/// After a connect: remember the arguments, warn when they meant something else.
-fn finish(py: Python<'_>, asked: &Asked, target: &Target) -> PyResult<()> {
+/// After a connect, on the caller's thread: remember the arguments, warn when they meant something else.
+pub fn finish(py: Python<'_>, asked: &Asked, target: &Target) -> PyResult<()> {
     py.import(intern!(py, "seedcore_ray._flight"))?
         .call_method0(intern!(py, "graceful_sigterm"))?;
     compare(py, asked, target);
@@ -307,8 +327,8 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
     for setting in bad {
         error!("{}", setting.message);
     }
-    let on_loop = on_running_loop(py)?;
-    if on_loop {
+    let blocks_loop = !options.on_loop && on_running_loop(py)?;
+    if blocks_loop {
         warn!(
             "ensure_ray_initialized() blocks a thread whose event loop is running, for up to 5 s; \
              await seedcore_ray.ensure_ray_initialized_async() there instead"
@@ -320,11 +340,12 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
     } else {
         Vec::new()
     };
+    let variables = env.snapshot();
     Ok(Request {
-        budget: Budget::new(timeout, settings.probe_timeout, on_loop),
+        budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
         survey: Survey {
             fallbacks,
-            find_local: Arc::new(|| probe::local::find(&Env::Process, None)),
+            find_local: Arc::new(move || probe::local::find(&variables, None)),
             credentials: Credentials::from_env(&env, false),
             local_credentials: Credentials::from_env(&env, true),
             probe_timeout: settings.probe_timeout,
@@ -367,15 +388,11 @@ pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResu
 
 fn fake_ensure(
     fake: &Bound<'_, PyAny>,
-    asked: &Asked,
+    target: &Target,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let py = fake.py();
-    let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process) {
-        Ok(target) => target,
-        Err(error) => return Ok(Err(refuse(error))),
-    };
-    let address = target.address.init_address();
+    let address = target.address.to_string();
     let words = py.import(intern!(py, "seedcore_ray._fake"))?.call_method1(
         intern!(py, "ensure"),
         (fake, &address, target.namespace.as_deref(), options.force, options.init_kwargs),
@@ -432,13 +449,13 @@ fn ray_missing(target: &Target) -> ConnectError {
 
 /// Reports a failure that needs no flight.
 fn refuse(error: ConnectError) -> ConnectError {
-    error!("{}. {}", error.message, error.hint);
+    error!("{error}");
     process().session.note_failure(&error);
     error
 }
 
 fn refuse_once(error: ConnectError) -> ConnectError {
-    warn_once(&format!("{}. {}", error.message, error.hint));
+    warn_once(&error.to_string());
     process().session.note_failure(&error);
     error
 }

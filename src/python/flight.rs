@@ -12,9 +12,11 @@ use pyo3::types::PyDict;
 
 use super::held::{self, Held};
 use super::{logs, ray};
+use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 use crate::flight;
 use crate::preflight::Passed;
+use crate::probe::version;
 use crate::process::process;
 use crate::session::{Arrival, Live};
 
@@ -112,6 +114,22 @@ impl Flight {
         self.flight.is_wanted()
     }
 
+    /// Whether Ray will accept the cluster's versions; if not, the flight has ended.
+    ///
+    /// Only a native connect tells them beforehand. Asked before a live connection is given up.
+    fn accepts(&self, py: Python<'_>, ray_version: String, python_version: String) -> bool {
+        let Some(passed) = &self.passed else { return false };
+        let match_level = Env::Process.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL");
+        let local = version::Local { ray: ray_version, python: python_version, match_level };
+        match version::check(&passed.address.to_string(), &passed.facts, &local) {
+            Ok(()) => true,
+            Err(cause) => {
+                self.give_up(py, cause);
+                false
+            }
+        }
+    }
+
     /// What to call `ray.init` with.
     fn init_arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let arguments = PyDict::new(py);
@@ -120,7 +138,7 @@ impl Flight {
             arguments.update(kwargs.bind(py).as_mapping())?;
         }
         if let Some(passed) = &self.passed {
-            arguments.set_item("address", &passed.init_address)?;
+            arguments.set_item("address", passed.init_address.to_string())?;
         }
         arguments.set_item("namespace", self.flight.survey.target.namespace.as_deref())?;
         Ok(arguments)

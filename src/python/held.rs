@@ -108,11 +108,6 @@ pub fn is_alive(py: Python<'_>) -> bool {
     HELD.load().as_ref().is_some_and(|held| held.is_alive(py))
 }
 
-/// What is held, if anything.
-pub fn get() -> Option<Arc<Held>> {
-    HELD.load_full()
-}
-
 /// Holds this from now on.
 pub fn hold(held: Held) {
     HELD.store(Some(Arc::new(held)));

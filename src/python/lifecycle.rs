@@ -1,9 +1,21 @@
 //! Fork and exit.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::{held, logs, ray};
 use crate::process;
+
+/// Registers both hooks; once, when the extension is loaded.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let hooks = PyDict::new(py);
+    hooks.set_item("after_in_child", module.getattr("_after_fork")?)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
+    py.import("atexit")?.call_method1("register", (module.getattr("_at_exit")?,))?;
+    crate::logs::install();
+    Ok(())
+}
 
 /// Runs in a child right after a fork (`os.register_at_fork`): fresh state, nothing inherited.
 #[pyfunction]

@@ -1,6 +1,7 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
 
 mod args;
+mod awaiting;
 mod cluster;
 mod connect;
 mod connection;
@@ -11,6 +12,7 @@ mod held;
 mod lifecycle;
 mod logs;
 mod ray;
+mod settings;
 mod wait;
 
 use pyo3::prelude::*;
@@ -18,6 +20,10 @@ use pyo3::prelude::*;
 /// The Rust core of `seedcore_ray`.
 #[pymodule]
 mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::awaiting::{Attempt, attempt};
     #[pymodule_export]
     use super::cluster::{cluster_info, connection_info, is_connected, is_ray_available};
     #[pymodule_export]
@@ -31,5 +37,10 @@ mod _core {
     #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
-    use super::wait::connect_future;
+    use super::settings::init_timeout_s;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::lifecycle::register(module)
+    }
 }

@@ -136,3 +136,9 @@ pub fn gcs_address(py: Python<'_>) -> Option<String> {
 pub fn native_namespace(py: Python<'_>) -> Option<String> {
     global_worker(py)?.getattr("namespace").ok()?.extract().ok()
 }
+
+/// Hex id of the node that this process is attached to natively.
+pub fn node_id(py: Python<'_>) -> Option<String> {
+    let id = global_worker(py)?.getattr("current_node_id").ok()?;
+    id.call_method0("hex").ok()?.extract().ok()
+}

@@ -1,15 +1,13 @@
-//! Waiting for a connect: blocking with Ctrl-C, or as an awaitable. The twins of one future.
+//! Waiting on a blocked thread: detached, with Ctrl-C. `awaiting.rs` has the async twin.
 
 use std::time::Duration;
 
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::args::{Namespace, Text};
 use super::connect::{self, Request};
 use super::{held, ray};
 use crate::error::{ConnectError, Kind};
@@ -58,8 +56,14 @@ impl Budget {
         }
     }
 
+    /// Whether a flight that ended so, on behalf of somebody with less patience, leaves time to
+    /// try again.
+    pub fn may_retry(&self, kind: Kind) -> bool {
+        kind.is_transient() && self.patience.has_time()
+    }
+
     /// When to stop waiting for other people's work.
-    fn end(&self, began: Instant) -> Instant {
+    pub fn end(&self, began: Instant) -> Instant {
         let end = match self.patience {
             Patience::OneSweep => began + self.one_sweep,
             Patience::Until(end) => end,
@@ -126,7 +130,7 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
         };
         match outcome {
             // The flight was somebody's with less patience; ours is not over.
-            Err(cause) if request.may_retry(&cause) && Instant::now() < budget.end(began) => {}
+            Err(cause) if budget.may_retry(cause.kind) && Instant::now() < budget.end(began) => {}
             outcome => return Ok(outcome),
         }
     }
@@ -171,23 +175,4 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         Err(interrupt) => return Err(interrupt),
     }
     Ok(())
-}
-
-/// The awaitable behind the async twins: None when connected, the exception as a value when not.
-///
-/// It never blocks: the flight runs on a thread of its own, and this only waits for its end.
-#[pyfunction]
-#[pyo3(signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, connect_timeout_s=None, stubborn=false, init_kwargs=None))]
-#[allow(clippy::needless_pass_by_value, reason = "PyO3 hands over owned arguments")]
-pub fn connect_future<'py>(
-    py: Python<'py>,
-    ray_address: Option<Text<'_>>,
-    ray_namespace: Namespace<'_>,
-    force_reinit: Option<&Bound<'_, PyAny>>,
-    connect_timeout_s: Option<&Bound<'_, PyAny>>,
-    stubborn: bool,
-    init_kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let _ = (ray_address, ray_namespace, force_reinit, connect_timeout_s, stubborn, init_kwargs);
-    Err(pyo3::exceptions::PyNotImplementedError::new_err(py.version_info().major))
 }
