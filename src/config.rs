@@ -184,7 +184,7 @@ pub fn seconds(value: f64, name: &str, allow_zero: bool) -> Result<Duration, Str
 
 /// None for NaN, infinities, the negative, more than a year, and what rounds to a forbidden zero.
 fn duration(value: f64, allow_zero: bool) -> Option<Duration> {
-    if value.is_nan() || value > f64::from(MAX_SECONDS) {
+    if value > f64::from(MAX_SECONDS) {
         return None;
     }
     let duration = Duration::try_from_secs_f64(value).ok()?;

@@ -33,7 +33,7 @@ impl<'a> HeadService<'a> {
             && id
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        (is_id && !base.is_empty()).then_some(base)
+        is_id.then_some(base)
     }
 }
 

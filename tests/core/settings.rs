@@ -317,6 +317,20 @@ fn files_are_small_regular_and_trimmed() {
     std::fs::remove_dir_all(&dir).expect("temporary directory");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let path = std::env::temp_dir().join(format!("seedcore-ray-pipe-{}", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    let (answer, answered) = std::sync::mpsc::channel();
+    let name = path.to_string_lossy().into_owned();
+    std::thread::spawn(move || answer.send(Env::Process.file(&name)));
+    let found = answered.recv_timeout(Duration::from_secs(10));
+    std::fs::remove_file(&path).expect("the pipe");
+    assert_eq!(found, Ok(None));
+}
+
 /// Runs itself again with variables that this process cannot set without unsafe code.
 #[cfg(unix)]
 #[test]
