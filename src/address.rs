@@ -54,9 +54,8 @@ impl fmt::Display for HostPort {
 
 /// An address in one of the forms that Ray takes.
 ///
-/// Shown in its canonical form (`auto`, `local`, `h:6379`, `ray://h:10001`), which is also what
-/// `ray.init(address=...)` is to be given. It holds no secret: an address with user info or a
-/// query does not parse.
+/// Shown in its canonical form (`auto`, `local`, `h:6379`, `ray://h:10001`). It holds no secret: an
+/// address with user info or a query does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RayAddress {
     /// Find a Ray on this machine.
@@ -85,6 +84,11 @@ impl RayAddress {
             Self::Auto | Self::Local => None,
             Self::Gcs(at) | Self::Client(at) => Some(at),
         }
+    }
+
+    /// What to give to `ray.init(address=...)`: the canonical form is one that Ray takes.
+    pub fn init_address(&self) -> String {
+        self.to_string()
     }
 
     /// The same form and port at another host.

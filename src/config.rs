@@ -1,6 +1,7 @@
 //! Settings: defaults, units, validation. The environment is read here and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -75,6 +76,9 @@ pub enum Env {
     /// The process environment and the real file system. Read it only while attached to the
     /// interpreter: Python's `os.environ` writes through `setenv` under the same lock.
     Process,
+    /// The variables of the process as they were, and the real file system: for reading on after
+    /// detaching. Holds whatever secrets the environment does, so it is never shown.
+    Snapshot(BTreeMap<String, String>),
     /// A table. `files` stands for the file system (path, content).
     Fixed {
         /// Variables by name.
@@ -85,12 +89,26 @@ pub enum Env {
 }
 
 impl Env {
+    /// The same, safe to read while detached from the interpreter. Files are still read late.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let lossy = |text: OsString| text.to_string_lossy().into_owned();
+        match self {
+            Self::Process => Self::Snapshot(
+                std::env::vars_os()
+                    .map(|(name, value)| (lossy(name), lossy(value)))
+                    .collect(),
+            ),
+            Self::Snapshot(_) | Self::Fixed { .. } => self.clone(),
+        }
+    }
+
     /// The value of `name`, trimmed; blank counts as unset. Bytes that are not UTF-8 become
     /// replacement characters, so that they are refused where they matter, with a message.
     pub fn get(&self, name: &str) -> Option<String> {
         match self {
             Self::Process => trimmed(&std::env::var_os(name)?.to_string_lossy()),
-            Self::Fixed { vars, .. } => trimmed(vars.get(name)?),
+            Self::Snapshot(vars) | Self::Fixed { vars, .. } => trimmed(vars.get(name)?),
         }
     }
 
@@ -98,7 +116,7 @@ impl Env {
     /// 64 KiB are the same.
     pub fn file(&self, path: &str) -> Option<String> {
         match self {
-            Self::Process => trimmed(&read_small(Path::new(path))?),
+            Self::Process | Self::Snapshot(_) => trimmed(&read_small(Path::new(path))?),
             Self::Fixed { files, .. } => trimmed(files.get(path)?),
         }
     }

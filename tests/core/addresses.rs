@@ -331,7 +331,10 @@ const REFUSED: &[(&str, &str, &str)] = &[
 fn accepted_addresses_are_shown_in_their_canonical_form() {
     for &(input, canonical) in ACCEPTED {
         match RayAddress::parse(input) {
-            Ok(address) => assert_eq!(address.to_string(), canonical, "{input:?}"),
+            Ok(address) => {
+                assert_eq!(address.to_string(), canonical, "{input:?}");
+                assert_eq!(address.init_address(), canonical, "{input:?}");
+            }
             Err(error) => panic!("{input:?} was refused: {error}"),
         }
     }

@@ -317,6 +317,17 @@ fn files_are_small_regular_and_trimmed() {
     std::fs::remove_dir_all(&dir).expect("temporary directory");
 }
 
+#[test]
+fn a_snapshot_reads_real_files_and_a_table_stays_itself() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let found = Env::Process.snapshot().file(manifest);
+    assert!(found.is_some_and(|text| text.starts_with("[package]")));
+    let table = env_with_files(&[("A", "1")], &[("/f", "2")]).snapshot();
+    assert_eq!(table.get("A").as_deref(), Some("1"));
+    assert_eq!(table.file("/f").as_deref(), Some("2"));
+    assert_eq!(table.file(manifest), None);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_pipe_is_not_waited_for() {
@@ -357,15 +368,11 @@ fn the_process_environment_is_trimmed_and_lossy() {
         );
         return;
     }
-    assert_eq!(
-        Env::Process.get("SEEDCORE_TEST_TRIMMED").as_deref(),
-        Some("x")
-    );
-    assert_eq!(Env::Process.get("SEEDCORE_TEST_BLANK"), None);
-    assert_eq!(
-        Env::Process.get("SEEDCORE_TEST_BYTES").as_deref(),
-        Some("a\u{fffd}")
-    );
-    assert_eq!(Env::Process.get("SEEDCORE_TEST_NONE"), None);
-    assert_eq!(Env::Process.get("a=b\0c"), None);
+    for env in [Env::Process, Env::Process.snapshot()] {
+        assert_eq!(env.get("SEEDCORE_TEST_TRIMMED").as_deref(), Some("x"));
+        assert_eq!(env.get("SEEDCORE_TEST_BLANK"), None);
+        assert_eq!(env.get("SEEDCORE_TEST_BYTES").as_deref(), Some("a\u{fffd}"));
+        assert_eq!(env.get("SEEDCORE_TEST_NONE"), None);
+        assert_eq!(env.get("a=b\0c"), None);
+    }
 }
