@@ -6,7 +6,8 @@ zipapps, frozen programs) ``import _seedcore_ray_hook`` as a program's first lin
 
 Two finders on ``sys.meta_path``:
 
-* ``FacadeFinder`` stands first and serves exactly the two names, from ``seedcore_ray/_facades/``.
+* ``FacadeFinder`` stands first and serves exactly the two names, from ``seedcore_ray/_facades/``
+  (a host that is imported under another name, as ``src.seedcore``, is not touched).
   ``SEEDCORE_RAY_IMPORT_HOOK=0`` switches it off; the variable is read at each import of the two.
 * ``StandInFinder`` stands last and makes up the packages ``seedcore`` and ``seedcore.utils``, empty,
   where no other finder knows them. It settles nothing that a host package could settle: once the
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
+    Path = Sequence[str] | None
+    Target = ModuleType | None
+    Spec = ModuleSpec | None
+
 FACADES = ("seedcore.utils.ray_utils", "seedcore.utils.ray_connector")
 STAND_INS = ("seedcore", "seedcore.utils")
 SWITCH = "SEEDCORE_RAY_IMPORT_HOOK"
@@ -39,12 +44,7 @@ SWITCH = "SEEDCORE_RAY_IMPORT_HOOK"
 class FacadeFinder:
     """First on ``sys.meta_path``: serves the two facades, and nothing else."""
 
-    def find_spec(
-        self,
-        fullname: str,
-        path: "Sequence[str] | None" = None,
-        target: "ModuleType | None" = None,
-    ) -> "ModuleSpec | None":
+    def find_spec(self, fullname: str, path: "Path" = None, target: "Target" = None) -> "Spec":
         """The facade called ``fullname``; None, so that the next finder is asked, for the rest."""
         finders = sys.meta_path
         if finders and finders[0] is not self:
@@ -67,32 +67,28 @@ class FacadeFinder:
         """Be first again, behind nobody who came later and would serve the host's old modules.
 
         pytest's assertion rewriting does that for a host that is a pytest plugin, typeguard's hook
-        for a host that is checked. One slice is assigned, as an import may be walking the list, on
-        this thread or another: nobody in it is skipped.
+        for a host that is checked. One slice is replaced by the same finders, turned by one: an
+        import that is walking the list now, here or on another thread, misses nobody.
         """
-        finders = sys.meta_path
-        for place, finder in enumerate(finders):
-            if finder is self:
-                finders[: place + 1] = [self, *finders[:place]]
-                return
+        finders = list(sys.meta_path)
+        place = _place(self, finders)
+        if place > 0:
+            sys.meta_path[: place + 1] = [self, *finders[:place]]
 
 
 class StandInFinder:
     """Last on ``sys.meta_path``: makes up the facades' parent packages where there are none."""
 
-    def find_spec(
-        self,
-        fullname: str,
-        path: "Sequence[str] | None" = None,
-        target: "ModuleType | None" = None,
-    ) -> "ModuleSpec | None":
-        """A package without a file or content, unless somebody behind us knows the real one."""
+    def find_spec(self, fullname: str, path: "Path" = None, target: "Target" = None) -> "Spec":
+        """A package without a file or content, unless somebody behind us knows the real one.
+
+        It stays what it is: a host that comes onto ``sys.path`` after its first import is not seen.
+        """
         if fullname not in STAND_INS:
             return None
         # Editable installs append their finders too, some of them after us.
         finders = list(sys.meta_path)
-        behind = finders[finders.index(self) + 1 :] if self in finders else []
-        spec = _ask(behind, fullname, path, target)
+        spec = _ask(finders[_place(self, finders) + 1 :], fullname, path, target)
         if spec is not None:
             return spec
         from _frozen_importlib import ModuleSpec
@@ -100,16 +96,17 @@ class StandInFinder:
         return ModuleSpec(fullname, None, origin="made up by seedcore-ray", is_package=True)
 
 
-def _ask(
-    finders: "Iterable[object]",
-    fullname: str,
-    path: "Sequence[str] | None",
-    target: "ModuleType | None",
-) -> "ModuleSpec | None":
+def _place(finder: object, finders: "Sequence[object]") -> int:
+    """Where ``finder`` stands among ``finders``, -1 if nowhere; strangers' ``==`` may raise."""
+    places = [place for place, other in enumerate(finders) if other is finder]
+    return places[0] if places else -1
+
+
+def _ask(finders: "Iterable[object]", fullname: str, path: "Path", target: "Target") -> "Spec":
     """What the first of ``finders`` that knows ``fullname`` says, as the import system asks them."""
     for finder in finders:
         find_spec = getattr(finder, "find_spec", None)
-        spec: ModuleSpec | None = find_spec and find_spec(fullname, path, target)
+        spec: Spec = find_spec and find_spec(fullname, path, target)
         if spec is not None:
             return spec
     return None

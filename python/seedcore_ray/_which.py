@@ -25,10 +25,15 @@ def servers() -> dict[str, str | None]:
 
 
 def hook_state() -> str:
-    """One word or two about the import hook in this interpreter."""
+    """The import hook in this interpreter, in a few words."""
     if _switched_off():
         return f"switched off ({_SWITCH}=0)"
     return "active" if _hook_active() else "not active"
+
+
+def hook_in_force() -> bool:
+    """Whether an import of the two names reaches our files."""
+    return _hook_active() and not _switched_off()
 
 
 def problem(served: Mapping[str, str | None]) -> str | None:
@@ -52,7 +57,7 @@ def problem(served: Mapping[str, str | None]) -> str | None:
         )
     if not _hook_active():
         return _why_inactive()
-    return "another import hook answers first and keeps its place; install it before this one."
+    return "another import hook answers first; have it leave these two names alone."
 
 
 def _why_inactive() -> str:

@@ -150,8 +150,8 @@ def _url(name: str) -> str:
     """One of the four URLs; the first question computes them all."""
     values = globals()
     if name not in values:
-        for key, url in _core.gateway_urls().items():
-            values.setdefault(key, url)  # one that a test has patched stays patched
+        for key, value in _core.gateway_urls().items():
+            values.setdefault(key, value)  # one that a test has patched stays patched
     url: str = values[name]
     return url
 
