@@ -8,12 +8,12 @@ Two finders on ``sys.meta_path``:
 
 * ``FacadeFinder`` stands first and serves exactly the two names, from ``seedcore_ray/_facades/``
   (a host that is imported under another name, as ``src.seedcore``, is not touched).
-  ``SEEDCORE_RAY_IMPORT_HOOK=0`` switches it off; the variable is read at each import of the two.
-* ``StandInFinder`` stands last and makes up the packages ``seedcore`` and ``seedcore.utils``, empty,
-  where no other finder knows them. It settles nothing that a host package could settle: once the
+  ``SEEDCORE_RAY_IMPORT_HOOK=0`` switches it off, read anew at each import of the two.
+* ``StandInFinder`` stands last and makes up the packages ``seedcore`` and ``seedcore.utils`` where
+  no other finder knows them, empty. It settles nothing that a host package could settle: once the
   host's own package is found, everything but the two names is the host's.
 
-Rules of this file. It costs every interpreter its start, so it imports only ``sys`` until one of its
+Rules of this file. Every interpreter start pays for it, so it imports only ``sys`` until one of its
 names is asked for. It may outlive the rest of the distribution (half an uninstall), so it needs
 nothing of it, and steps aside when the facades are gone. It guards nothing against its own failure:
 the ``.pth`` line does, so that a start never breaks, and an import by hand says what went wrong.
@@ -103,7 +103,7 @@ def _place(finder: object, finders: "Sequence[object]") -> int:
 
 
 def _ask(finders: "Iterable[object]", fullname: str, path: "Path", target: "Target") -> "Spec":
-    """What the first of ``finders`` that knows ``fullname`` says, as the import system asks them."""
+    """What the first of ``finders`` to know ``fullname`` says, asked as the import system asks."""
     for finder in finders:
         find_spec = getattr(finder, "find_spec", None)
         spec: Spec = find_spec and find_spec(fullname, path, target)

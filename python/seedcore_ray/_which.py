@@ -1,8 +1,8 @@
 """Which file serves each drop-in module, found out without running a line of the host's code.
 
-``importlib.util.find_spec`` would import the host's packages to search inside them. Here the finders
-are asked the way the import system asks them, parents first, and only their answers are followed. A
-package that changes its own ``__path__`` while it is imported is therefore seen without the change.
+``importlib.util.find_spec`` would import the host's packages to search inside them. Here the
+finders are asked the way the import system asks them, parents first, and only their answers are
+followed. A package that changes its own ``__path__`` while it is imported is therefore seen without the change.
 """
 
 import sys

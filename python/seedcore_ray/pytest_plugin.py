@@ -2,9 +2,9 @@
 
 A host that still has its own ``utils/ray_utils.py`` may have pytest collect that file, for doctests
 (``--doctest-modules``). Nothing imports it any more: its name is ours. pytest would stop at "import
-file mismatch", or, in importlib mode, run the old file under that name for all tests that follow. So
-the superseded files are left out of the collection, for as long as they are superseded. pytest
-collects a file that is named on its command line all the same, and says what is in its place.
+file mismatch" or, in importlib mode, run the old file under that name for all tests that follow.
+So the superseded files are left out of the collection, for as long as they are superseded. One that
+is named on the command line is collected all the same: that is asking for it.
 """
 
 from pathlib import Path

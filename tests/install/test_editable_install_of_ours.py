@@ -1,4 +1,4 @@
-"""Failure mode: `pip install -e .` of this project leaves out the hook, or overwrites its `.pth`."""
+"""Failure mode: `pip install -e .` of this project leaves out the hook or loses its `.pth`."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from .environments import PROJECT
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """This project's Python side, copied; its Rust side where it is, so that cargo builds nothing new.
+    """This project's Python side, copied; its Rust side in place, so that cargo has nothing to do.
 
     An editable install puts the extension module into the tree, where one may be in use.
     """

@@ -27,7 +27,8 @@ old, connect = m.SERVE_GATEWAY, m.ensure_ray_initialized
 os.environ["SERVE_GATEWAY"] = "http://other:8000"
 kept = m.SERVE_GATEWAY
 again = importlib.reload(m)
-ok = again is m and (old, kept) == ("http://gw:9000",) * 2 and m.SERVE_GATEWAY == "http://other:8000"
+ok = again is m and (old, kept) == ("http://gw:9000",) * 2
+ok &= m.SERVE_GATEWAY == "http://other:8000"
 ok &= m.ensure_ray_initialized is connect
 """,
     "pop and import recomputes the URLs": """
