@@ -1,12 +1,41 @@
 //! Preflight: can connecting work? DNS, TCP, TLS, gRPC, token, version; each step reported.
+//!
+//! [`probe`] is the way in. One file per protocol; [`Report`] has every hop and either facts
+//! about the cluster or a cause with a hint. Each hop is a `tracing` debug event as well.
+//! Nothing here outlives its future: a dropped probe closes its sockets and ends its tasks
+//! (only a name look-up under way in the system's resolver cannot be called off).
+
+mod auth;
+mod dns;
+mod gcs;
+mod grpc;
+pub mod local;
+mod peek;
+mod ray_client;
+mod tcp;
+mod tls;
+mod tls_verify;
+mod trace;
+mod verdict;
+pub mod version;
+mod wire;
+mod x509;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::Scheme;
+use tokio::time::error::Elapsed;
+
+pub use auth::{AuthMode, Credentials, TlsFiles};
+pub use gcs::ClusterState;
+pub use tcp::tcp_open;
+
 use crate::address::HostPort;
-use crate::config::Env;
 use crate::error::ConnectError;
+use grpc::{LARGE, Line, SMALL, Stream};
+use trace::{Ask, Trace};
+use verdict::Call;
 
 /// Which of Ray's ports an address form needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,40 +46,10 @@ pub enum Door {
     Client,
 }
 
-/// The token that Ray itself would send, read anew for each connect. Never shown.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    /// Bearer token, if Ray would send one.
-    pub token: Option<String>,
-    /// Where it was found, or where we looked: for people.
-    pub token_source: String,
-    /// TLS files, when `RAY_USE_TLS` is on.
-    pub tls: Option<TlsFiles>,
-}
-
-/// Ray's own TLS variables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// `RAY_TLS_SERVER_CERT`
-    pub cert: Option<PathBuf>,
-    /// `RAY_TLS_SERVER_KEY`
-    pub key: Option<PathBuf>,
-    /// `RAY_TLS_CA_CERT`
-    pub ca: Option<PathBuf>,
-}
-
-impl Credentials {
-    /// Reads Ray's variables the way Ray does for an explicit address, or, with `auto`, the way
-    /// it does for a local cluster.
-    pub fn from_env(_env: &Env, _auto: bool) -> Self {
-        todo!()
-    }
-}
-
 /// One hop of the preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `dns`, `tcp`, `tls`, `grpc`, `version`...
+    /// `token`, `dns`, `tcp`, `tls`, `grpc`, `cluster`.
     pub name: &'static str,
     /// What was found; safe to show.
     pub detail: String,
@@ -82,12 +81,239 @@ pub struct Report {
     pub result: Result<Facts, ConnectError>,
 }
 
-/// Probes one server within `timeout`.
+/// Probes one server. `timeout` bounds all hops together.
 pub async fn probe(
-    _server: &HostPort,
-    _door: Door,
-    _credentials: &Credentials,
-    _timeout: Duration,
+    server: &HostPort,
+    door: Door,
+    credentials: &Credentials,
+    timeout: Duration,
 ) -> Report {
-    todo!()
+    let ask = Ask::new(server, door);
+    let mut trace = Trace::new();
+    let work = walk(&ask, door, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    let result = settle(outcome, &ask, &mut trace, timeout);
+    Report {
+        steps: trace.into_steps(),
+        result,
+    }
+}
+
+/// Nodes and resources, read from the GCS over our own channel: bounded, and never pending
+/// inside Ray, where a lost head would take the process down with it.
+pub async fn cluster_state(
+    server: &HostPort,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<ClusterState, ConnectError> {
+    let ask = Ask::new(server, Door::Gcs);
+    let mut trace = Trace::new();
+    let work = read_state(&ask, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    settle(outcome, &ask, &mut trace, timeout)
+}
+
+/// Does this Ray Client server still know the session `client_id`?
+///
+/// `false` once the head was restarted or has dropped the session; an error when it cannot be
+/// asked.
+pub async fn client_session_alive(
+    server: &HostPort,
+    client_id: &str,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<bool, ConnectError> {
+    let ask = Ask::new(server, Door::Client);
+    let mut trace = Trace::new();
+    let work = ask_session(&ask, client_id, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    settle(outcome, &ask, &mut trace, timeout)
+}
+
+/// What the work said, or which hop the bound struck.
+fn settle<T>(
+    outcome: Result<Result<T, ConnectError>, Elapsed>,
+    ask: &Ask<'_>,
+    trace: &mut Trace,
+    bound: Duration,
+) -> Result<T, ConnectError> {
+    outcome.unwrap_or_else(|_| Err(trace.cut_off(ask, bound)))
+}
+
+async fn walk(
+    ask: &Ask<'_>,
+    door: Door,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<Facts, ConnectError> {
+    let (line, peer) = open(ask, credentials, SMALL, trace).await?;
+    let call = Call {
+        ask,
+        door,
+        credentials,
+        line: &line,
+        peer,
+        ear: trace.ear.clone(),
+    };
+    match door {
+        Door::Client => {
+            trace
+                .step("grpc", ping(&call), |()| "Ray Client answers".to_owned())
+                .await?;
+            Ok(Facts {
+                peer: Some(peer),
+                ..Facts::default()
+            })
+        }
+        Door::Gcs => {
+            let version = trace.step("grpc", check_alive(&call), gcs_answers).await?;
+            let found = trace
+                .step("cluster", identity(&call), cluster_found)
+                .await?;
+            Ok(Facts {
+                peer: Some(peer),
+                ray_version: found.ray_version.or(version),
+                python_version: found.python_version,
+                cluster_id: found.cluster_id,
+            })
+        }
+    }
+}
+
+async fn read_state(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<ClusterState, ConnectError> {
+    let (line, peer) = open(ask, credentials, LARGE, trace).await?;
+    let call = Call {
+        ask,
+        door: Door::Gcs,
+        credentials,
+        line: &line,
+        peer,
+        ear: trace.ear.clone(),
+    };
+    let work = async {
+        match gcs::state(&line).await {
+            Ok(state) => Ok(state),
+            Err(status) => Err(call.explain(status).await),
+        }
+    };
+    trace
+        .step("grpc", work, |state| format!("{} nodes", state.nodes))
+        .await
+}
+
+async fn ask_session(
+    ask: &Ask<'_>,
+    client_id: &str,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<bool, ConnectError> {
+    let (line, peer) = open(ask, credentials, SMALL, trace).await?;
+    let call = Call {
+        ask,
+        door: Door::Client,
+        credentials,
+        line: &line,
+        peer,
+        ear: trace.ear.clone(),
+    };
+    let work = async {
+        match ray_client::session_alive(&line, client_id).await {
+            Ok(alive) => Ok(alive),
+            Err(status) => Err(call.explain(status).await),
+        }
+    };
+    trace
+        .step("grpc", work, |alive| format!("session known: {alive}"))
+        .await
+}
+
+async fn ping(call: &Call<'_>) -> Result<(), ConnectError> {
+    match ray_client::ping(call.line).await {
+        Ok(()) => Ok(()),
+        Err(status) => Err(call.explain(status).await),
+    }
+}
+
+async fn check_alive(call: &Call<'_>) -> Result<Option<String>, ConnectError> {
+    match gcs::check_alive(call.line).await {
+        Ok(version) => Ok(version),
+        Err(status) => Err(call.explain(status).await),
+    }
+}
+
+async fn identity(call: &Call<'_>) -> Result<gcs::Identity, ConnectError> {
+    match gcs::identity(call.line).await {
+        Ok(identity) => Ok(identity),
+        Err(status) => Err(call.explain(status).await),
+    }
+}
+
+#[allow(
+    clippy::ref_option,
+    reason = "a detail of Trace::step takes the value by reference"
+)]
+fn gcs_answers(version: &Option<String>) -> String {
+    match version {
+        Some(version) => format!("the GCS answers, Ray {version}"),
+        None => "the GCS answers".to_owned(),
+    }
+}
+
+fn cluster_found(found: &gcs::Identity) -> String {
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "Ray {}, Python {}, cluster {}",
+        or_unknown(&found.ray_version),
+        or_unknown(&found.python_version),
+        or_unknown(&found.cluster_id)
+    )
+}
+
+/// Token, name, TCP and TLS: everything below the first call.
+async fn open(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    max_message: usize,
+    trace: &mut Trace,
+) -> Result<(Line, SocketAddr), ConnectError> {
+    let token = match credentials.mode {
+        AuthMode::Token => {
+            let place = credentials.token_source.clone();
+            let header = async { credentials.header(ask) };
+            trace
+                .step("token", header, |_| format!("from {place}"))
+                .await?
+        }
+        _ => credentials.header(ask)?,
+    };
+    let addresses = trace
+        .step("dns", dns::resolve(ask), |found| list(found))
+        .await?;
+    let (tcp, peer) = trace
+        .step("tcp", tcp::connect(ask, &addresses), |(_, peer)| {
+            format!("connected to {peer}")
+        })
+        .await?;
+    let ear = trace.ear.clone();
+    let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
+        None => (Box::new(peek::Peeked::new(tcp, ear)), Scheme::HTTP),
+        Some(files) => {
+            let handshake = tls::handshake(ask, files, tcp, peer);
+            let tls = trace.step("tls", handshake, tls::agreed).await?;
+            (Box::new(peek::Peeked::new(tls, ear)), Scheme::HTTPS)
+        }
+    };
+    match Line::open(stream, ask.server, scheme, token, max_message).await {
+        Ok(line) => Ok((line, peer)),
+        Err(_) => Err(verdict::closed(ask)),
+    }
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    shown.join(", ")
 }

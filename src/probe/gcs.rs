@@ -1,0 +1,159 @@
+//! The GCS port.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use tonic::Status;
+
+use super::grpc::Line;
+use super::wire::{
+    ALIVE, CheckAliveReply, ClusterIdReply, Empty, GcsStatus, KvGetReply, KvGetRequest,
+    NodeInfoReply, NodeInfoRequest, NodeResources, ResourcesReply,
+};
+
+const CHECK_ALIVE: &str = "/ray.rpc.NodeInfoGcsService/CheckAlive";
+const CLUSTER_ID: &str = "/ray.rpc.NodeInfoGcsService/GetClusterId";
+const NODES: &str = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo";
+const KV_GET: &str = "/ray.rpc.InternalKVGcsService/InternalKVGet";
+const TOTAL: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllTotalResources";
+const AVAILABLE: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllAvailableResources";
+
+/// What the control plane says about its cluster, over our own bounded channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterState {
+    /// As `ray.cluster_resources()`: summed over all nodes that are alive.
+    pub total: BTreeMap<String, f64>,
+    /// As `ray.available_resources()`: a resource that is used up is left out.
+    pub available: BTreeMap<String, f64>,
+    /// Nodes that are alive.
+    pub nodes: usize,
+}
+
+/// What a cluster says about itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub ray_version: Option<String>,
+    pub python_version: Option<String>,
+    pub cluster_id: Option<String>,
+}
+
+/// Is a GCS there? Its Ray version, if it tells.
+pub(super) async fn check_alive(line: &Line) -> Result<Option<String>, Status> {
+    let reply: CheckAliveReply = line.call(CHECK_ALIVE, Empty {}).await?;
+    accepted(reply.status)?;
+    Ok(short(&reply.ray_version))
+}
+
+/// Versions and cluster id, both asked at once.
+pub(super) async fn identity(line: &Line) -> Result<Identity, Status> {
+    let metadata = KvGetRequest {
+        key: b"CLUSTER_METADATA".to_vec(),
+        namespace: b"cluster".to_vec(),
+    };
+    let (metadata, id) = tokio::try_join!(
+        line.call::<_, KvGetReply>(KV_GET, metadata),
+        line.call::<_, ClusterIdReply>(CLUSTER_ID, Empty {}),
+    )?;
+    let (ray_version, python_version) = versions(&metadata.value);
+    Ok(Identity {
+        ray_version,
+        python_version,
+        cluster_id: (!id.cluster_id.is_empty()).then(|| hex(&id.cluster_id)),
+    })
+}
+
+/// Nodes and resources, all asked at once.
+pub(super) async fn state(line: &Line) -> Result<ClusterState, Status> {
+    let alive_only = NodeInfoRequest {
+        state_filter: Some(ALIVE),
+    };
+    let (nodes, total, available) = tokio::try_join!(
+        line.call::<_, NodeInfoReply>(NODES, alive_only),
+        line.call::<_, ResourcesReply>(TOTAL, Empty {}),
+        line.call::<_, ResourcesReply>(AVAILABLE, Empty {}),
+    )?;
+    accepted(nodes.status)?;
+    accepted(total.status)?;
+    accepted(available.status)?;
+    Ok(ClusterState {
+        total: sum(&total.nodes),
+        available: sum(&available.nodes),
+        nodes: nodes.nodes.iter().filter(|n| n.state == ALIVE).count(),
+    })
+}
+
+/// Ray answers some failures with a gRPC OK and a status of its own inside.
+fn accepted(status: Option<GcsStatus>) -> Result<(), Status> {
+    match status {
+        Some(GcsStatus { code, message }) if code != 0 => {
+            Err(Status::unavailable(format!("GCS status {code} {message}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sum(nodes: &[NodeResources]) -> BTreeMap<String, f64> {
+    let mut sum = BTreeMap::new();
+    for (name, amount) in nodes.iter().flat_map(|node| &node.amounts) {
+        *sum.entry(name.clone()).or_insert(0.0) += amount;
+    }
+    sum
+}
+
+/// `ray_version` and `python_version` of the JSON that Ray keeps. No JSON, no versions: Ray does
+/// not compare them then either.
+fn versions(json: &[u8]) -> (Option<String>, Option<String>) {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(json) else {
+        return (None, None);
+    };
+    let text = |key: &str| value.get(key).and_then(|v| v.as_str()).and_then(short);
+    (text("ray_version"), text("python_version"))
+}
+
+/// A version fits on a line; what does not is none.
+fn short(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| text.to_owned())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    // Ray's ids have 28 bytes; nobody else's longer ones may fill the logs.
+    bytes.iter().take(64).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn resources_are_summed_over_nodes() {
+        let node = |cpus: f64| NodeResources {
+            amounts: [("CPU".to_owned(), cpus)].into(),
+        };
+        assert_eq!(
+            sum(&[node(1.5), node(2.0)]),
+            [("CPU".to_owned(), 3.5)].into()
+        );
+    }
+
+    #[test]
+    fn versions_come_from_the_metadata() {
+        let json = br#"{"ray_version": "2.60.0", "python_version": "3.11.9", "os": "linux"}"#;
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(versions(json), (some("2.60.0"), some("3.11.9")));
+        assert_eq!(versions(b"[1]"), (None, None));
+        assert_eq!(versions(b"{\"ray_version\": \"a\\nb\"}"), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_metadata_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = versions(&bytes);
+            let _ = hex(&bytes);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Remembers the first bytes that a server said, to know it by its voice.
+//!
+//! An HTTP/2 client reports a web server, a TLS server and a Redis all as "protocol error". The
+//! first bytes tell them apart.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::rustls;
+
+/// Enough for a frame header, a TLS record header or a banner.
+const KEPT: usize = 96;
+
+/// What a server speaks, judged by its first bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Not one byte.
+    Nothing,
+    /// A TLS handshake or alert record.
+    Tls,
+    /// An HTTP/1 status line.
+    Http1(String),
+    /// An HTTP/2 frame that a server may begin with.
+    Http2,
+    /// Anything else; the text is safe to show.
+    Other(String),
+}
+
+/// A shared note of what was read from a stream.
+#[derive(Clone, Default)]
+pub(super) struct Ear(Arc<Mutex<Note>>);
+
+#[derive(Default)]
+struct Note {
+    first: Vec<u8>,
+    tls_error: Option<rustls::Error>,
+}
+
+impl Ear {
+    /// What the first bytes say.
+    pub fn heard(&self) -> Heard {
+        classify(&self.note().first)
+    }
+
+    /// The TLS failure that ended the stream, if one did. TLS 1.3 servers refuse a client's
+    /// certificate only after the handshake is over for the client.
+    pub fn tls_error(&self) -> Option<rustls::Error> {
+        self.note().tls_error.clone()
+    }
+
+    fn hear(&self, bytes: &[u8]) {
+        let mut note = self.note();
+        let room = KEPT.saturating_sub(note.first.len()).min(bytes.len());
+        note.first.extend(bytes.iter().take(room));
+    }
+
+    fn fail(&self, error: &io::Error) {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        if let Some(tls) = inner {
+            self.note().tls_error = Some(rustls::Error::clone(tls));
+        }
+    }
+
+    fn note(&self) -> MutexGuard<'_, Note> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream whose first bytes are noted.
+pub(super) struct Peeked<S> {
+    inner: S,
+    ear: Ear,
+}
+
+impl<S> Peeked<S> {
+    pub fn new(inner: S, ear: Ear) -> Self {
+        Self { inner, ear }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Peeked<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        match &polled {
+            Poll::Ready(Ok(())) => self
+                .ear
+                .hear(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(error)) => self.ear.fail(error),
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Peeked<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+fn classify(first: &[u8]) -> Heard {
+    match first {
+        [] => Heard::Nothing,
+        [0x15 | 0x16, 3, 0..=4, ..] => Heard::Tls,
+        _ if first.starts_with(b"HTTP/") => Heard::Http1(banner(first).unwrap_or_default()),
+        _ if opens_http2(first) => Heard::Http2,
+        _ => Heard::Other(other(first)),
+    }
+}
+
+/// A server begins with SETTINGS (or, when it is leaving, GOAWAY) on stream 0.
+fn opens_http2(first: &[u8]) -> bool {
+    let &[a, b, c, kind, flags, 0, 0, 0, 0, ..] = first else {
+        return false;
+    };
+    let length = u32::from_be_bytes([0, a, b, c]);
+    let settings = kind == 4 && flags <= 1 && length.is_multiple_of(6);
+    let goaway = kind == 7 && length >= 8;
+    (settings || goaway) && length <= 16_384
+}
+
+fn other(first: &[u8]) -> String {
+    match banner(first) {
+        Some(text) if text.starts_with("-ERR") || text.starts_with("-NOAUTH") => {
+            format!("\"{text}\", which is Redis")
+        }
+        Some(text) => format!("\"{text}\""),
+        None => "bytes of no protocol that we know".to_owned(),
+    }
+}
+
+/// The first line, if people can read it.
+fn banner(first: &[u8]) -> Option<String> {
+    let line = first.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let readable = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    (readable && line.len() >= 4).then(|| line.iter().take(60).copied().map(char::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voices_are_told_apart() {
+        let other = |text: &str| Heard::Other(text.to_owned());
+        let cases: [(&[u8], Heard); 9] = [
+            (b"", Heard::Nothing),
+            (&[0x15, 3, 1, 0, 2, 2, 70], Heard::Tls),
+            (&[0x16, 3, 3, 0, 60], Heard::Tls),
+            (
+                b"HTTP/1.0 400 Bad\r\nX: y",
+                Heard::Http1("HTTP/1.0 400 Bad".into()),
+            ),
+            (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 9], Heard::Http2),
+            (&[0, 0, 8, 7, 0, 0, 0, 0, 0], Heard::Http2),
+            (&[0, 0, 6, 4], other("bytes of no protocol that we know")),
+            (b"SSH-2.0-OpenSSH_9\r\n", other("\"SSH-2.0-OpenSSH_9\"")),
+            (
+                b"-ERR unknown\r\n",
+                other("\"-ERR unknown\", which is Redis"),
+            ),
+        ];
+        for (bytes, wanted) in cases {
+            assert_eq!(classify(bytes), wanted);
+        }
+    }
+}

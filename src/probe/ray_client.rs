@@ -1,0 +1,36 @@
+//! The Ray Client port ("proxier").
+
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Request, Status};
+
+use super::grpc::Line;
+use super::wire::{ClusterInfoRequest, ClusterInfoResponse, IS_INITIALIZED, PING};
+
+const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
+
+/// Is a Ray Client server there? Answered even when the GCS behind it is dead.
+pub(super) async fn ping(line: &Line) -> Result<(), Status> {
+    let reply: ClusterInfoResponse = line
+        .call(CLUSTER_INFO, ClusterInfoRequest { kind: PING })
+        .await?;
+    tracing::trace!(json_bytes = reply.json.len(), "ping answered");
+    Ok(())
+}
+
+/// Is the session `client_id` still known? A restarted head answers `NOT_FOUND`.
+pub(super) async fn session_alive(line: &Line, client_id: &str) -> Result<bool, Status> {
+    let mut request = Request::new(ClusterInfoRequest {
+        kind: IS_INITIALIZED,
+    });
+    let id = MetadataValue::try_from(client_id)
+        .map_err(|_| Status::invalid_argument("client id with characters that gRPC cannot send"))?;
+    request.metadata_mut().insert("client_id", id);
+    match line
+        .send::<_, ClusterInfoResponse>(CLUSTER_INFO, request)
+        .await
+    {
+        Ok(reply) => Ok(reply.json.trim() == "true"),
+        Err(status) if status.code() == Code::NotFound => Ok(false),
+        Err(status) => Err(status),
+    }
+}

@@ -1,0 +1,234 @@
+//! From what went wrong on the wire to a cause that people can act on.
+
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use super::auth::Credentials;
+use super::grpc::Line;
+use super::peek::{Ear, Heard};
+use super::trace::{Ask, show, show_parts};
+use super::{Door, gcs, ray_client, tcp, tls};
+use crate::address::DEFAULT_CLIENT_PORT;
+use crate::error::{ConnectError, Kind};
+
+/// An open connection and what was asked through it.
+pub(super) struct Call<'a> {
+    pub ask: &'a Ask<'a>,
+    pub door: Door,
+    pub credentials: &'a Credentials,
+    pub line: &'a Line,
+    pub peer: SocketAddr,
+    pub ear: Ear,
+}
+
+impl Call<'_> {
+    /// The cause behind a failed call. May ask the server one more question.
+    pub async fn explain(&self, status: Status) -> ConnectError {
+        // tonic's own failures carry a source; what a server said does not.
+        if status.source().is_some() {
+            return self.hung_up(status.code()).await;
+        }
+        if status.message().starts_with("grpc-status header missing") {
+            return self.web_server(&status);
+        }
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => self.credentials.refused(self.ask),
+            Code::Unimplemented => self.wrong_port().await,
+            Code::Internal | Code::OutOfRange | Code::DataLoss => self.nonsense(&status),
+            _ => self.not_ready(&status),
+        }
+    }
+
+    /// The connection broke before an answer came.
+    async fn hung_up(&self, code: Code) -> ConnectError {
+        if let Some(error) = self.ear.tls_error() {
+            return tls::describe(self.ask, &error, self.credentials.tls.as_ref());
+        }
+        match self.ear.heard() {
+            Heard::Tls => server_speaks_tls(self.ask),
+            Heard::Http1(line) => web(self.ask, &line),
+            Heard::Http2 if code == Code::Internal => self.ask.error(
+                Kind::NotRay,
+                "the server broke the HTTP/2 protocol",
+                NOT_RAY_HINT,
+            ),
+            Heard::Http2 => self.ask.error(
+                Kind::NotReady,
+                "the server hung up before it answered",
+                "it may be starting or stopping: wait, and look at the head's logs if it stays so",
+            ),
+            Heard::Other(text) => stranger(self.ask, &self.credentials.scrub(&text)),
+            Heard::Nothing if self.credentials.tls.is_some() => closed_after_tls(self.ask),
+            Heard::Nothing if tls::answers(self.peer).await => server_speaks_tls(self.ask),
+            Heard::Nothing => closed(self.ask),
+        }
+    }
+
+    /// The server does not know our method. Which port is it then?
+    async fn wrong_port(&self) -> ConnectError {
+        let host = &self.ask.server.host;
+        let here = show(self.ask.server);
+        let client = format!("ray://{}", show_parts(host, DEFAULT_CLIENT_PORT));
+        let gcs = show_parts(host, 6379);
+        match self.door {
+            Door::Client if knows(&gcs::check_alive(self.line).await) => self.ask.error(
+                Kind::WrongPort,
+                &format!("{here} is the GCS port; Ray Client is usually {client}"),
+                format!("use {client} for Ray Client, or {here} (no ray://) for a native driver"),
+            ),
+            Door::Gcs if knows(&ray_client::ping(self.line).await) => self.ask.error(
+                Kind::WrongPort,
+                "this is the Ray Client port, not the GCS",
+                format!("use ray://{here}, or the GCS port, usually {gcs}, for a native driver"),
+            ),
+            _ => self.ask.error(
+                Kind::WrongPort,
+                "a gRPC server, but neither the GCS nor Ray Client; Ray opens several such ports",
+                format!("use {client} for Ray Client, or {gcs} for a native driver"),
+            ),
+        }
+    }
+
+    fn web_server(&self, status: &Status) -> ConnectError {
+        match status.code() {
+            Code::Unavailable => self.ask.error(
+                Kind::NotReady,
+                "a proxy answered that the server behind it is not there",
+                "check the Ray head behind the ingress or proxy",
+            ),
+            _ => web(self.ask, &self.credentials.scrub(status.message())),
+        }
+    }
+
+    fn nonsense(&self, status: &Status) -> ConnectError {
+        let said = self.credentials.scrub(status.message());
+        self.ask.error(
+            Kind::NotRay,
+            &format!("a gRPC server whose answer is not Ray's ({said})"),
+            NOT_RAY_HINT,
+        )
+    }
+
+    fn not_ready(&self, status: &Status) -> ConnectError {
+        let said = self.credentials.scrub(status.message());
+        let kind = match status.code() {
+            Code::DeadlineExceeded => Kind::Timeout,
+            _ => Kind::NotReady,
+        };
+        self.ask.error(
+            kind,
+            &format!("Ray answered {:?} in the phase grpc: {said}", status.code()),
+            "the head is starting, or has lost its GCS: wait, and look at its logs \
+             (gcs_server.out, ray_client_server.err) if it stays so",
+        )
+    }
+}
+
+const NOT_RAY_HINT: &str = "check host and port: Ray Client is usually ray://host:10001, the GCS \
+     host:6379";
+
+/// A method that the server has, whatever it thinks of us.
+fn knows<T>(answer: &Result<T, Status>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(status) => {
+            status.source().is_none()
+                && matches!(
+                    status.code(),
+                    Code::Unauthenticated | Code::PermissionDenied | Code::Unavailable
+                )
+        }
+    }
+}
+
+/// The overall bound struck while `phase` was under way.
+pub(super) fn timed_out(
+    ask: &Ask<'_>,
+    phase: &'static str,
+    ear: &Ear,
+    bound: Duration,
+) -> ConnectError {
+    let (cause, hint) = match phase {
+        "tcp" => return tcp::silent(ask, bound),
+        "dns" => (
+            "the name was not resolved",
+            "the DNS server is slow or away: check /etc/resolv.conf, or use the IP address",
+        ),
+        "tls" => (
+            "accepts connections, but did not finish the TLS handshake",
+            "the server hangs, or is none of Ray's: check the port and the head's logs",
+        ),
+        "cluster" => (
+            "the GCS is alive, but did not tell about its cluster",
+            "its storage may hang (Redis, if the head is fault tolerant): look at gcs_server.out",
+        ),
+        _ => match ear.heard() {
+            Heard::Nothing => (
+                "accepts connections, but says nothing",
+                "the server hangs, or is none of Ray's: check the port and the head's logs",
+            ),
+            Heard::Http2 => (
+                "speaks HTTP/2, but did not answer the call",
+                "the head is overloaded or hangs: look at its load and logs, or raise \
+                 SEEDCORE_RAY_PROBE_TIMEOUT_S",
+            ),
+            _ => (
+                "began to speak, but not gRPC",
+                "check the port: Ray Client is usually ray://host:10001, the GCS host:6379",
+            ),
+        },
+    };
+    ask.error(
+        Kind::Timeout,
+        &format!("{cause} within {bound:?} (phase {phase})"),
+        hint,
+    )
+}
+
+pub(super) fn server_speaks_tls(ask: &Ask<'_>) -> ConnectError {
+    ask.error(
+        Kind::Tls,
+        "the server speaks TLS and we do not, because RAY_USE_TLS is not set",
+        "set RAY_USE_TLS=1 with RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY and RAY_TLS_CA_CERT of \
+         this cluster",
+    )
+}
+
+pub(super) fn web(ask: &Ask<'_>, said: &str) -> ConnectError {
+    ask.error(
+        Kind::NotRay,
+        &format!("a web server answers here, not Ray ({said})"),
+        "the dashboard (8265) and Serve (8000) are web servers; Ray Client is usually \
+         ray://host:10001, the GCS host:6379",
+    )
+}
+
+pub(super) fn stranger(ask: &Ask<'_>, said: &str) -> ConnectError {
+    ask.error(
+        Kind::NotRay,
+        &format!("something answers here, but not Ray; it said {said}"),
+        NOT_RAY_HINT,
+    )
+}
+
+/// Proxies and port-forwards accept first and look for their backend later, so time may cure it.
+pub(super) fn closed(ask: &Ask<'_>) -> ConnectError {
+    ask.error(
+        Kind::NotReady,
+        "the connection was accepted and closed without a word",
+        "typical of a proxy or port-forward whose Ray is not up: check the head behind it; else \
+         check the port",
+    )
+}
+
+fn closed_after_tls(ask: &Ask<'_>) -> ConnectError {
+    ask.error(
+        Kind::NotReady,
+        "the server hung up after the TLS handshake",
+        "it may be starting, or refuse our client certificate without saying so: look at the \
+         head's logs",
+    )
+}

@@ -1,0 +1,153 @@
+//! Would Ray refuse these versions? Pure.
+//!
+//! Imitates `check_version_info` of `ray/_private/utils.py` as a native driver calls it: equal
+//! Ray versions, and Python equal to the patch level, or to the minor one with
+//! `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor`, which Ray up to 2.44 does not know (read in
+//! 2.33.0, 2.44.1, 2.55.1 and 2.60.0).
+
+use super::Facts;
+use crate::error::{ConnectError, Kind};
+
+/// What this process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// `ray.__version__`
+    pub ray: String,
+    /// `major.minor.micro`
+    pub python: String,
+    /// `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL`, as it is set.
+    pub match_level: Option<String>,
+}
+
+/// Refuses exactly where Ray's native driver would. `address` is safe to show.
+///
+/// A cluster that does not tell its versions passes, as in Ray.
+pub fn check(address: &str, cluster: &Facts, local: &Local) -> Result<(), ConnectError> {
+    let (Some(ray), Some(python)) = (&cluster.ray_version, &cluster.python_version) else {
+        return Ok(());
+    };
+    let python_matches = match level(local) {
+        Level::Patch => *python == local.python,
+        Level::Minor => minor(python) == minor(&local.python),
+        Level::Invalid(text) => return Err(invalid_level(address, text)),
+    };
+    let ray_matches = *ray == local.ray;
+    if ray_matches && python_matches {
+        return Ok(());
+    }
+    Err(ConnectError::new(
+        Kind::VersionMismatch,
+        address,
+        format!(
+            "{address}: the cluster runs Ray {ray} on Python {python}, this process Ray {} on \
+             Python {}; Ray refuses that",
+            local.ray, local.python
+        ),
+        hint(ray, python, ray_matches, local),
+    ))
+}
+
+enum Level<'a> {
+    Patch,
+    Minor,
+    Invalid(&'a str),
+}
+
+fn level(local: &Local) -> Level<'_> {
+    match local.match_level.as_deref() {
+        Some(_) if !knows_match_level(&local.ray) => Level::Patch,
+        None | Some("patch") => Level::Patch,
+        Some("minor") => Level::Minor,
+        Some(other) => Level::Invalid(other),
+    }
+}
+
+/// Ray up to 2.44 has no such variable. Unreadable versions are taken as new ones.
+fn knows_match_level(ray: &str) -> bool {
+    let mut parts = ray.split('.').map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) > (2, 44),
+        _ => true,
+    }
+}
+
+fn minor(version: &str) -> Vec<&str> {
+    version.split('.').take(2).collect()
+}
+
+fn invalid_level(address: &str, text: &str) -> ConnectError {
+    ConnectError::new(
+        Kind::VersionMismatch,
+        address,
+        format!(
+            "{address}: RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL is {text:?}, and Ray refuses to \
+             compare versions that way"
+        ),
+        "set it to minor or patch, or unset it",
+    )
+}
+
+fn hint(ray: &str, python: &str, ray_matches: bool, local: &Local) -> String {
+    if !ray_matches {
+        return format!("install the cluster's version here: pip install \"ray=={ray}\"");
+    }
+    if minor(python) == minor(&local.python) && knows_match_level(&local.ray) {
+        return format!(
+            "run Python {python} here, or set RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor to \
+             accept another patch release"
+        );
+    }
+    format!("run Python {python} here, or the same Python in both images")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(cluster: (&str, &str), ours: (&str, &str), level: Option<&str>) -> bool {
+        let facts = Facts {
+            ray_version: Some(cluster.0.to_owned()),
+            python_version: Some(cluster.1.to_owned()),
+            ..Facts::default()
+        };
+        let local = Local {
+            ray: ours.0.to_owned(),
+            python: ours.1.to_owned(),
+            match_level: level.map(str::to_owned),
+        };
+        check("head:6379", &facts, &local).is_ok()
+    }
+
+    #[test]
+    fn refuses_exactly_where_ray_does() {
+        let new = |python| ("2.60.0", python);
+        let old = |python| ("2.44.1", python);
+        for (cluster, ours, level, ok) in [
+            (new("3.11.9"), new("3.11.9"), None, true),
+            (new("3.11.9"), new("3.11.8"), None, false),
+            (new("3.11.9"), new("3.11.8"), Some("patch"), false),
+            (new("3.11.9"), new("3.11.8"), Some("minor"), true),
+            (new("3.11.9"), new("3.12.9"), Some("minor"), false),
+            (new("3.11.9"), new("3.11.9"), Some("major"), false),
+            (new("3.11.9"), old("3.11.9"), Some("minor"), false),
+            (old("3.11.9"), old("3.11.8"), Some("minor"), false),
+            (old("3.11.9"), old("3.11.9"), Some("major"), true),
+        ] {
+            assert_eq!(
+                verdict(cluster, ours, level),
+                ok,
+                "{cluster:?} {ours:?} {level:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_silent_cluster_passes() {
+        let local = Local {
+            ray: "2.60.0".to_owned(),
+            python: "3.11.9".to_owned(),
+            match_level: None,
+        };
+        assert_eq!(check("head:6379", &Facts::default(), &local), Ok(()));
+    }
+}

@@ -1,0 +1,138 @@
+//! Ray's protobuf messages, written by hand: only the few fields that we read. Numbers from
+//! `ray/core/generated`; the same from Ray 2.33 to 2.60. prost skips the rest.
+
+use std::collections::BTreeMap;
+
+/// `ray.rpc.ClusterInfoType.IS_INITIALIZED`
+pub(super) const IS_INITIALIZED: i32 = 0;
+/// `ray.rpc.ClusterInfoType.PING`
+pub(super) const PING: i32 = 6;
+/// `ray.rpc.GcsNodeInfo.GcsNodeState.ALIVE`
+pub(super) const ALIVE: i32 = 0;
+
+/// Any request without fields: `CheckAlive`, `GetClusterId`, `GetAll*Resources`.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct Empty {}
+
+/// `ray.rpc.ClusterInfoRequest`
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct ClusterInfoRequest {
+    #[prost(int32, tag = "1")]
+    pub kind: i32,
+}
+
+/// `ray.rpc.ClusterInfoResponse`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct ClusterInfoResponse {
+    #[prost(string, tag = "2")]
+    pub json: String,
+}
+
+/// `ray.rpc.GcsStatus`: 0 is OK.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct GcsStatus {
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    #[prost(string, tag = "2")]
+    pub message: String,
+}
+
+/// `ray.rpc.CheckAliveReply`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct CheckAliveReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<GcsStatus>,
+    #[prost(string, tag = "2")]
+    pub ray_version: String,
+}
+
+/// `ray.rpc.InternalKVGetRequest`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct KvGetRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub namespace: Vec<u8>,
+}
+
+/// `ray.rpc.InternalKVGetReply`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct KvGetReply {
+    #[prost(bytes = "vec", tag = "2")]
+    pub value: Vec<u8>,
+}
+
+/// `ray.rpc.GetClusterIdReply`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct ClusterIdReply {
+    #[prost(bytes = "vec", tag = "2")]
+    pub cluster_id: Vec<u8>,
+}
+
+/// `ray.rpc.GetAllNodeInfoRequest`. Servers that know the filter leave dead nodes out.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct NodeInfoRequest {
+    #[prost(int32, optional, tag = "3")]
+    pub state_filter: Option<i32>,
+}
+
+/// `ray.rpc.GcsNodeInfo`
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct NodeInfo {
+    #[prost(int32, tag = "7")]
+    pub state: i32,
+}
+
+/// `ray.rpc.GetAllNodeInfoReply`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct NodeInfoReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<GcsStatus>,
+    #[prost(message, repeated, tag = "2")]
+    pub nodes: Vec<NodeInfo>,
+}
+
+/// `ray.rpc.TotalResources` and `ray.rpc.AvailableResources`: equal on the wire.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct NodeResources {
+    #[prost(btree_map = "string, double", tag = "2")]
+    pub amounts: BTreeMap<String, f64>,
+}
+
+/// `ray.rpc.GetAllTotalResourcesReply` and `GetAllAvailableResourcesReply`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ResourcesReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<GcsStatus>,
+    #[prost(message, repeated, tag = "2")]
+    pub nodes: Vec<NodeResources>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    #[test]
+    fn ping_is_the_two_bytes_that_ray_sends() {
+        assert_eq!(ClusterInfoRequest { kind: PING }.encode_to_vec(), [8, 6]);
+        let alive_only = NodeInfoRequest {
+            state_filter: Some(ALIVE),
+        };
+        assert_eq!(alive_only.encode_to_vec(), [0x18, 0]);
+    }
+
+    proptest! {
+        /// Whatever a server sends, decoding answers or refuses; it never panics.
+        #[test]
+        fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = ClusterInfoResponse::decode(bytes.as_slice());
+            let _ = CheckAliveReply::decode(bytes.as_slice());
+            let _ = KvGetReply::decode(bytes.as_slice());
+            let _ = ClusterIdReply::decode(bytes.as_slice());
+            let _ = NodeInfoReply::decode(bytes.as_slice());
+            let _ = ResourcesReply::decode(bytes.as_slice());
+        }
+    }
+}
