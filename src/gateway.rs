@@ -32,22 +32,30 @@ pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
     fn resolves(&self, host: &str) -> bool {
-        if host.parse::<IpAddr>().is_ok() {
-            return true;
-        }
-        let name = host.to_owned();
-        answers_within(LOOKUP_TIMEOUT, move || {
-            (name.as_str(), 0)
-                .to_socket_addrs()
-                .is_ok_and(|mut found| found.next().is_some())
-        })
+        lookup(host).is_some()
     }
+}
+
+/// An address of `host`, IPv4 first: that is what Ray itself goes by. None after
+/// [`LOOKUP_TIMEOUT`].
+pub fn lookup(host: &str) -> Option<IpAddr> {
+    if let Ok(literal) = host.parse() {
+        return Some(literal);
+    }
+    let name = host.to_owned();
+    answers_within(LOOKUP_TIMEOUT, move || {
+        let found = (name.as_str(), 0).to_socket_addrs().ok()?;
+        found.map(|at| at.ip()).min_by_key(IpAddr::is_ipv6)
+    })
 }
 
 /// Asks on a thread of its own, which is left behind when its time is up: `getaddrinfo` heeds no
 /// timeout and cannot be interrupted. Such a thread never touches Python, so it may outlive the
-/// interpreter. Without a thread the answer is no.
-fn answers_within(limit: Duration, question: impl FnOnce() -> bool + Send + 'static) -> bool {
+/// interpreter. Without a thread there is no answer.
+fn answers_within<T: Send + 'static>(
+    limit: Duration,
+    question: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
     let (answer, answered) = mpsc::sync_channel(1);
     let asked = thread::Builder::new()
         .name("seedcore-ray-dns".into())
@@ -55,7 +63,8 @@ fn answers_within(limit: Duration, question: impl FnOnce() -> bool + Send + 'sta
             // Nobody listens any more after the limit.
             let _ = answer.send(question());
         });
-    asked.is_ok() && answered.recv_timeout(limit).unwrap_or(false)
+    asked.ok()?;
+    answered.recv_timeout(limit).ok()?
 }
 
 /// The four URLs of the facade.

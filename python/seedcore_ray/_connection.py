@@ -18,6 +18,7 @@ from seedcore_ray._core import (
 from seedcore_ray._core import (
     connection_info as get_connection_info,
 )
+from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._errors import RayConnectionError
 from seedcore_ray._node_ip import get_ray_node_ip
 
@@ -32,17 +33,6 @@ __all__ = [
     "test_ray_connection",
     "wait_for_ray_ready",
 ]
-
-
-async def ensure_runtime_ready() -> bool:
-    """Connect from the environment without blocking the event loop.
-
-    Returns:
-        True when connected, False when not: the cause is in the log and in
-        ``seedcore_ray.last_error()``. Safe to await from a readiness probe and a background task
-        at once: they share one connect.
-    """
-    return False
 
 
 def test_ray_connection() -> bool:
