@@ -2,7 +2,8 @@
 
 ``importlib.util.find_spec`` would import the host's packages to search inside them. Here the
 finders are asked the way the import system asks them, parents first, and only their answers are
-followed. A package that changes its own ``__path__`` while it is imported is therefore seen without the change.
+followed. A package that changes its own ``__path__`` while it is imported is therefore seen without
+that change.
 """
 
 import sys

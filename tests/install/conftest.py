@@ -3,17 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from . import hosts
-from .environments import PROJECT, Environment
+from .environments import PROJECT, Build, Environment
 
 TOOLS = ("pip", "setuptools>=77", "wheel", "pytest>=8", "coverage", "maturin>=1.9,<2")
-
-Build = Callable[..., Environment]
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +18,12 @@ def tools(pytestconfig: pytest.Config) -> Path:
     """An environment with pip, setuptools, pytest, coverage and maturin, kept between runs."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     root = Path(pytestconfig.cache.mkdir("install-tools")) / f"py{version}"
-    done = root / "complete"
-    if not done.exists():
+    done = root / "installed"
+    if not done.exists() or done.read_text().split() != list(TOOLS):
         subprocess.run([sys.executable, "-m", "venv", "--clear", root], check=True)
         install = ["-m", "pip", "--quiet", "install", "--upgrade", *TOOLS]
         subprocess.run([str(root / "bin/python"), *install], check=True)
-        done.touch()
+        done.write_text("\n".join(TOOLS))
     return root
 
 

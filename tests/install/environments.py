@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 PROJECT = Path(__file__).parents[2]
 LEAVES = ("ray_utils", "ray_connector")
@@ -91,6 +91,13 @@ class Environment:
         done = self.run(*flags, "-m", "seedcore_ray", "which", check=False, **options)
         assert not done.stderr, done.stderr
         return done.returncode, done.stdout
+
+
+class Build(Protocol):
+    """`build("host", "ours")`: an environment in which these were installed, in that order."""
+
+    def __call__(self, *steps: str) -> Environment:
+        """Steps: `ours`, `host`, `editable src`, `editable flat`, `editable src strict`, ..."""
 
 
 def site_of(root: Path) -> Path:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Build
-from .environments import PROJECT
+from .environments import PROJECT, Build
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Build
-from .environments import Environment
+from .environments import Build, Environment
 
 # Each program prints true. The host, where there is one, is on PYTHONPATH.
 PROGRAMS = {

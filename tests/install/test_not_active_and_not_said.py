@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Build
-from .environments import Environment
+from .environments import Build, Environment
 
 FILES = """
 import json

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import Build
-from .environments import Environment
+from .environments import Build, Environment
 
 STARTS = {
     "plain": (),
@@ -36,10 +35,13 @@ DAMAGE: dict[str, Callable[[Environment], object]] = {
 
 @pytest.mark.parametrize("flags", STARTS.values(), ids=STARTS.keys())
 def test_start_adds_one_module_and_no_output(
-    build: Build, ours: Environment, flags: tuple[str, ...]
+    fresh: Build, ours: Environment, flags: tuple[str, ...]
 ) -> None:
     loaded = "import json, sys; print(json.dumps(sorted(sys.modules)))"
-    with_us, without = ours.says(loaded, *flags), build().says(loaded, *flags)
+    empty = fresh()
+    # Any .pth file makes Python 3.13 load a codec.
+    (empty.site / "other.pth").write_text("# nothing\n")
+    with_us, without = ours.says(loaded, *flags), empty.says(loaded, *flags)
     assert set(with_us) - set(without) == {"_seedcore_ray_hook"}
     if "importtime" not in flags:
         assert not ours.run(*flags, "-c", "").stderr

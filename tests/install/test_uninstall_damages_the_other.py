@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Build
-from .environments import LEAVES, Environment
+from .environments import LEAVES, Build, Environment
 
 OWNERS = """
 import importlib, json

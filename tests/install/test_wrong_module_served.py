@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from . import hosts
-from .conftest import Build
-from .environments import Environment
+from .environments import Build, Environment
 
 
 @dataclass(frozen=True)
