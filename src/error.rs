@@ -139,11 +139,22 @@ impl ConnectError {
 }
 
 fn full_stop(message: &str) -> &'static str {
-    if message.ends_with(['.', '?', '!']) { "" } else { "." }
+    if message.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    }
 }
 
 fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
-    let Some(first) = letters.next() else { return String::new() };
-    format!("{}{}{}", first.to_uppercase(), letters.as_str(), full_stop(phrase))
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    format!(
+        "{}{}{}",
+        first.to_uppercase(),
+        letters.as_str(),
+        full_stop(phrase)
+    )
 }

@@ -30,7 +30,11 @@ pub enum Patience {
 impl Patience {
     /// `timeout` from now; zero is one sweep.
     pub fn of(timeout: Duration) -> Self {
-        if timeout.is_zero() { Self::OneSweep } else { Self::Until(Instant::now() + timeout) }
+        if timeout.is_zero() {
+            Self::OneSweep
+        } else {
+            Self::Until(Instant::now() + timeout)
+        }
     }
 
     /// Whether there is time for another try.
@@ -123,7 +127,10 @@ pub struct Flight {
 impl Flight {
     /// A flight that nobody waits for yet.
     pub fn new(survey: Survey, orders: Orders, network: Arc<dyn Network>) -> Arc<Self> {
-        let (progress, _) = watch::channel(Progress::Probing { sweeps: 0, last: None });
+        let (progress, _) = watch::channel(Progress::Probing {
+            sweeps: 0,
+            last: None,
+        });
         Arc::new(Self {
             survey,
             orders,
@@ -158,13 +165,15 @@ impl Flight {
             sweeps: self.sweeps(),
             patience,
             came: Instant::now(),
+            looked: None,
         }
     }
 
     fn leave(&self) {
         let mut crew = self.crew();
         crew.waiters -= 1;
-        let deserted = crew.waiters == 0 && matches!(*self.progress.borrow(), Progress::Probing { .. });
+        let deserted =
+            crew.waiters == 0 && matches!(*self.progress.borrow(), Progress::Probing { .. });
         if deserted {
             crew.cancelled = true;
             self.called_off.notify_one();
@@ -197,7 +206,9 @@ impl Flight {
 
     /// Seconds left for `ray.init`; negative when its time is up.
     pub fn init_seconds_left(&self) -> f64 {
-        let Progress::Init { until } = *self.progress.borrow() else { return 0.0 };
+        let Progress::Init { until } = *self.progress.borrow() else {
+            return 0.0;
+        };
         let now = Instant::now();
         match until.checked_duration_since(now) {
             Some(left) => left.as_secs_f64(),
@@ -243,9 +254,13 @@ impl Flight {
     fn plan_sweep(&self) -> (Duration, bool) {
         let mut crew = self.crew();
         let now = Instant::now();
-        let left = crew.sweep_until.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
+        let left = crew
+            .sweep_until
+            .map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
         // Fallbacks are other people's servers: not at the pace of a poked port.
-        let due = crew.fallbacks_at.is_none_or(|at| now >= at + retry::RESWEEP);
+        let due = crew
+            .fallbacks_at
+            .is_none_or(|at| now >= at + retry::RESWEEP);
         if due {
             crew.fallbacks_at = Some(now);
         }
@@ -256,7 +271,10 @@ impl Flight {
         let sweeps = self.sweeps() + 1;
         cause.attempts = sweeps;
         let left = self.time_left();
-        self.progress.send_replace(Progress::Probing { sweeps, last: Some(cause.clone()) });
+        self.progress.send_replace(Progress::Probing {
+            sweeps,
+            last: Some(cause.clone()),
+        });
         if !self.is_worth_retrying(&cause) || left.is_none() {
             return Step::GiveUp(cause);
         }
@@ -265,7 +283,11 @@ impl Flight {
         }
         self.pause(cause.kind).await;
         // The last answer stands: another sweep with no time left would only say "timeout".
-        if self.time_left().is_some() { Step::Again } else { Step::GiveUp(cause) }
+        if self.time_left().is_some() {
+            Step::Again
+        } else {
+            Step::GiveUp(cause)
+        }
     }
 
     fn is_worth_retrying(&self, cause: &ConnectError) -> bool {
@@ -273,11 +295,9 @@ impl Flight {
         cause.kind.is_transient() || (local && self.orders.stubborn)
     }
 
-    /// Until when a caller whose own time ends at `end` waits for the answer. The last one waits
-    /// for the flight itself, which gives up at the same moment and has the better answer.
-    fn answer_due(&self, end: Instant) -> Instant {
-        let is_last = self.crew().retry_until.is_none_or(|until| until <= end);
-        if is_last { end + LANDING } else { end }
+    /// Whether somebody has more patience than a caller whose own ends at `end`.
+    fn outlasts(&self, end: Instant) -> bool {
+        self.crew().retry_until.is_some_and(|until| until > end)
     }
 
     fn is_first_to_leave(&self) -> bool {
@@ -285,7 +305,10 @@ impl Flight {
     }
 
     fn time_left(&self) -> Option<Duration> {
-        let left = self.crew().retry_until?.saturating_duration_since(Instant::now());
+        let left = self
+            .crew()
+            .retry_until?
+            .saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
     }
 
@@ -298,7 +321,11 @@ impl Flight {
             let Some(server) = self.survey.server().filter(|_| retry::poke_first(kind)) else {
                 return;
             };
-            let opened = self.network.poke(server, self.survey.probe_timeout).await.is_ok();
+            let opened = self
+                .network
+                .poke(server, self.survey.probe_timeout)
+                .await
+                .is_ok();
             if opened || Instant::now() >= resweep {
                 return;
             }
@@ -310,7 +337,10 @@ impl Flight {
         ConnectError::new(
             Kind::Cancelled,
             self.survey.target.address.to_string(),
-            format!("The connect to {} was called off", self.survey.target.address),
+            format!(
+                "The connect to {} was called off",
+                self.survey.target.address
+            ),
             "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
         )
     }
@@ -383,6 +413,8 @@ pub struct Waiter {
     sweeps: u32,
     patience: Patience,
     came: Instant,
+    /// When the one look that was asked for had been taken.
+    looked: Option<Instant>,
 }
 
 impl Waiter {
@@ -396,38 +428,57 @@ impl Waiter {
     pub async fn wait(&mut self) -> Result<(), ConnectError> {
         loop {
             let progress = self.seen.borrow_and_update().clone();
-            let end = match progress {
-                Progress::Done(result) => return result,
-                Progress::Probing { sweeps, last } => match self.patience {
-                    Patience::OneSweep if sweeps > self.sweeps => {
-                        return Err(self.flight.unanswered(last));
-                    }
-                    Patience::OneSweep => None,
-                    Patience::Until(end) => {
-                        let end = self.flight.answer_due(end);
-                        if Instant::now() >= end {
-                            return Err(self.leave_early(last));
-                        }
-                        Some(end)
-                    }
-                },
-                Progress::Init { until } => match self.in_init(until) {
-                    Some(end) => Some(end),
-                    None => return Err(self.give_up_init()),
-                },
+            let end = match &progress {
+                Progress::Done(result) => return result.clone(),
+                Progress::Probing { sweeps, .. } => self.answer_due(*sweeps),
+                Progress::Init { until } => Some(self.init_due(*until)),
             };
-            self.changed_until(end).await;
+            let Some(end) = end else {
+                // A look is under way, and it is bounded.
+                self.changed().await;
+                continue;
+            };
+            if Instant::now() >= end {
+                return Err(self.out_of_patience(progress));
+            }
+            // Whether it changed or the time is up, the loop looks again.
+            let _ = timeout_at(end, self.changed()).await;
         }
+    }
+
+    /// Until when to wait for an answer; None while the one look that was asked for is going on.
+    ///
+    /// Whoever is the last to have patience waits for the flight itself to land: it gives up at
+    /// the same moment, and what it says then is in the log already.
+    fn answer_due(&mut self, sweeps: u32) -> Option<Instant> {
+        let own = match self.patience {
+            Patience::Until(end) => end,
+            Patience::OneSweep if sweeps > self.sweeps => {
+                *self.looked.get_or_insert_with(Instant::now)
+            }
+            Patience::OneSweep => return None,
+        };
+        Some(if self.flight.outlasts(own) {
+            own
+        } else {
+            own + LANDING
+        })
     }
 
     /// How long to wait for `ray.init`, which has a bound of its own. Who comes after that one
     /// has passed waits as long as it would have waited for an answer.
-    fn in_init(&self, until: Instant) -> Option<Instant> {
-        let end = match self.patience {
+    fn init_due(&self, until: Instant) -> Instant {
+        match self.patience {
             Patience::Until(end) if self.came >= until => end,
             _ => until,
-        };
-        (Instant::now() < end).then_some(end)
+        }
+    }
+
+    fn out_of_patience(&self, progress: Progress) -> ConnectError {
+        match progress {
+            Progress::Probing { last, .. } => self.leave_early(last),
+            _ => self.give_up_init(),
+        }
     }
 
     /// Others wait longer, so the flight goes on and has not said yet that it failed.
@@ -447,16 +498,9 @@ impl Waiter {
         error
     }
 
-    async fn changed_until(&mut self, end: Option<Instant>) {
+    async fn changed(&mut self) {
         // An error means that the flight is gone, which cannot be while we hold it.
-        match end {
-            Some(end) => {
-                let _ = timeout_at(end, self.seen.changed()).await;
-            }
-            None => {
-                let _ = self.seen.changed().await;
-            }
-        }
+        let _ = self.seen.changed().await;
     }
 }
 

@@ -79,7 +79,11 @@ impl ToQueue {
 
 impl<S: Subscriber> Layer<S> for ToQueue {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Self::is_ours(metadata) { Interest::always() } else { Interest::never() }
+        if Self::is_ours(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {

@@ -134,7 +134,9 @@ async fn first(
     match (asked, server_of(asked)) {
         (RayAddress::Auto, _) => auto(network, survey, timeout).await,
         (_, Some((server, door))) => {
-            let report = network.probe(server, door, &survey.credentials, timeout).await;
+            let report = network
+                .probe(server, door, &survey.credentials, timeout)
+                .await;
             report.result.map(|facts| passed(asked.clone(), facts))
         }
         (_, None) => Ok(passed(asked.clone(), Facts::default())),
@@ -142,7 +144,12 @@ async fn first(
 }
 
 fn passed(address: RayAddress, facts: Facts) -> Passed {
-    Passed { init_address: address.clone(), address, instead_of: None, facts }
+    Passed {
+        init_address: address.clone(),
+        address,
+        instead_of: None,
+        facts,
+    }
 }
 
 async fn auto(
@@ -152,14 +159,29 @@ async fn auto(
 ) -> Result<Passed, ConnectError> {
     let local = (survey.find_local)()?;
     debug!("auto means {} ({:?})", local.address, local.source);
-    let report = network.probe(&local.address, Door::Gcs, &survey.local_credentials, timeout).await;
+    let report = network
+        .probe(
+            &local.address,
+            Door::Gcs,
+            &survey.local_credentials,
+            timeout,
+        )
+        .await;
     let facts = report.result.map_err(|cause| local.explain(cause))?;
     let address = RayAddress::Gcs(local.address);
     // Ray is given its own `auto` where that can only mean the same cluster: Ray 2.59 and up
     // loads a token file for `auto` alone.
-    let init_address =
-        if local.ambiguous { address.clone() } else { RayAddress::Auto };
-    Ok(Passed { init_address, address, instead_of: None, facts })
+    let init_address = if local.ambiguous {
+        address.clone()
+    } else {
+        RayAddress::Auto
+    };
+    Ok(Passed {
+        init_address,
+        address,
+        instead_of: None,
+        facts,
+    })
 }
 
 /// Probes all fallbacks side by side and takes the first by priority, not by speed.
@@ -174,9 +196,11 @@ async fn first_by_priority(
         let credentials = survey.credentials.clone();
         probes.spawn(async move {
             let facts = match server_of(&address) {
-                Some((server, door)) => {
-                    network.probe(server, door, &credentials, timeout).await.result.ok()
-                }
+                Some((server, door)) => network
+                    .probe(server, door, &credentials, timeout)
+                    .await
+                    .result
+                    .ok(),
                 None => None,
             };
             (rank, facts.map(|facts| (address, facts)))

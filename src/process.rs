@@ -33,7 +33,14 @@ pub fn process() -> Guard<Arc<Process>> {
 /// What was inherited is leaked on purpose. Its threads do not exist here, its locks may be held
 /// by them for ever, and dropping a runtime whose threads are gone can hang.
 pub fn after_fork(parent_had_ray: bool) {
-    let session = if parent_had_ray { Session::forked() } else { Session::default() };
-    let child = Process { session, ..Process::default() };
+    let session = if parent_had_ray {
+        Session::forked()
+    } else {
+        Session::default()
+    };
+    let child = Process {
+        session,
+        ..Process::default()
+    };
     mem::forget(PROCESS.swap(Arc::new(child)));
 }

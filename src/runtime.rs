@@ -48,7 +48,9 @@ impl Runtime {
     /// Stops the threads, waiting for them no longer than half a second. Call it detached from
     /// the interpreter: a task may be about to deliver its result there.
     pub fn stop(&self) {
-        let Some(tokio) = self.tokio().take() else { return };
+        let Some(tokio) = self.tokio().take() else {
+            return;
+        };
         let end = Instant::now() + EXIT_BOUND;
         while self.blocked.load(Ordering::Acquire) > 0 {
             if Instant::now() > end {

@@ -150,9 +150,9 @@ impl Turn {
     /// Waits for it until `end`; false when it was not over by then.
     pub async fn wait(&mut self, end: Instant) -> bool {
         match self {
-            Self::Flight(progress) => {
-                timeout_at(end, progress.wait_for(Progress::is_done)).await.is_ok()
-            }
+            Self::Flight(progress) => timeout_at(end, progress.wait_for(Progress::is_done))
+                .await
+                .is_ok(),
             Self::Shutdown(over) => timeout_at(end, over.wait_for(|over| *over)).await.is_ok(),
         }
     }
@@ -197,7 +197,10 @@ pub struct Session {
 impl Session {
     /// The session of a child whose parent was connected: Ray cannot be used in it.
     pub fn forked() -> Self {
-        Self { forked: AtomicBool::new(true), ..Self::default() }
+        Self {
+            forked: AtomicBool::new(true),
+            ..Self::default()
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -231,7 +234,11 @@ impl Session {
 
     /// Remembers a look at the cluster.
     pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
-        self.inner().last_probe = Some(LastProbe { at: SystemTime::now(), took, error });
+        self.inner().last_probe = Some(LastProbe {
+            at: SystemTime::now(),
+            took,
+            error,
+        });
     }
 
     /// Whether `warning` has not been given yet; from now on it has.
@@ -356,7 +363,10 @@ impl Session {
     pub fn adopt(&self, live: Live) {
         let mut inner = self.inner();
         if inner.live.is_none() {
-            info!("found Ray connected by someone else ({}), using that connection", live.address);
+            info!(
+                "found Ray connected by someone else ({}), using that connection",
+                live.address
+            );
             self.hold(&mut inner, live);
         }
     }

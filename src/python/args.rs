@@ -46,7 +46,11 @@ impl<'py> FromPyObject<'_, 'py> for Namespace<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if object.is_none() { Ok(Self::Anonymous) } else { object.extract().map(Self::Named) }
+        if object.is_none() {
+            Ok(Self::Anonymous)
+        } else {
+            object.extract().map(Self::Named)
+        }
     }
 }
 
@@ -78,7 +82,10 @@ impl Asked {
 
     /// What `ray_connector.connect()` asks for: everything from the environment.
     pub const fn nothing() -> Self {
-        Self { address: None, namespace: AskedNamespace::LeftOut }
+        Self {
+            address: None,
+            namespace: AskedNamespace::LeftOut,
+        }
     }
 
     /// Whether these are the arguments that were given, without copying them.

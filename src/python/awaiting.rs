@@ -4,12 +4,14 @@
 //! [`Attempt::join`], and does not block. Only the wait for the flight is a task on our runtime.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
@@ -35,7 +37,10 @@ pub struct Attempt {
 ///     RayConnectionError: when it is known at once that it cannot be.
 #[pyfunction]
 #[pyo3(signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, connect_timeout_s=None, init_kwargs=None, stubborn=false))]
-#[allow(clippy::needless_pass_by_value, reason = "PyO3 hands over owned arguments")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
 pub fn attempt(
     py: Python<'_>,
     ray_address: Option<Text<'_>>,
@@ -46,13 +51,21 @@ pub fn attempt(
     stubborn: bool,
 ) -> PyResult<Option<Attempt>> {
     let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
-    let timeout = connect_timeout_s.map(|value| seconds(value, "connect_timeout_s")).transpose()?;
+    let timeout = connect_timeout_s
+        .map(|value| seconds(value, "connect_timeout_s"))
+        .transpose()?;
     if !force && held::answers(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(None);
     }
     check_init_kwargs(init_kwargs)?;
     let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
-    let options = Options { force, timeout, stubborn, init_kwargs, on_loop: true };
+    let options = Options {
+        force,
+        timeout,
+        stubborn,
+        init_kwargs,
+        on_loop: true,
+    };
     let prepared = connect::prepare(py, &asked, &options);
     logs::flush(py);
     match prepared? {
@@ -60,7 +73,11 @@ pub fn attempt(
         Prepared::Done(Err(error)) => Err(raise(py, &error)),
         Prepared::Go(request) => {
             let end = request.budget.end(Instant::now());
-            Ok(Some(Attempt { request, asked, end }))
+            Ok(Some(Attempt {
+                request,
+                asked,
+                end,
+            }))
         }
     }
 }
@@ -73,7 +90,10 @@ impl Attempt {
     /// exception as a value.
     fn join<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let flight = self.request.flight();
-        match process().session.join(&flight, self.request.budget.patience) {
+        match process()
+            .session
+            .join(&flight, self.request.budget.patience)
+        {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
@@ -84,7 +104,11 @@ impl Attempt {
             Joined::After(mut turn) => {
                 let (end, busy) = (self.end, self.request.busy());
                 awaitable(py, async move {
-                    if turn.wait(end).await { Answer::Again } else { Answer::Failed(busy) }
+                    if turn.wait(end).await {
+                        Answer::Again
+                    } else {
+                        Answer::Failed(busy)
+                    }
                 })
                 .map(Some)
             }
@@ -155,27 +179,36 @@ impl Runtime for Bridge {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let handle = process().runtime.handle();
-        Box::pin(async move {
-            match handle {
-                Ok(handle) => handle.spawn(future).await.map_err(Panicked),
-                Err(_) => Ok(()),
-            }
-        })
+        ended(
+            process()
+                .runtime
+                .handle()
+                .map(|handle| handle.spawn(future)),
+        )
     }
 
     fn spawn_blocking<F>(task: F) -> Self::JoinHandle
     where
         F: FnOnce() + Send + 'static,
     {
-        let handle = process().runtime.handle();
-        Box::pin(async move {
-            match handle {
-                Ok(handle) => handle.spawn_blocking(task).await.map_err(Panicked),
-                Err(_) => Ok(()),
-            }
-        })
+        ended(
+            process()
+                .runtime
+                .handle()
+                .map(|handle| handle.spawn_blocking(task)),
+        )
     }
+}
+
+/// The end of a task, which runs whether this is awaited or not.
+fn ended(task: io::Result<JoinHandle<()>>) -> <Bridge as Runtime>::JoinHandle {
+    Box::pin(async {
+        match task {
+            Ok(task) => task.await.map_err(Panicked),
+            // No runtime: `awaitable` has made sure that there is one, so the process is ending.
+            Err(_) => Ok(()),
+        }
+    })
 }
 
 impl ContextExt for Bridge {

@@ -61,22 +61,35 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
 
 /// None when not connected; else what one round trip says.
 fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
-    let Some(control) = control(py)? else { return Ok(None) };
+    let Some(control) = control(py)? else {
+        return Ok(None);
+    };
     let (credentials, timeout) = means();
     let began = Instant::now();
     let answer = match &control {
         Control::Fake(connected) => return Ok(connected.then_some(Ok(()))),
         Control::Gcs(server) => wait::block(py, || async {
-            probe::probe(server, Door::Gcs, &credentials, timeout).await.result.map(drop)
+            probe::probe(server, Door::Gcs, &credentials, timeout)
+                .await
+                .result
+                .map(drop)
         })?,
         Control::Session { server, client_id } => {
             let known = wait::block(py, || {
                 probe::client_session_alive(server, client_id, &credentials, timeout)
             })?;
-            known.and_then(|known| if known { Ok(()) } else { Err(session_lost(server)) })
+            known.and_then(|known| {
+                if known {
+                    Ok(())
+                } else {
+                    Err(session_lost(server))
+                }
+            })
         }
     };
-    process().session.probed(began.elapsed(), answer.as_ref().err().cloned());
+    process()
+        .session
+        .probed(began.elapsed(), answer.as_ref().err().cloned());
     Ok(Some(answer))
 }
 
@@ -88,7 +101,9 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
         Presence::Real(module) => module,
         Presence::Fake(fake) => {
             let module = py.import("seedcore_ray._fake")?;
-            return Ok(Some(Control::Fake(module.call_method1("available", (fake,))?.is_truthy()?)));
+            return Ok(Some(Control::Fake(
+                module.call_method1("available", (fake,))?.is_truthy()?,
+            )));
         }
         Presence::Missing | Presence::NotImported => return Ok(None),
     };
@@ -101,7 +116,9 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
         let client_id = worker.getattr("_client_id")?.extract()?;
         return Ok(host_port(&server).map(|server| Control::Session { server, client_id }));
     }
-    Ok(ray::gcs_address(py).and_then(|address| host_port(&address)).map(Control::Gcs))
+    Ok(ray::gcs_address(py)
+        .and_then(|address| host_port(&address))
+        .map(Control::Gcs))
 }
 
 fn host_port(address: &str) -> Option<HostPort> {
@@ -114,7 +131,10 @@ fn means() -> (Credentials, std::time::Duration) {
     let live = process().session.live();
     let target = live.as_ref().and_then(|live| live.target.as_ref());
     let is_auto = target.is_some_and(|target| target.address == RayAddress::Auto);
-    (Credentials::from_env(&env, is_auto), Settings::from_env(&env).0.probe_timeout)
+    (
+        Credentials::from_env(&env, is_auto),
+        Settings::from_env(&env).0.probe_timeout,
+    )
 }
 
 fn session_lost(server: &HostPort) -> ConnectError {
@@ -154,13 +174,15 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 }
 
 fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>> {
-    let Some(control) = control(py)? else { return Ok(None) };
+    let Some(control) = control(py)? else {
+        return Ok(None);
+    };
     let (credentials, timeout) = means();
     Ok(match &control {
         Control::Fake(connected) => connected.then(|| Ok(ClusterState::default())),
-        Control::Gcs(server) => {
-            Some(wait::block(py, || probe::cluster_state(server, &credentials, timeout))?)
-        }
+        Control::Gcs(server) => Some(wait::block(py, || {
+            probe::cluster_state(server, &credentials, timeout)
+        })?),
         Control::Session { .. } => Some(Ok(ClusterState::default())),
     })
 }
@@ -192,11 +214,16 @@ fn describe<'py>(py: Python<'py>, state: &Bound<'py, PyDict>) -> PyResult<Bound<
     let live = process().session.live();
     let info = PyDict::new(py);
     info.set_item("status", "connected")?;
-    info.set_item("namespace", live.as_ref().and_then(|live| live.namespace.clone()))?;
+    info.set_item(
+        "namespace",
+        live.as_ref().and_then(|live| live.namespace.clone()),
+    )?;
     info.set_item("address", live.as_ref().map(|live| live.address.clone()))?;
     info.set_item("node_id", ray::node_id(py))?;
     info.set_item("cluster_resources", state.get_item("cluster_resources")?)?;
-    let version = live.as_ref().and_then(|live| live.facts.ray_version.clone());
+    let version = live
+        .as_ref()
+        .and_then(|live| live.facts.ray_version.clone());
     info.set_item("ray_version", version)?;
     Ok(info)
 }

@@ -50,7 +50,10 @@ use crate::target::{Source, Target};
     signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, *, connect_timeout_s=None, **init_kwargs),
     text_signature = "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, connect_timeout_s=None, **init_kwargs)"
 )]
-#[allow(clippy::needless_pass_by_value, reason = "PyO3 hands over owned arguments")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
 pub fn ensure_ray_initialized(
     py: Python<'_>,
     ray_address: Option<Text<'_>>,
@@ -60,13 +63,20 @@ pub fn ensure_ray_initialized(
     init_kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<bool> {
     let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
-    let timeout = connect_timeout_s.map(|value| seconds(value, "connect_timeout_s")).transpose()?;
+    let timeout = connect_timeout_s
+        .map(|value| seconds(value, "connect_timeout_s"))
+        .transpose()?;
     if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(true);
     }
     check_init_kwargs(init_kwargs)?;
     let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
-    let options = Options { force, timeout, init_kwargs, ..Options::default() };
+    let options = Options {
+        force,
+        timeout,
+        init_kwargs,
+        ..Options::default()
+    };
     Ok(ensure(py, &asked, &options)?.is_ok())
 }
 
@@ -98,10 +108,13 @@ pub fn wait_for_ray_ready(
     max_wait_seconds: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<bool> {
     let five = Duration::from_secs(5);
-    let timeout = max_wait_seconds
-        .map_or(Ok(five), |value| seconds(value, "max_wait_seconds"))?;
+    let timeout = max_wait_seconds.map_or(Ok(five), |value| seconds(value, "max_wait_seconds"))?;
     let end = std::time::Instant::now() + timeout;
-    let options = Options { timeout: Some(timeout), stubborn: true, ..Options::default() };
+    let options = Options {
+        timeout: Some(timeout),
+        stubborn: true,
+        ..Options::default()
+    };
     if ensure(py, &Asked::nothing(), &options)?.is_err() {
         return Ok(false);
     }
@@ -201,16 +214,13 @@ pub enum Prepared {
 }
 
 /// Decides whether a flight is needed. Does not block.
-pub fn prepare(
-    py: Python<'_>,
-    asked: &Asked,
-    options: &Options<'_, '_>,
-) -> PyResult<Prepared> {
+pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
     if on_flight_thread() {
         return Ok(Prepared::Done(Err(reentrant())));
     }
-    let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process) {
+    let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process)
+    {
         Ok(target) => target,
         Err(error) => return refused(error),
     };
@@ -269,10 +279,17 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
     process().session.adopt(Live {
         target: None,
         address: address.unwrap_or_else(|| "unknown".into()),
-        namespace: if client.is_some() { None } else { ray::native_namespace(py) },
+        namespace: if client.is_some() {
+            None
+        } else {
+            ray::native_namespace(py)
+        },
         mode: Mode::Adopted,
         since: SystemTime::now(),
-        facts: probe::Facts { ray_version: ray::version(module), ..probe::Facts::default() },
+        facts: probe::Facts {
+            ray_version: ray::version(module),
+            ..probe::Facts::default()
+        },
         took: Duration::ZERO,
         instead_of: None,
     });
@@ -288,7 +305,9 @@ pub fn finish(py: Python<'_>, asked: &Asked, target: &Target) -> PyResult<()> {
 
 /// Warns, once for each pair, when the live connection is not what was asked for.
 fn compare(py: Python<'_>, asked: &Asked, target: &Target) {
-    let Some(live) = process().session.live() else { return };
+    let Some(live) = process().session.live() else {
+        return;
+    };
     if !held::remember(py, asked) {
         return;
     }
@@ -362,16 +381,19 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
 
 fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
     match imported(py, "asyncio") {
-        Some(asyncio) => {
-            Ok(!asyncio.call_method0(intern!(py, "_get_running_loop"))?.is_none())
-        }
+        Some(asyncio) => Ok(!asyncio
+            .call_method0(intern!(py, "_get_running_loop"))?
+            .is_none()),
         None => Ok(false),
     }
 }
 
 /// Hands the flight to a thread of its own.
 pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResult<()> {
-    let kwargs = request.init_kwargs.as_ref().map(|kwargs| kwargs.clone_ref(py));
+    let kwargs = request
+        .init_kwargs
+        .as_ref()
+        .map(|kwargs| kwargs.clone_ref(py));
     let handed = PyFlight::new(Arc::clone(flight), kwargs);
     let launched = py
         .import(intern!(py, "seedcore_ray._flight"))
@@ -395,7 +417,13 @@ fn fake_ensure(
     let address = target.address.to_string();
     let words = py.import(intern!(py, "seedcore_ray._fake"))?.call_method1(
         intern!(py, "ensure"),
-        (fake, &address, target.namespace.as_deref(), options.force, options.init_kwargs),
+        (
+            fake,
+            &address,
+            target.namespace.as_deref(),
+            options.force,
+            options.init_kwargs,
+        ),
     )?;
     if words.is_none() {
         return Ok(Ok(()));
@@ -442,7 +470,10 @@ fn ray_missing(target: &Target) -> ConnectError {
     ConnectError::new(
         Kind::RayMissing,
         target.address.to_string(),
-        format!("Not connecting to {}: the ray package is not installed", target.address),
+        format!(
+            "Not connecting to {}: the ray package is not installed",
+            target.address
+        ),
         "Install it with `pip install \"ray[client]\"`, in the same version as the cluster.",
     )
 }

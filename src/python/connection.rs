@@ -89,7 +89,10 @@ impl Connection {
 pub fn connection(py: Python<'_>) -> PyResult<Connection> {
     take_note(py)?;
     let session = &process().session;
-    let last_probe = session.last_probe().map(|probe| Py::new(py, Probe::from(probe))).transpose()?;
+    let last_probe = session
+        .last_probe()
+        .map(|probe| Py::new(py, Probe::from(probe)))
+        .transpose()?;
     let live = session.live();
     let live = live.as_deref();
     let target = live.and_then(|live| live.target.as_ref());
@@ -113,7 +116,11 @@ pub fn connection(py: Python<'_>) -> PyResult<Connection> {
 /// connected, or when nobody has asked yet.
 #[pyfunction]
 pub fn last_error(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    process().session.last_error().map(|error| to_exception(py, &error)).transpose()
+    process()
+        .session
+        .last_error()
+        .map(|error| to_exception(py, &error))
+        .transpose()
 }
 
 /// How many connections have been made in this process. A handle made under another generation
@@ -136,5 +143,6 @@ fn take_note(py: Python<'_>) -> PyResult<()> {
 }
 
 fn epoch(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

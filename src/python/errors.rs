@@ -18,7 +18,8 @@ pub fn to_exception<'py>(py: Python<'py>, error: &ConnectError) -> PyResult<Boun
     details.set_item(intern!(py, "attempts"), error.attempts)?;
     let retry_after = error.retry_after.map(|after| after.as_secs_f64());
     details.set_item(intern!(py, "retry_after_s"), retry_after)?;
-    py.get_type::<RayConnectionError>().call((&error.message,), Some(&details))
+    py.get_type::<RayConnectionError>()
+        .call((&error.message,), Some(&details))
 }
 
 /// `error`, raised.

@@ -39,7 +39,11 @@ pub struct Flight {
 
 impl Flight {
     pub fn new(flight: Arc<flight::Flight>, init_kwargs: Option<Py<PyDict>>) -> Self {
-        Self { flight, init_kwargs, passed: None }
+        Self {
+            flight,
+            init_kwargs,
+            passed: None,
+        }
     }
 
     fn give_up(&self, py: Python<'_>, error: ConnectError) {
@@ -118,9 +122,15 @@ impl Flight {
     ///
     /// Only a native connect tells them beforehand. Asked before a live connection is given up.
     fn accepts(&self, py: Python<'_>, ray_version: String, python_version: String) -> bool {
-        let Some(passed) = &self.passed else { return false };
+        let Some(passed) = &self.passed else {
+            return false;
+        };
         let match_level = Env::Process.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL");
-        let local = version::Local { ray: ray_version, python: python_version, match_level };
+        let local = version::Local {
+            ray: ray_version,
+            python: python_version,
+            match_level,
+        };
         match version::check(&passed.address.to_string(), &passed.facts, &local) {
             Ok(()) => true,
             Err(cause) => {
@@ -155,7 +165,9 @@ impl Flight {
     /// call `called_off`.
     fn arrived(&self, ray: &Bound<'_, PyAny>) -> bool {
         let py = ray.py();
-        let Some(passed) = &self.passed else { return false };
+        let Some(passed) = &self.passed else {
+            return false;
+        };
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
         held::hold(Held::new(ray.clone().unbind(), witness));
@@ -195,13 +207,21 @@ impl Flight {
 impl Flight {
     fn cause(&self, error: &Bound<'_, PyAny>) -> ConnectError {
         let address = self.flight.survey.target.address.to_string();
-        let name = error.get_type().name().map_or_else(|_| "error".into(), |n| n.to_string());
-        let words = error.str().map_or_else(|_| String::new(), |words| words.to_string());
+        let name = error
+            .get_type()
+            .name()
+            .map_or_else(|_| "error".into(), |n| n.to_string());
+        let words = error
+            .str()
+            .map_or_else(|_| String::new(), |words| words.to_string());
         let (kind, hint) = classify(&name, &words);
         let mut cause = ConnectError::new(
             kind,
             &address,
-            format!("{address} answers, but Ray refused: {name}: {}", words.trim()),
+            format!(
+                "{address} answers, but Ray refused: {name}: {}",
+                words.trim()
+            ),
             hint,
         );
         cause.attempts = self.flight.sweeps().max(1);
@@ -219,11 +239,20 @@ fn classify(name: &str, words: &str) -> (Kind, &'static str) {
              RAY_IGNORE_VERSION_MISMATCH=1 to take the risk (Ray Client only).",
         )
     } else if name == "AuthenticationError" {
-        (Kind::Auth, "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.")
+        (
+            Kind::Auth,
+            "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
+        )
     } else if matches!(name, "ImportError" | "ModuleNotFoundError") {
-        (Kind::RayMissing, "Install it with `pip install \"ray[client]\"`, same version as the cluster.")
+        (
+            Kind::RayMissing,
+            "Install it with `pip install \"ray[client]\"`, same version as the cluster.",
+        )
     } else {
-        (Kind::InitFailed, "The reason is Ray's own; look at the arguments given and the head's logs.")
+        (
+            Kind::InitFailed,
+            "The reason is Ray's own; look at the arguments given and the head's logs.",
+        )
     }
 }
 

@@ -28,7 +28,10 @@ pub fn gateway_urls(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// The URLs of `get_serve_urls`. What is left out or blank comes from the environment.
 #[pyfunction]
 #[pyo3(signature = (base_gateway=None, ml_base=None, cog_base=None))]
-#[allow(clippy::needless_pass_by_value, reason = "PyO3 hands over owned arguments")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
 pub fn serve_urls<'py>(
     py: Python<'py>,
     base_gateway: Option<String>,
@@ -37,7 +40,11 @@ pub fn serve_urls<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let urls = current(py);
     let dict = PyDict::new(py);
-    let (base, ml, cog) = (base_gateway.as_deref(), ml_base.as_deref(), cog_base.as_deref());
+    let (base, ml, cog) = (
+        base_gateway.as_deref(),
+        ml_base.as_deref(),
+        cog_base.as_deref(),
+    );
     for (name, url) in gateway::serve_urls(&urls, base, ml, cog) {
         dict.set_item(name, url)?;
     }
@@ -47,8 +54,12 @@ pub fn serve_urls<'py>(
 /// An address of the host that `text` names: a host, `host:port` or an address of Ray. None when
 /// it names none, or does not resolve within 0.4 s.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value, reason = "PyO3 hands over owned arguments")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
 pub fn resolve_host(py: Python<'_>, text: String) -> Option<String> {
     let host = address::host_in(&text).unwrap_or(text);
-    py.detach(|| gateway::lookup(&host)).map(|address| address.to_string())
+    py.detach(|| gateway::lookup(&host))
+        .map(|address| address.to_string())
 }

@@ -20,9 +20,15 @@ const KNOWN: usize = 64;
 /// The proof that a connection is still there.
 pub enum Witness {
     /// `global_worker._is_connected` (2.44 and up) or `.connected`: flips at `ray.shutdown()`.
-    Native { worker: Py<PyAny>, attribute: &'static str },
+    Native {
+        worker: Py<PyAny>,
+        attribute: &'static str,
+    },
     /// The default context still has our client worker, and that one is not shutting down.
-    Client { context: Py<PyAny>, worker: Py<PyAny> },
+    Client {
+        context: Py<PyAny>,
+        worker: Py<PyAny>,
+    },
     /// No attribute was proven to flip in this Ray: `ray.is_initialized()` is asked.
     Ask,
 }
@@ -37,7 +43,11 @@ pub struct Held {
 
 impl Held {
     pub fn new(ray: Py<PyAny>, witness: Witness) -> Self {
-        Self { ray, witness, known: vec![Asked::nothing()] }
+        Self {
+            ray,
+            witness,
+            known: vec![Asked::nothing()],
+        }
     }
 
     fn is_alive(&self, py: Python<'_>) -> bool {
@@ -45,26 +55,31 @@ impl Held {
     }
 
     fn try_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(module) = modules(py)?.get_item(intern!(py, "ray"))? else { return Ok(false) };
+        let Some(module) = modules(py)?.get_item(intern!(py, "ray"))? else {
+            return Ok(false);
+        };
         if !module.is(&self.ray) {
             return Ok(false);
         }
         match &self.witness {
-            Witness::Native { worker, attribute: "_is_connected" } => {
-                is_true(worker.bind(py).getattr(intern!(py, "_is_connected"))?)
-            }
+            Witness::Native {
+                worker,
+                attribute: "_is_connected",
+            } => is_true(worker.bind(py).getattr(intern!(py, "_is_connected"))?),
             Witness::Native { worker, attribute } => is_true(worker.bind(py).getattr(*attribute)?),
             Witness::Client { context, worker } => {
                 let current = context.bind(py).getattr(intern!(py, "client_worker"))?;
-                Ok(current.is(worker)
-                    && !is_true(current.getattr(intern!(py, "_in_shutdown"))?)?)
+                Ok(current.is(worker) && !is_true(current.getattr(intern!(py, "_in_shutdown"))?)?)
             }
             Witness::Ask => ray::is_initialized(&module),
         }
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "attribute reads give owned values")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "attribute reads give owned values"
+)]
 fn is_true(value: Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(value.is(pyo3::types::PyBool::new(value.py(), true)) || value.is_truthy()?)
 }
@@ -74,7 +89,9 @@ fn modules(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
     static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     MODULES
         .get_or_try_init(py, || {
-            let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+            let modules = py
+                .import(intern!(py, "sys"))?
+                .getattr(intern!(py, "modules"))?;
             Ok(modules.cast_into::<PyDict>()?.unbind())
         })
         .map(|modules| modules.bind(py))
@@ -82,7 +99,11 @@ fn modules(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
 
 /// The module of that name if it is imported; `None` in `sys.modules` counts as not.
 pub fn imported<'py>(py: Python<'py>, name: &str) -> Option<Bound<'py, PyAny>> {
-    modules(py).ok()?.get_item(name).ok()?.filter(|module| !module.is_none())
+    modules(py)
+        .ok()?
+        .get_item(name)
+        .ok()?
+        .filter(|module| !module.is_none())
 }
 
 /// Whether `sys.modules[name]` is `None`, which makes every import of it fail.
@@ -121,7 +142,9 @@ pub fn release() {
 /// Remembers that these arguments were looked at. True the first time; past [`KNOWN`] pairs never,
 /// so that a service with a namespace for each request does not flood its log.
 pub fn remember(py: Python<'_>, asked: &Asked) -> bool {
-    let Some(held) = HELD.load_full() else { return false };
+    let Some(held) = HELD.load_full() else {
+        return false;
+    };
     if held.known.contains(asked) {
         return false;
     }
@@ -130,7 +153,11 @@ pub fn remember(py: Python<'_>, asked: &Asked) -> bool {
         let mut known = held.known.clone();
         known.push(asked.clone());
         let witness = held.witness.clone_ref(py);
-        hold(Held { ray: held.ray.clone_ref(py), witness, known });
+        hold(Held {
+            ray: held.ray.clone_ref(py),
+            witness,
+            known,
+        });
     }
     first
 }
@@ -138,12 +165,14 @@ pub fn remember(py: Python<'_>, asked: &Asked) -> bool {
 impl Witness {
     fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
-            Self::Native { worker, attribute } => {
-                Self::Native { worker: worker.clone_ref(py), attribute }
-            }
-            Self::Client { context, worker } => {
-                Self::Client { context: context.clone_ref(py), worker: worker.clone_ref(py) }
-            }
+            Self::Native { worker, attribute } => Self::Native {
+                worker: worker.clone_ref(py),
+                attribute,
+            },
+            Self::Client { context, worker } => Self::Client {
+                context: context.clone_ref(py),
+                worker: worker.clone_ref(py),
+            },
             Self::Ask => Self::Ask,
         }
     }

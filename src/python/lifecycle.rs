@@ -11,8 +11,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let hooks = PyDict::new(py);
     hooks.set_item("after_in_child", module.getattr("_after_fork")?)?;
-    py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
-    py.import("atexit")?.call_method1("register", (module.getattr("_at_exit")?,))?;
+    py.import("os")?
+        .call_method("register_at_fork", (), Some(&hooks))?;
+    py.import("atexit")?
+        .call_method1("register", (module.getattr("_at_exit")?,))?;
     crate::logs::install();
     Ok(())
 }

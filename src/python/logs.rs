@@ -28,14 +28,25 @@ fn emit(py: Python<'_>, record: &Record) -> PyResult<()> {
         .import(intern!(py, "logging"))?
         .call_method1(intern!(py, "getLogger"), (&record.logger,))?;
     let level = level_of(record.level);
-    if !logger.call_method1(intern!(py, "isEnabledFor"), (level,))?.is_truthy()? {
+    if !logger
+        .call_method1(intern!(py, "isEnabledFor"), (level,))?
+        .is_truthy()?
+    {
         return Ok(());
     }
     // Args are None, not (): a message with a percent sign is not a format.
     let none = py.None();
     let made = logger.call_method1(
         intern!(py, "makeRecord"),
-        (&record.logger, level, "seedcore_ray", 0, &record.message, &none, &none),
+        (
+            &record.logger,
+            level,
+            "seedcore_ray",
+            0,
+            &record.message,
+            &none,
+            &none,
+        ),
     )?;
     logger.call_method1(intern!(py, "handle"), (made,))?;
     Ok(())

@@ -33,25 +33,39 @@ pub fn look(py: Python<'_>) -> PyResult<Presence<'_>> {
             return Ok(Presence::NotImported);
         }
         let real = is_real(&module);
-        return Ok(if real { Presence::Real(module) } else { Presence::Fake(module) });
+        return Ok(if real {
+            Presence::Real(module)
+        } else {
+            Presence::Fake(module)
+        });
     }
     if is_blocked(py, "ray") {
         return Ok(Presence::Missing);
     }
-    let found = py.import("importlib.util")?.call_method1("find_spec", ("ray",))?;
+    let found = py
+        .import("importlib.util")?
+        .call_method1("find_spec", ("ray",))?;
     // A namespace package is what an empty `ray/` folder in the working directory looks like.
     let installed = !found.is_none() && !found.getattr("origin")?.is_none();
-    Ok(if installed { Presence::NotImported } else { Presence::Missing })
+    Ok(if installed {
+        Presence::NotImported
+    } else {
+        Presence::Missing
+    })
 }
 
 fn is_importing(module: &Bound<'_, PyAny>) -> bool {
-    let spec = module.getattr("__spec__").and_then(|spec| spec.getattr("_initializing"));
+    let spec = module
+        .getattr("__spec__")
+        .and_then(|spec| spec.getattr("_initializing"));
     spec.is_ok_and(|importing| importing.is_truthy().unwrap_or(false))
 }
 
 fn is_real(module: &Bound<'_, PyAny>) -> bool {
     module.is_instance_of::<PyModule>()
-        && module.getattr("__version__").is_ok_and(|version| version.is_instance_of::<PyString>())
+        && module
+            .getattr("__version__")
+            .is_ok_and(|version| version.is_instance_of::<PyString>())
         && module.hasattr("_private").unwrap_or(false)
 }
 
@@ -71,18 +85,28 @@ pub fn version(ray: &Bound<'_, PyAny>) -> Option<String> {
 fn is_proven(version: Option<&str>) -> bool {
     let mut parts = version.unwrap_or_default().split('.');
     parts.next() == Some("2")
-        && parts.next().and_then(|minor| minor.parse().ok()).is_some_and(|m| PROVEN.contains(&m))
+        && parts
+            .next()
+            .and_then(|minor| minor.parse().ok())
+            .is_some_and(|m| PROVEN.contains(&m))
 }
 
 /// Ray's `global_worker`, in every process that has imported Ray.
 pub fn global_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-    imported(py, "ray._private.worker")?.getattr("global_worker").ok()
+    imported(py, "ray._private.worker")?
+        .getattr("global_worker")
+        .ok()
 }
 
 /// The client worker of the default context, when there is one.
 pub fn client_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-    let context = imported(py, "ray.util.client")?.getattr("_default_context").ok()?;
-    context.getattr("client_worker").ok().filter(|worker| !worker.is_none())
+    let context = imported(py, "ray.util.client")?
+        .getattr("_default_context")
+        .ok()?;
+    context
+        .getattr("client_worker")
+        .ok()
+        .filter(|worker| !worker.is_none())
 }
 
 /// Whether this process is a Ray worker or a Serve replica, whose connection is not ours to cut.
@@ -100,10 +124,12 @@ pub fn seems_connected(py: Python<'_>) -> bool {
 
 /// The attribute that says that a native driver or a worker is connected, if one says so now.
 fn native_attribute(worker: &Bound<'_, PyAny>) -> Option<&'static str> {
-    ["_is_connected", "connected"].into_iter().find(|attribute| {
-        let value = worker.getattr(*attribute);
-        value.is_ok_and(|value| value.is_truthy().unwrap_or(false))
-    })
+    ["_is_connected", "connected"]
+        .into_iter()
+        .find(|attribute| {
+            let value = worker.getattr(*attribute);
+            value.is_ok_and(|value| value.is_truthy().unwrap_or(false))
+        })
 }
 
 /// Native or client, and how to tell from now on that it still holds.
@@ -111,25 +137,36 @@ pub fn observe(ray: &Bound<'_, PyAny>) -> (Mode, Witness) {
     let py = ray.py();
     let proven = is_proven(version(ray).as_deref());
     if let Some(worker) = client_worker(py) {
-        let context = imported(py, "ray.util.client").and_then(|m| m.getattr("_default_context").ok());
+        let context =
+            imported(py, "ray.util.client").and_then(|m| m.getattr("_default_context").ok());
         let witness = match context {
-            Some(context) if proven => {
-                Witness::Client { context: context.unbind(), worker: worker.unbind() }
-            }
+            Some(context) if proven => Witness::Client {
+                context: context.unbind(),
+                worker: worker.unbind(),
+            },
             _ => Witness::Ask,
         };
         return (Mode::Client, witness);
     }
     let witness = global_worker(py).filter(|_| proven).and_then(|worker| {
         let attribute = native_attribute(&worker)?;
-        Some(Witness::Native { worker: worker.unbind(), attribute })
+        Some(Witness::Native {
+            worker: worker.unbind(),
+            attribute,
+        })
     });
     (Mode::Native, witness.unwrap_or(Witness::Ask))
 }
 
 /// `host:port` of the GCS that this process is connected to natively.
 pub fn gcs_address(py: Python<'_>) -> Option<String> {
-    global_worker(py)?.getattr("gcs_client").ok()?.getattr("address").ok()?.extract().ok()
+    global_worker(py)?
+        .getattr("gcs_client")
+        .ok()?
+        .getattr("address")
+        .ok()?
+        .extract()
+        .ok()
 }
 
 /// The namespace of a native connection; read from memory, no call to the cluster.

@@ -29,7 +29,11 @@ where
     F: Future<Output = T> + Send + 'a,
 {
     loop {
-        let done = py.detach(|| process().runtime.block_on(async { timeout(TICK, future()).await }))?;
+        let done = py.detach(|| {
+            process()
+                .runtime
+                .block_on(async { timeout(TICK, future()).await })
+        })?;
         py.check_signals()?;
         if let Ok(value) = done {
             return Ok(value);
@@ -48,7 +52,11 @@ pub struct Budget {
 
 impl Budget {
     pub fn new(timeout: Duration, probe_timeout: Duration, on_loop: bool) -> Self {
-        let limit = if on_loop { timeout.min(ON_LOOP) } else { timeout };
+        let limit = if on_loop {
+            timeout.min(ON_LOOP)
+        } else {
+            timeout
+        };
         Self {
             patience: Patience::of(limit),
             hard: on_loop.then(|| Instant::now() + ON_LOOP),
@@ -81,8 +89,11 @@ fn wait_for(
     loop {
         let until = Instant::now() + TICK;
         let until = hard.map_or(until, |hard| hard.min(until));
-        let done =
-            py.detach(|| process().runtime.block_on(async { timeout_at(until, waiter.wait()).await }));
+        let done = py.detach(|| {
+            process()
+                .runtime
+                .block_on(async { timeout_at(until, waiter.wait()).await })
+        });
         py.check_signals()?;
         if let Ok(result) = done? {
             return Ok(result);
@@ -165,7 +176,9 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     }
     held::release();
     // Whatever Ray does here, the next connect must be able to begin.
-    let result = ray.map_or(Ok(()), |ray| ray.call_method0(intern!(py, "shutdown")).map(drop));
+    let result = ray.map_or(Ok(()), |ray| {
+        ray.call_method0(intern!(py, "shutdown")).map(drop)
+    });
     process().session.closed();
     match result {
         Ok(()) => info!("disconnected from Ray"),
