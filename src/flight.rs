@@ -93,6 +93,10 @@ pub enum Step {
 }
 
 #[derive(Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not exclude one another"
+)]
 struct Crew {
     waiters: usize,
     /// The last moment at which somebody still wants another sweep.

@@ -14,7 +14,7 @@ use crate::target::NamespaceArg;
 /// means is for the parser to refuse, not for the conversion.
 pub struct Text<'py>(Bound<'py, PyString>);
 
-impl<'py> Text<'py> {
+impl Text<'_> {
     /// The text.
     pub fn get(&self) -> Cow<'_, str> {
         self.0.to_string_lossy()

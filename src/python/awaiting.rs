@@ -157,10 +157,10 @@ impl<'py> IntoPyObject<'py> for Answer {
     }
 }
 
-fn awaitable<'py>(
-    py: Python<'py>,
+fn awaitable(
+    py: Python<'_>,
     answer: impl Future<Output = Answer> + Send + 'static,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Bound<'_, PyAny>> {
     // Whatever has no runtime says so here, where it can be raised.
     process().runtime.handle()?;
     let locals = TaskLocals::with_running_loop(py)?;
