@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ def main() -> int:
     if unknown := set(options.groups) - set(_GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}")
 
+    # As an exit, so that heads and programs are ended on the way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     results = _measure(options.groups or list(_GROUPS))
     rows = [row for group in results.values() for row in group]
