@@ -82,9 +82,9 @@ class Row:
     @property
     def verdict(self) -> Literal["pass", "FAIL", "skip"]:
         """``skip`` when nothing of ours was there to be measured."""
-        if self.ours is None:
-            return "skip"
-        return "pass" if all(check.passed for check in self.checks) else "FAIL"
+        if not all(check.passed for check in self.checks):
+            return "FAIL"
+        return "skip" if self.ours is None else "pass"
 
     def as_json(self) -> dict[str, Any]:
         """All of it, samples included, for the results file."""
