@@ -115,7 +115,7 @@ deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crate
 		echo "advisories not checked: the database is on GitHub; ADVISORIES=1 asks it"
 
 lock: ## Pin requirements/*.in anew (needs uv)
-	for name in test wheel; do uv pip compile --quiet --universal --python-version 3.10 \
+	for name in test hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade \
 		--output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 
