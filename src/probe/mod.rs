@@ -21,6 +21,7 @@ pub mod version;
 mod wire;
 mod x509;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -307,10 +308,26 @@ async fn open(
             (Box::new(peek::Peeked::new(tls, ear)), Scheme::HTTPS)
         }
     };
-    match Line::open(stream, ask.server, scheme, token, max_message).await {
-        Ok(line) => Ok((line, peer)),
-        Err(_) => Err(verdict::closed(ask)),
-    }
+    let Ok(line) = Line::open(stream, ask.server, scheme, token, max_message).await else {
+        return Err(no_greeting(ask, credentials, peer, trace).await);
+    };
+    Ok((line, peer))
+}
+
+/// The server hung up so fast that not even our greeting went out.
+async fn no_greeting(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    peer: SocketAddr,
+    trace: &mut Trace,
+) -> ConnectError {
+    let ear = trace.ear.clone();
+    let failure = async {
+        Err(verdict::hung_up(ask, credentials, peer, &ear, tonic::Code::Unavailable).await)
+    };
+    let step: Result<Infallible, _> = trace.step("grpc", failure, |_| String::new()).await;
+    let Err(error) = step;
+    error
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -22,8 +22,10 @@ pub(super) async fn session_alive(line: &Line, client_id: &str) -> Result<bool, 
     let mut request = Request::new(ClusterInfoRequest {
         kind: IS_INITIALIZED,
     });
-    let id = MetadataValue::try_from(client_id)
-        .map_err(|_| Status::invalid_argument("client id with characters that gRPC cannot send"))?;
+    let Ok(id) = MetadataValue::try_from(client_id) else {
+        // No server can know an id that cannot be sent.
+        return Ok(false);
+    };
     request.metadata_mut().insert("client_id", id);
     match line
         .send::<_, ClusterInfoResponse>(CLUSTER_INFO, request)

@@ -29,9 +29,17 @@ impl Call<'_> {
     pub async fn explain(&self, status: Status) -> ConnectError {
         // tonic's own failures carry a source; what a server said does not.
         if status.source().is_some() {
-            return self.hung_up(status.code()).await;
+            return hung_up(
+                self.ask,
+                self.credentials,
+                self.peer,
+                &self.ear,
+                status.code(),
+            )
+            .await;
         }
-        if status.message().starts_with("grpc-status header missing") {
+        // So is a reply without a gRPC status; tonic only says so in words.
+        if status.message().contains("grpc-status") {
             return self.web_server(&status);
         }
         match status.code() {
@@ -39,31 +47,6 @@ impl Call<'_> {
             Code::Unimplemented => self.wrong_port().await,
             Code::Internal | Code::OutOfRange | Code::DataLoss => self.nonsense(&status),
             _ => self.not_ready(&status),
-        }
-    }
-
-    /// The connection broke before an answer came.
-    async fn hung_up(&self, code: Code) -> ConnectError {
-        if let Some(error) = self.ear.tls_error() {
-            return tls::describe(self.ask, &error, self.credentials.tls.as_ref());
-        }
-        match self.ear.heard() {
-            Heard::Tls => server_speaks_tls(self.ask),
-            Heard::Http1(line) => web(self.ask, &line),
-            Heard::Http2 if code == Code::Internal => self.ask.error(
-                Kind::NotRay,
-                "the server broke the HTTP/2 protocol",
-                NOT_RAY_HINT,
-            ),
-            Heard::Http2 => self.ask.error(
-                Kind::NotReady,
-                "the server hung up before it answered",
-                "it may be starting or stopping: wait, and look at the head's logs if it stays so",
-            ),
-            Heard::Other(text) => stranger(self.ask, &self.credentials.scrub(&text)),
-            Heard::Nothing if self.credentials.tls.is_some() => closed_after_tls(self.ask),
-            Heard::Nothing if tls::answers(self.peer).await => server_speaks_tls(self.ask),
-            Heard::Nothing => closed(self.ask),
         }
     }
 
@@ -124,6 +107,37 @@ impl Call<'_> {
             "the head is starting, or has lost its GCS: wait, and look at its logs \
              (gcs_server.out, ray_client_server.err) if it stays so",
         )
+    }
+}
+
+/// The connection broke before an answer came. What the server said until then tells why.
+pub(super) async fn hung_up(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    peer: SocketAddr,
+    ear: &Ear,
+    code: Code,
+) -> ConnectError {
+    if let Some(error) = ear.tls_error() {
+        return tls::describe(ask, &error, credentials.tls.as_ref());
+    }
+    match ear.heard() {
+        Heard::Tls => server_speaks_tls(ask),
+        Heard::Http1(line) => web(ask, &line),
+        Heard::Http2 if code == Code::Internal => ask.error(
+            Kind::NotRay,
+            "the server broke the HTTP/2 protocol",
+            NOT_RAY_HINT,
+        ),
+        Heard::Http2 => ask.error(
+            Kind::NotReady,
+            "the server hung up before it answered",
+            "it may be starting or stopping: wait, and look at the head's logs if it stays so",
+        ),
+        Heard::Other(text) => stranger(ask, &credentials.scrub(&text)),
+        Heard::Nothing if credentials.tls.is_some() => closed_after_tls(ask),
+        Heard::Nothing if tls::answers(peer).await => server_speaks_tls(ask),
+        Heard::Nothing => closed(ask),
     }
 }
 
@@ -188,7 +202,7 @@ pub(super) fn timed_out(
     )
 }
 
-pub(super) fn server_speaks_tls(ask: &Ask<'_>) -> ConnectError {
+fn server_speaks_tls(ask: &Ask<'_>) -> ConnectError {
     ask.error(
         Kind::Tls,
         "the server speaks TLS and we do not, because RAY_USE_TLS is not set",
