@@ -39,7 +39,9 @@ impl Drop for Proc {
     }
 }
 
-fn env(vars: &[(&str, &str)], file: Option<(&str, &str)>) -> Env {
+type Vars<'a> = &'a [(&'a str, &'a str)];
+
+fn env(vars: Vars<'_>, file: Option<(&str, &str)>) -> Env {
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     Env::Fixed {
         vars: vars.iter().copied().map(own).collect(),
@@ -62,10 +64,13 @@ fn shown(found: &LocalRay) -> (String, bool, bool) {
     )
 }
 
+/// Raylets, address file; the address found, whether by process, whether ambiguous.
+type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a str, bool, bool);
+
 #[test]
 fn who_wins() {
     let file = Some("10.0.0.9:6379");
-    let cases: [(&[&str], Option<&str>, &str, bool, bool); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&["10.0.0.1:6379"], None, "10.0.0.1:6379", true, false),
         (&["10.0.0.1:6379"], file, "10.0.0.1:6379", true, false),
         (
@@ -109,7 +114,7 @@ fn nothing_runs_here() {
 
 #[test]
 fn the_address_file_is_where_ray_puts_it() {
-    let cases: [(&[(&str, &str)], Option<&str>, &str); 4] = [
+    let cases: [(Vars<'_>, Option<&str>, &str); 4] = [
         (
             &[("RAY_TMPDIR", "/r"), ("TMPDIR", "/t")],
             None,

@@ -51,10 +51,10 @@ impl Ca {
     }
 
     pub fn issue(&self, names: &[&str]) -> Pair {
-        self.issue_with(named(names))
+        self.issue_with(&named(names))
     }
 
-    pub fn issue_with(&self, params: CertificateParams) -> Pair {
+    pub fn issue_with(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let issuer = Issuer::from_params(&self.params, &self.pair.key);
         let cert = params.signed_by(&key, &issuer).unwrap();

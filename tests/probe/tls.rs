@@ -35,7 +35,7 @@ async fn mutual_tls_passes() {
 #[tokio::test]
 async fn what_grpc_accepts_passes() {
     let ca = Ca::new("cluster");
-    let peer = head(&ca, &ca.issue_with(ip_as_dns_name())).await;
+    let peer = head(&ca, &ca.issue_with(&ip_as_dns_name())).await;
     assert!(
         peer.probe_with(Door::Gcs, &client_files(&ca).credentials())
             .await
@@ -43,7 +43,7 @@ async fn what_grpc_accepts_passes() {
             .is_ok()
     );
     // One self-signed file for everything: Ray's own helper, and openssl req -x509.
-    for alone in [self_signed(ip_as_dns_name()), self_signed_ca()] {
+    for alone in [self_signed(&ip_as_dns_name()), self_signed_ca()] {
         let peer = grpc_over_tls(ca.server(&alone), gcs()).await;
         let files = Files::write(&alone.cert, &ca.issue(&["client"]));
         let result = peer
@@ -54,7 +54,7 @@ async fn what_grpc_accepts_passes() {
     }
 }
 
-fn self_signed(params: CertificateParams) -> Pair {
+fn self_signed(params: &CertificateParams) -> Pair {
     let key = KeyPair::generate().unwrap();
     let cert = params.self_signed(&key).unwrap();
     Pair { cert, key }
@@ -63,7 +63,7 @@ fn self_signed(params: CertificateParams) -> Pair {
 fn self_signed_ca() -> Pair {
     let mut params = named(&["127.0.0.1"]);
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    self_signed(params)
+    self_signed(&params)
 }
 
 #[tokio::test]
@@ -128,8 +128,8 @@ async fn certificates_that_are_no_good() {
             ca.issue(&["head.ray", "10.9.8.7"]),
             "but to head.ray, 10.9.8.7",
         ),
-        (ca.issue_with(unnamed), "but to 10.9.8.7"),
-        (ca.issue_with(expired()), "expired"),
+        (ca.issue_with(&unnamed), "but to 10.9.8.7"),
+        (ca.issue_with(&expired()), "expired"),
     ];
     let files = client_files(&ca);
     for (pair, words) in cases {
@@ -148,17 +148,20 @@ async fn a_client_certificate_of_another_ca_is_refused() {
     assert_failure(&error, Kind::Tls, "client certificate");
 }
 
+/// What is wrong with our settings.
+type Change = fn(&mut TlsFiles);
+
 #[tokio::test]
 async fn our_own_files_are_checked_and_never_quoted() {
     let ca = Ca::new("cluster");
     let peer = head(&ca, &ca.issue(&["127.0.0.1"])).await;
-    let without = |change: fn(&mut TlsFiles)| {
+    let without = |change: Change| {
         let files = client_files(&ca);
         let mut credentials = files.credentials();
         change(credentials.tls.as_mut().unwrap());
         (files, credentials)
     };
-    let cases: [(fn(&mut TlsFiles), &str); 4] = [
+    let cases: [(Change, &str); 4] = [
         (|files| files.cert = None, "RAY_TLS_SERVER_CERT is not"),
         (|files| files.key = None, "RAY_TLS_SERVER_KEY is not"),
         (|files| files.ca = None, "RAY_TLS_CA_CERT is not"),
