@@ -44,7 +44,9 @@ pub(super) async fn connect(
 
 /// Connects to one known address; its failure is of no interest.
 pub(super) async fn again(peer: SocketAddr) -> Option<TcpStream> {
-    TcpStream::connect(peer).await.ok()
+    let stream = TcpStream::connect(peer).await.ok()?;
+    let _ = stream.set_nodelay(true);
+    Some(stream)
 }
 
 /// The bound struck before any address answered.

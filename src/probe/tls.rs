@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -59,42 +61,48 @@ pub(super) fn agreed(stream: &TlsStream<Peeked<TcpStream>>) -> String {
 }
 
 /// Does the server answer a TLS greeting in kind? Asked when a plaintext connection was closed
-/// without a word. Nothing is verified and nothing of ours is sent.
+/// without a word, as Ray's own TLS ports do. Nothing is verified, nothing of ours is sent.
 pub(super) async fn answers(peer: SocketAddr) -> bool {
-    let Ok(config) = builder().map(|builder| {
-        builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
-    }) else {
-        return false;
-    };
-    let ear = Ear::default();
-    let greet = async {
-        let stream = Peeked::new(tcp::again(peer).await?, ear.clone());
-        let name = ServerName::IpAddress(peer.ip().into());
-        let greeted = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        greeted.await.ok().map(drop)
-    };
-    let _ = tokio::time::timeout(SECOND_LOOK, greet).await;
-    ear.heard() == Heard::Tls
+    match client_hello(peer) {
+        Ok(hello) => reply_to(peer, &hello).await == Heard::Tls,
+        Err(_) => false,
+    }
 }
 
 /// Does the server answer an HTTP/2 greeting in plain text? Asked when it hung up on TLS.
 async fn answers_plain_http2(peer: SocketAddr) -> bool {
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    reply_to(peer, greeting).await == Heard::Http2
+}
+
+/// What a new connection hears first after `greeting`.
+async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Heard {
     let ear = Ear::default();
     let greet = async {
         let mut stream = Peeked::new(tcp::again(peer).await?, ear.clone());
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        stream
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .ok()?;
-        stream.write_all(&settings).await.ok()?;
-        let mut frame = [0; 9];
-        stream.read_exact(&mut frame).await.ok().map(drop)
+        stream.write_all(greeting).await.ok()?;
+        // Enough for a TLS alert, the shortest answer of all; HTTP/2 needs its whole header.
+        stream.read_exact(&mut [0; 7]).await.ok()?;
+        if ear.heard() != Heard::Tls {
+            stream.read_exact(&mut [0; 2]).await.ok()?;
+        }
+        Some(())
     };
     let _ = tokio::time::timeout(SECOND_LOOK, greet).await;
-    ear.heard() == Heard::Http2
+    ear.heard()
+}
+
+fn client_hello(peer: SocketAddr) -> Result<Vec<u8>, Error> {
+    let mut config = builder()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = ServerName::IpAddress(peer.ip().into());
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(config), name)?
+        .write_tls(&mut hello)
+        .map_err(|error| Error::General(error.to_string()))?;
+    Ok(hello)
 }
 
 /// The cause of a failed handshake: what the server speaks counts before what rustls thinks.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-use super::auth::Credentials;
+use super::auth::{Credentials, TlsFiles};
 use super::grpc::Line;
 use super::peek::{Ear, Heard};
 use super::trace::{Ask, show, show_parts};
@@ -122,6 +122,7 @@ pub(super) async fn hung_up(
         return tls::describe(ask, &error, credentials.tls.as_ref());
     }
     match ear.heard() {
+        // Over TLS this is what came out of it, without it what came over the wire.
         Heard::Tls => server_speaks_tls(ask),
         Heard::Http1(line) => web(ask, &line),
         Heard::Http2 if code == Code::Internal => ask.error(
@@ -135,9 +136,11 @@ pub(super) async fn hung_up(
             "it may be starting or stopping: wait, and look at the head's logs if it stays so",
         ),
         Heard::Other(text) => stranger(ask, &credentials.scrub(&text)),
-        Heard::Nothing if credentials.tls.is_some() => closed_after_tls(ask),
-        Heard::Nothing if tls::answers(peer).await => server_speaks_tls(ask),
-        Heard::Nothing => closed(ask),
+        Heard::Nothing => match &credentials.tls {
+            Some(files) => closed_after_tls(ask, files),
+            None if tls::answers(peer).await => server_speaks_tls(ask),
+            None => closed(ask),
+        },
     }
 }
 
@@ -238,11 +241,18 @@ pub(super) fn closed(ask: &Ask<'_>) -> ConnectError {
     )
 }
 
-fn closed_after_tls(ask: &Ask<'_>) -> ConnectError {
+/// Ray's own servers refuse a client certificate this way: after the handshake, which TLS 1.3
+/// ends before they have looked at it, and without an alert.
+fn closed_after_tls(ask: &Ask<'_>, files: &TlsFiles) -> ConnectError {
+    let ours = files.cert.as_deref();
+    let ours = ours.map_or_else(String::new, |path| format!(" ({})", path.display()));
     ask.error(
-        Kind::NotReady,
-        "the server hung up after the TLS handshake",
-        "it may be starting, or refuse our client certificate without saying so: look at the \
-         head's logs",
+        Kind::Tls,
+        &format!(
+            "the server hung up right after the TLS handshake, so it refuses our client \
+             certificate{ours}"
+        ),
+        "set RAY_TLS_SERVER_CERT to a certificate that is signed by the cluster's CA and has not \
+         expired; if it is, look at the head's logs",
     )
 }

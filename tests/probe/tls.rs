@@ -207,3 +207,19 @@ async fn a_silent_server_is_a_timeout_in_the_tls_phase() {
         "phase tls",
     );
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_up_after_the_handshake_refuses_our_certificate() {
+    // As Ray's gRPC does: no alert.
+    let ca = Ca::new("cluster");
+    let acceptor = ca.server(&ca.issue(&["127.0.0.1"]));
+    let peer = raw(move |stream| {
+        let acceptor = acceptor.clone();
+        async move { drop(acceptor.accept(stream).await) }
+    })
+    .await;
+    let error = peer
+        .failure(Door::Gcs, &client_files(&ca).credentials())
+        .await;
+    assert_failure(&error, Kind::Tls, "refuses our client certificate");
+}
