@@ -10,11 +10,9 @@ const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
 
 /// Is a Ray Client server there? Answered even when the GCS behind it is dead.
 pub(super) async fn ping(line: &Line) -> Result<(), Status> {
-    let reply: ClusterInfoResponse = line
-        .call(CLUSTER_INFO, ClusterInfoRequest { kind: PING })
-        .await?;
-    tracing::trace!(json_bytes = reply.json.len(), "ping answered");
-    Ok(())
+    let request = ClusterInfoRequest { kind: PING };
+    let reply = line.call::<_, ClusterInfoResponse>(CLUSTER_INFO, request);
+    reply.await.map(drop)
 }
 
 /// Is the session `client_id` still known? A restarted head answers `NOT_FOUND`.

@@ -194,11 +194,8 @@ fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str)
                  subjectAltName",
             ),
             None => (
-                format!(
-                    "the server's certificate cannot be used ({})",
-                    short(&inner.to_string())
-                ),
-                "issue an X.509 v3 certificate for the head",
+                format!("the server's certificate cannot be used ({})", flaw(error)),
+                "issue an X.509 v3 certificate with subjectAltName for the head",
             ),
         },
         other => (
@@ -299,16 +296,35 @@ fn build(files: &TlsFiles) -> Result<ClientConfig, Fault> {
                 .with_custom_certificate_verifier(Arc::new(verifier))
         })
         .and_then(|builder| builder.with_client_auth_cert(chain, key))
-        .map_err(|error| {
-            Fault::new(
-                format!(
-                    "RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY cannot be used together ({error})"
-                ),
-                "check that the key belongs to the certificate",
-            )
-        })?;
+        .map_err(|error| unusable(&error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
+}
+
+/// rustls will not work with our certificate and key.
+fn unusable(error: &Error) -> Fault {
+    match error {
+        Error::InvalidCertificate(bad) => Fault::new(
+            format!("RAY_TLS_SERVER_CERT cannot be used ({})", flaw(bad)),
+            "issue an X.509 v3 certificate with subjectAltName",
+        ),
+        other => Fault::new(
+            format!("RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY cannot be used together ({other})"),
+            "check that the key belongs to the certificate",
+        ),
+    }
+}
+
+/// What is wrong with a certificate's form; the one that people meet in words of their own.
+fn flaw(error: &CertificateError) -> String {
+    let text = match error {
+        CertificateError::Other(inner) => inner.to_string(),
+        other => other.to_string(),
+    };
+    if text.contains("UnsupportedCertVersion") {
+        return "it is X.509 version 1, which this preflight cannot check".to_owned();
+    }
+    short(&text)
 }
 
 /// ring by name: no process-wide default is read or set.

@@ -19,14 +19,26 @@ pub(super) struct Call<'a> {
     pub ask: &'a Ask<'a>,
     pub door: Door,
     pub credentials: &'a Credentials,
-    pub line: &'a Line,
+    pub line: Line,
     pub peer: SocketAddr,
     pub ear: Ear,
 }
 
 impl Call<'_> {
+    /// The answer to `question`, or the cause of having none.
+    pub async fn answer<T>(
+        &self,
+        question: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, ConnectError> {
+        match question.await {
+            Ok(answer) => Ok(answer),
+            // Boxed: rare, and larger than the question.
+            Err(status) => Err(Box::pin(self.explain(status)).await),
+        }
+    }
+
     /// The cause behind a failed call. May ask the server one more question.
-    pub async fn explain(&self, status: Status) -> ConnectError {
+    async fn explain(&self, status: Status) -> ConnectError {
         // tonic's own failures carry a source; what a server said does not.
         if status.source().is_some() {
             return hung_up(
@@ -57,12 +69,12 @@ impl Call<'_> {
         let client = format!("ray://{}", show_parts(host, DEFAULT_CLIENT_PORT));
         let gcs = show_parts(host, 6379);
         match self.door {
-            Door::Client if knows(&gcs::check_alive(self.line).await) => self.ask.error(
+            Door::Client if knows(&gcs::check_alive(&self.line).await) => self.ask.error(
                 Kind::WrongPort,
                 &format!("{here} is the GCS port; Ray Client is usually {client}"),
                 format!("use {client} for Ray Client, or {here} (no ray://) for a native driver"),
             ),
-            Door::Gcs if knows(&ray_client::ping(self.line).await) => self.ask.error(
+            Door::Gcs if knows(&ray_client::ping(&self.line).await) => self.ask.error(
                 Kind::WrongPort,
                 "this is the Ray Client port, not the GCS",
                 format!("use ray://{here}, or the GCS port, usually {gcs}, for a native driver"),

@@ -88,6 +88,15 @@ where
     }
 }
 
+/// A peer that accepts and never says a word.
+pub async fn silent() -> Peer {
+    raw(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await
+}
+
 /// What a scripted gRPC server does with one call.
 pub enum Answer {
     /// A message and status 0.

@@ -9,7 +9,7 @@ use seedcore_ray::probe::{Credentials, Door, probe, tcp_open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::peer::{BOUND, SHORT, assert_failure, at, check, raw};
+use crate::peer::{BOUND, SHORT, assert_failure, at, check, raw, silent};
 
 /// A port that was free a moment ago and belongs to nobody.
 async fn closed_port() -> SocketAddr {
@@ -106,11 +106,7 @@ async fn a_name_with_several_addresses_finds_the_one_that_listens() {
 
 #[tokio::test]
 async fn a_silent_listener_is_a_timeout_that_names_the_phase() {
-    let peer = raw(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let peer = silent().await;
     for door in [Door::Client, Door::Gcs] {
         let began = Instant::now();
         let report = probe(&peer.server(), door, &Credentials::default(), SHORT).await;

@@ -5,7 +5,9 @@ use seedcore_ray::error::Kind;
 use seedcore_ray::probe::{Credentials, Door, TlsFiles, probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::peer::{Peer, SHORT, assert_failure, check, gcs, grpc, grpc_over_tls, raw, ray_client};
+use crate::peer::{
+    Peer, SHORT, assert_failure, check, gcs, grpc, grpc_over_tls, raw, ray_client, silent,
+};
 use crate::pki::{Ca, Files, Pair, expired, ip_as_dns_name, named};
 
 async fn head(ca: &Ca, pair: &Pair) -> Peer {
@@ -194,11 +196,7 @@ async fn our_own_files_are_checked_and_never_quoted() {
 
 #[tokio::test]
 async fn a_silent_server_is_a_timeout_in_the_tls_phase() {
-    let peer = raw(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let peer = silent().await;
     let files = client_files(&Ca::new("cluster"));
     let report = probe(&peer.server(), Door::Gcs, &files.credentials(), SHORT).await;
     assert_failure(
