@@ -1,7 +1,74 @@
 //! Settings: defaults, units, validation. The environment is read here and nowhere else.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
+
+use crate::address::{check_label, redact};
+
+/// Address when none is passed.
+pub const ENV_RAY_ADDRESS: &str = "RAY_ADDRESS";
+/// Ray namespace when none is passed, and the Kubernetes namespace's second source.
+pub const ENV_SEEDCORE_NS: &str = "SEEDCORE_NS";
+/// Ray's own variable for its namespace.
+pub const ENV_RAY_NAMESPACE: &str = "RAY_NAMESPACE";
+/// Kubernetes namespace.
+pub const ENV_POD_NAMESPACE: &str = "POD_NAMESPACE";
+/// Base URL of Ray Serve.
+pub const ENV_SERVE_GATEWAY: &str = "SERVE_GATEWAY";
+/// Which service stands before Ray Serve: `stable` or `serve`.
+pub const ENV_SERVE_SERVICE: &str = "SERVE_SERVICE";
+/// Path of the ML application.
+pub const ENV_SERVE_BASE: &str = "SERVE_BASE_PATH";
+/// Path of the cognitive application.
+pub const ENV_COG_BASE: &str = "COG_BASE_PATH";
+/// Path of the organism application.
+pub const ENV_ORG_BASE: &str = "ORG_BASE_PATH";
+/// Switch for fallback addresses.
+pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+
+/// Longest time that any setting or argument may ask for: a year. More would be a slip, and would
+/// overflow the arithmetic of clocks.
+pub const MAX_SECONDS: u32 = 365 * 24 * 3600;
+
+/// A file that is larger is not one of those we read.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// What `KubeRay` sets in every container that runs Ray, and nowhere else.
+const RAY_POD_MARKS: [&str; 4] = [
+    "RAY_CLUSTER_NAME",
+    "RAY_NODE_TYPE_NAME",
+    "KUBERAY_GEN_RAY_START_CMD",
+    "RAY_USAGE_STATS_KUBERAY_IN_USE",
+];
+
+/// A duration that the environment may set, in seconds.
+struct TimeSetting {
+    name: &'static str,
+    default: u32,
+    allow_zero: bool,
+}
+
+const CONNECT_TIMEOUT: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_CONNECT_TIMEOUT_S",
+    default: 30,
+    allow_zero: true,
+};
+const PROBE_TIMEOUT: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_PROBE_TIMEOUT_S",
+    default: 2,
+    allow_zero: false,
+};
+const INIT_TIMEOUT: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_INIT_TIMEOUT_S",
+    default: 30,
+    allow_zero: false,
+};
 
 /// Where settings come from: the process, or a fixed table in tests.
 #[derive(Clone, Debug)]
@@ -9,6 +76,9 @@ pub enum Env {
     /// The process environment and the real file system. Read it only while attached to the
     /// interpreter: Python's `os.environ` writes through `setenv` under the same lock.
     Process,
+    /// The variables of the process as they were, and the real file system: for reading on after
+    /// detaching. Holds whatever secrets the environment does, so it is never shown.
+    Snapshot(BTreeMap<String, String>),
     /// A table. `files` stands for the file system (path, content).
     Fixed {
         /// Variables by name.
@@ -19,15 +89,55 @@ pub enum Env {
 }
 
 impl Env {
-    /// The value of `name`, trimmed; blank counts as unset.
-    pub fn get(&self, _name: &str) -> Option<String> {
-        todo!()
+    /// The same, safe to read while detached from the interpreter. Files are still read late.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        let lossy = |text: OsString| text.to_string_lossy().into_owned();
+        match self {
+            Self::Process => Self::Snapshot(
+                std::env::vars_os()
+                    .map(|(name, value)| (lossy(name), lossy(value)))
+                    .collect(),
+            ),
+            Self::Snapshot(_) | Self::Fixed { .. } => self.clone(),
+        }
     }
 
-    /// The content of a small text file, trimmed; missing, unreadable and blank are the same.
-    pub fn file(&self, _path: &str) -> Option<String> {
-        todo!()
+    /// The value of `name`, trimmed; blank counts as unset. Bytes that are not UTF-8 become
+    /// replacement characters, so that they are refused where they matter, with a message.
+    pub fn get(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Process => trimmed(&std::env::var_os(name)?.to_string_lossy()),
+            Self::Snapshot(vars) | Self::Fixed { vars, .. } => trimmed(vars.get(name)?),
+        }
     }
+
+    /// The content of a small text file, trimmed; missing, unreadable, blank and larger than
+    /// 64 KiB are the same.
+    pub fn file(&self, path: &str) -> Option<String> {
+        match self {
+            Self::Process | Self::Snapshot(_) => trimmed(&read_small(Path::new(path))?),
+            Self::Fixed { files, .. } => trimmed(files.get(path)?),
+        }
+    }
+}
+
+fn trimmed(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn read_small(path: &Path) -> Option<String> {
+    // Opening a pipe would block until somebody writes to it.
+    if !path.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut file = File::open(path).ok()?.take(MAX_FILE_BYTES + 1);
+    file.read_to_end(&mut bytes).ok()?;
+    // Half a token is worse than none.
+    let is_whole = bytes.len() as u64 <= MAX_FILE_BYTES;
+    is_whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A setting whose value in the environment cannot be used; the default is.
@@ -54,8 +164,74 @@ pub struct Settings {
 
 impl Settings {
     /// Reads the environment; what cannot be used is reported and replaced by its default.
-    pub fn from_env(_env: &Env) -> (Self, Vec<BadSetting>) {
-        todo!()
+    pub fn from_env(env: &Env) -> (Self, Vec<BadSetting>) {
+        let mut bad = Vec::new();
+        let settings = Self {
+            connect_timeout: CONNECT_TIMEOUT.read(env, &mut bad),
+            probe_timeout: PROBE_TIMEOUT.read(env, &mut bad),
+            init_timeout: INIT_TIMEOUT.read(env, &mut bad),
+            fallbacks: read_switch(env, ENV_FALLBACKS, &mut bad),
+        };
+        (settings, bad)
+    }
+}
+
+impl TimeSetting {
+    fn read(&self, env: &Env, bad: &mut Vec<BadSetting>) -> Duration {
+        let default = Duration::from_secs(self.default.into());
+        let Some(text) = env.get(self.name) else {
+            return default;
+        };
+        let value = text.parse().ok().and_then(|v| duration(v, self.allow_zero));
+        value.unwrap_or_else(|| {
+            let refusal = refusal(self.name, &redact(&text), self.allow_zero);
+            bad.push(BadSetting {
+                name: self.name,
+                message: format!("{refusal}; using the default, {}", self.default),
+            });
+            default
+        })
+    }
+}
+
+/// `value` seconds as a duration, or one line that says why not: `name`, `value` and what is
+/// allowed. The rules of the settings, for a caller's argument.
+pub fn seconds(value: f64, name: &str, allow_zero: bool) -> Result<Duration, String> {
+    duration(value, allow_zero).ok_or_else(|| refusal(name, &value.to_string(), allow_zero))
+}
+
+/// None for NaN, infinities, the negative, more than a year, and what rounds to a forbidden zero.
+fn duration(value: f64, allow_zero: bool) -> Option<Duration> {
+    if value > f64::from(MAX_SECONDS) {
+        return None;
+    }
+    let duration = Duration::try_from_secs_f64(value).ok()?;
+    (allow_zero || !duration.is_zero()).then_some(duration)
+}
+
+fn refusal(name: &str, value: &str, allow_zero: bool) -> String {
+    let from = if allow_zero { "from 0" } else { "above 0" };
+    format!("{name}={value} cannot be used: give seconds {from} to {MAX_SECONDS} (a year)")
+}
+
+/// A switch that is on by default.
+fn read_switch(env: &Env, name: &'static str, bad: &mut Vec<BadSetting>) -> bool {
+    let Some(text) = env.get(name) else {
+        return true;
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "0" | "false" | "no" | "off" => false,
+        "1" | "true" | "yes" | "on" => true,
+        _ => {
+            let value = redact(&text);
+            bad.push(BadSetting {
+                name,
+                message: format!(
+                    "{name}={value} cannot be used: give 0 or 1; using the default, 1"
+                ),
+            });
+            true
+        }
     }
 }
 
@@ -72,7 +248,24 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Reads the environment and the service-account file.
-    pub fn from_env(_env: &Env) -> Self {
-        todo!()
+    ///
+    /// A namespace that cannot be part of a host name is passed over: `SEEDCORE_NS` is Ray's
+    /// namespace too, and Ray takes any text.
+    pub fn from_env(env: &Env) -> Self {
+        let from_file = env.file(SERVICE_ACCOUNT_NAMESPACE);
+        let inside = from_file.is_some() || env.get("KUBERNETES_SERVICE_HOST").is_some();
+        let sources = [
+            env.get(ENV_POD_NAMESPACE),
+            env.get(ENV_SEEDCORE_NS),
+            from_file,
+        ];
+        Self {
+            namespace: sources
+                .into_iter()
+                .flatten()
+                .find(|name| check_label(name).is_ok()),
+            inside,
+            ray_pod: RAY_POD_MARKS.iter().any(|mark| env.get(mark).is_some()),
+        }
     }
 }

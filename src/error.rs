@@ -102,22 +102,25 @@ impl fmt::Display for Kind {
 /// `address`, `message` and `hint` never hold a secret: whoever makes one passes shown
 /// addresses only ([`crate::address::redact`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{} {hint}", full_stop(.message))]
 pub struct ConnectError {
     /// The cause.
     pub kind: Kind,
     /// The address as it may be shown.
     pub address: String,
-    /// One sentence: address and cause.
+    /// Address and cause, with no full stop at the end.
     pub message: String,
-    /// One sentence: what to try next.
+    /// What to try next, as whole sentences.
     pub hint: String,
+    /// How many sweeps were made.
+    pub attempts: u32,
     /// When asking again makes sense, if somebody already knows.
     pub retry_after: Option<Duration>,
 }
 
 impl ConnectError {
-    /// A failure of `kind` at `address` (already safe to show).
+    /// A failure of `kind` at `address`, all of it already safe to show. The hint is made a
+    /// sentence where it was written as a phrase.
     pub fn new(
         kind: Kind,
         address: impl Into<String>,
@@ -128,8 +131,30 @@ impl ConnectError {
             kind,
             address: address.into(),
             message: message.into(),
-            hint: hint.into(),
+            hint: sentence(&hint.into()),
+            attempts: 0,
             retry_after: None,
         }
     }
+}
+
+fn full_stop(message: &str) -> &'static str {
+    if message.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    }
+}
+
+fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    format!(
+        "{}{}{}",
+        first.to_uppercase(),
+        letters.as_str(),
+        full_stop(phrase)
+    )
 }

@@ -6,8 +6,15 @@
 pub mod address;
 pub mod config;
 pub mod error;
+pub mod flight;
 pub mod gateway;
+pub mod logs;
+pub mod preflight;
 pub mod probe;
+pub mod process;
+pub mod retry;
+pub mod runtime;
+pub mod session;
 pub mod target;
 
 #[cfg(feature = "python")]

@@ -1,1 +1,46 @@
-//! The only files that know `PyO3`.
+//! The only files that know `PyO3`. This one registers and forwards, nothing else.
+
+mod args;
+mod awaiting;
+mod cluster;
+mod connect;
+mod connection;
+mod errors;
+mod flight;
+mod gateway;
+mod held;
+mod lifecycle;
+mod logs;
+mod ray;
+mod settings;
+mod wait;
+
+use pyo3::prelude::*;
+
+/// The Rust core of `seedcore_ray`.
+#[pymodule]
+mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::awaiting::{Attempt, attempt};
+    #[pymodule_export]
+    use super::cluster::{cluster_info, connection_info, is_connected, is_ray_available};
+    #[pymodule_export]
+    use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
+    #[pymodule_export]
+    use super::connection::{Connection, Probe, connection, generation, last_error};
+    #[pymodule_export]
+    use super::flight::Flight;
+    #[pymodule_export]
+    use super::gateway::{gateway_urls, resolve_host, serve_urls};
+    #[pymodule_export]
+    use super::lifecycle::{_after_fork, _at_exit, _empty};
+    #[pymodule_export]
+    use super::settings::init_timeout_s;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::lifecycle::register(module)
+    }
+}

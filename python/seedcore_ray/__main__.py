@@ -1,0 +1,8 @@
+"""``python -m seedcore_ray``."""
+
+import sys
+
+from seedcore_ray._cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

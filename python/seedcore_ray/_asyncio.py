@@ -1,0 +1,84 @@
+"""The async twins: ``async def`` over the same core, for asyncio, uvloop and anyio.
+
+Nothing here imports ``asyncio``: what is awaited belongs to the loop that runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seedcore_ray import _core
+from seedcore_ray._errors import RayConnectionError
+
+
+class _LeftOut(str):
+    """The default namespace, told from the same one spelled out by identity."""
+
+
+_LEFT_OUT = _LeftOut("seedcore-dev")
+
+
+async def ensure_ray_initialized_async(
+    ray_address: str | None = None,
+    ray_namespace: str | None = _LEFT_OUT,
+    force_reinit: bool = False,
+    *,
+    connect_timeout_s: float | None = None,
+    **init_kwargs: Any,
+) -> bool:
+    """Connect this process to Ray once, without blocking the event loop.
+
+    Arguments, return and errors are those of ``ensure_ray_initialized``. Awaiting tasks and blocked
+    threads share one ``ray.init``; cancelling one of them harms no other.
+    """
+    named = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
+    try:
+        await _connected(
+            _core.attempt(
+                ray_address,
+                force_reinit=force_reinit,
+                connect_timeout_s=connect_timeout_s,
+                init_kwargs=init_kwargs or None,
+                **named,
+            )
+        )
+    except RayConnectionError:
+        return False
+    return True
+
+
+async def connect_async() -> None:
+    """``ray_connector.connect()`` without blocking the event loop.
+
+    Raises:
+        RayConnectionError: not connected.
+    """
+    await _connected(_core.attempt())
+
+
+async def ensure_runtime_ready() -> bool:
+    """Connect from the environment without blocking the event loop.
+
+    Returns:
+        True when connected, False when not: the cause is in the log and in
+        ``seedcore_ray.last_error()``. Safe to await from a readiness probe and a background task
+        at once: they share one connect.
+    """
+    try:
+        await _connected(_core.attempt())
+    except RayConnectionError:
+        return False
+    return True
+
+
+async def _connected(attempt: _core.Attempt | None) -> None:
+    while attempt is not None:
+        landing = attempt.join()
+        if landing is None:
+            return
+        answer = await landing
+        if answer is True:
+            attempt.finish()
+            return
+        if answer is not False:
+            raise answer

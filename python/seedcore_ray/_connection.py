@@ -1,0 +1,70 @@
+"""The functions behind the facades that are more Python than Rust."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from seedcore_ray import _core
+from seedcore_ray._core import (
+    cluster_info as get_ray_cluster_info,
+)
+from seedcore_ray._core import (
+    connect,
+    is_connected,
+    wait_for_ray_ready,
+)
+from seedcore_ray._core import (
+    connection_info as get_connection_info,
+)
+from seedcore_ray._asyncio import ensure_runtime_ready
+from seedcore_ray._errors import RayConnectionError
+from seedcore_ray._node_ip import get_ray_node_ip
+
+__all__ = [
+    "RayConnectionError",
+    "connect",
+    "ensure_runtime_ready",
+    "get_connection_info",
+    "get_ray_cluster_info",
+    "get_ray_node_ip",
+    "is_connected",
+    "test_ray_connection",
+    "wait_for_ray_ready",
+]
+
+
+def test_ray_connection() -> bool:
+    """Run one trivial Ray task end to end; connects first when nobody has.
+
+    Returns:
+        True when the task came back with the right answer, False when not connected or when it
+        did not within ``SEEDCORE_RAY_INIT_TIMEOUT_S`` (30 s): a first task waits for a worker
+        process to start. Never raises.
+    """
+    if not _core.ensure_ray_initialized():
+        return False
+    answer: list[Any] = []
+    # Ray can block in .remote() itself on a cluster that just died, where no timeout reaches it.
+    task = threading.Thread(target=_run_task, args=(answer,), daemon=True, name="seedcore-ray-test")
+    task.start()
+    task.join(_core.init_timeout_s())
+    return answer == [42]
+
+
+test_ray_connection.__test__ = False  # type: ignore[attr-defined]
+
+
+def _run_task(answer: list[Any]) -> None:
+    import ray
+
+    try:
+        answer.append(ray.get(ray.remote(_forty_two).remote()))
+    except Exception as error:
+        log = logging.getLogger("seedcore_ray.connection")
+        log.warning("the test task failed: %s: %s", type(error).__name__, error)
+
+
+def _forty_two() -> int:
+    return 42

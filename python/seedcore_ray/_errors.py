@@ -1,0 +1,58 @@
+"""The one exception that a failed connect raises."""
+
+from __future__ import annotations
+
+
+class RayConnectionError(ConnectionError):
+    """This process is not connected to Ray, and why.
+
+    ``str()`` gives the cause and the next thing to try. It can be pickled, so it crosses process
+    boundaries and reaches a Ray driver from a task whole.
+
+    Attributes:
+        kind: the cause, one of a fixed set of names (``refused``, ``dns``, ``wrong_port``...).
+        address: the address as it may be shown; never with a secret in it.
+        hint: what to try next.
+        attempts: how many times the address was tried.
+        retry_after_s: seconds after which asking again makes sense, or None if nobody knows.
+    """
+
+    kind: str
+    address: str
+    hint: str
+    attempts: int
+    retry_after_s: float | None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "init_failed",
+        address: str = "",
+        hint: str = "",
+        attempts: int = 0,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.address = address
+        self.hint = hint
+        self.attempts = attempts
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if self.args else ""
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return f"{message}{stop} {self.hint}" if self.hint else message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # OSError's own __reduce__ knows errno and nothing of our keyword arguments.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(
+    cls: type[RayConnectionError], args: tuple[str, ...], state: dict[str, object]
+) -> RayConnectionError:
+    error = cls(*args)
+    error.__dict__.update(state)
+    return error

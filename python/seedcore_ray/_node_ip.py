@@ -1,0 +1,55 @@
+"""The address of this node, as others can reach it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from seedcore_ray import _core
+
+# Never reached and never sent to: a UDP socket that is "connected" only picks the interface.
+_ANYWHERE = ("192.0.2.1", 9)
+
+
+def get_ray_node_ip() -> str:
+    """The first of these that is not a loopback address.
+
+    Ray's own node IP (when connected natively), the host of ``RAY_ADDRESS``, the address of the
+    host name, the primary network interface.
+
+    Returns:
+        An IP address, or ``"unknown"``. Names are looked up for at most 0.4 s each; nothing is
+        sent to any of these hosts.
+    """
+    for source in (_of_ray, _of_ray_address, _of_host_name, _of_interface):
+        try:
+            address = source()
+        except Exception:
+            continue
+        if address and not _is_loopback(address):
+            return address
+    return "unknown"
+
+
+def _of_ray() -> str | None:
+    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    return getattr(getattr(worker, "node", None), "node_ip_address", None)
+
+
+def _of_ray_address() -> str | None:
+    return _core.resolve_host(os.environ.get("RAY_ADDRESS", ""))
+
+
+def _of_host_name() -> str | None:
+    return _core.resolve_host(socket.gethostname())
+
+
+def _of_interface() -> str | None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(_ANYWHERE)
+        return str(probe.getsockname()[0])
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address in ("::1", "0.0.0.0", "::")

@@ -1,0 +1,361 @@
+"""A private Ray head: free ports, its own directory and home, gone without a trace at ``stop``."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from seedcore_ray.testing.ports import accepts, free_ports
+from seedcore_ray.testing.processes import Process, descendants, exists, send_signal
+
+Part = Literal["gcs_server", "raylet", "proxier"]
+
+_KEEPER = Path(__file__).with_name("_keeper.py")
+_MIB = 1024 * 1024
+# Ray makes the machine's own address of it for itself, and listens on both.
+_HOST = "127.0.0.1"
+_POLL_S = 0.05
+
+
+class HeadError(RuntimeError):
+    """The head did not start, or is not what a caller took it for."""
+
+
+@dataclass(frozen=True)
+class CertFiles:
+    """One side's TLS files, in the form Ray wants them."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+    def env(self) -> dict[str, str]:
+        """The variables that make Ray use these files."""
+        return {
+            "RAY_USE_TLS": "1",
+            "RAY_TLS_CA_CERT": str(self.ca),
+            "RAY_TLS_SERVER_CERT": str(self.cert),
+            "RAY_TLS_SERVER_KEY": str(self.key),
+        }
+
+
+@dataclass(frozen=True)
+class _Ports:
+    """Every fixed port of a head. Those Ray lets the kernel choose are not here."""
+
+    gcs: int
+    client: int
+    node_manager: int
+    object_manager: int
+    agent_grpc: int
+    agent_http: int
+    runtime_env_agent: int
+    metrics: int
+    dashboard: int
+
+    def flags(self) -> list[str]:
+        return [
+            f"--port={self.gcs}",
+            f"--ray-client-server-port={self.client}",
+            f"--node-manager-port={self.node_manager}",
+            f"--object-manager-port={self.object_manager}",
+            f"--dashboard-agent-grpc-port={self.agent_grpc}",
+            f"--dashboard-agent-listen-port={self.agent_http}",
+            f"--runtime-env-agent-port={self.runtime_env_agent}",
+            f"--metrics-export-port={self.metrics}",
+            f"--dashboard-port={self.dashboard}",
+            # 0: the kernel chooses. The default, 10002-19999, is everybody's.
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+        ]
+
+
+class RayHead:
+    """A real Ray head of our own. Use it as a context manager, or call ``start`` and ``stop``.
+
+    ``token`` turns on token authentication, ``tls`` mutual TLS; both off by default whatever the
+    environment says. ``env`` is added to the head's environment. ``private_pids`` (root only) hides
+    every other Ray of the machine from it: see ``enter``. ``python`` is the interpreter whose Ray
+    is started.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_cpus: int = 2,
+        token: str | None = None,
+        tls: CertFiles | None = None,
+        env: Mapping[str, str] | None = None,
+        private_pids: bool = False,
+        python: str = sys.executable,
+        start_timeout_s: float = 90.0,
+    ) -> None:
+        self._num_cpus = num_cpus
+        self._token = token
+        self._tls = tls
+        self._extra_env = dict(env or {})
+        self._private_pids = private_pids
+        self._python = python
+        self._start_timeout_s = start_timeout_s
+        self._ports = _Ports(*free_ports(9))
+        self._base: Path | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    # -- where it is
+
+    @property
+    def gcs_port(self) -> int:
+        """Port of the GCS: what native drivers connect to."""
+        return self._ports.gcs
+
+    @property
+    def client_port(self) -> int:
+        """Port of the Ray Client server."""
+        return self._ports.client
+
+    @property
+    def gcs_address(self) -> str:
+        """``host:port`` for a native driver."""
+        return f"{_HOST}:{self._ports.gcs}"
+
+    @property
+    def client_address(self) -> str:
+        """``ray://host:port`` for a Ray Client."""
+        return f"ray://{_HOST}:{self._ports.client}"
+
+    @property
+    def auto_address(self) -> str:
+        """``host:port`` that ``auto`` resolves to: the same GCS under the machine's own address."""
+        return (self.temp_dir / "ray_current_cluster").read_text()
+
+    @property
+    def directory(self) -> Path:
+        """The head's own directory; removed by ``stop``."""
+        if self._base is None:
+            raise HeadError("the head was not started")
+        return self._base
+
+    @property
+    def temp_dir(self) -> Path:
+        """Ray's ``--temp-dir``: sessions, logs and ``ray_current_cluster``."""
+        return self.directory / "ray"
+
+    def env(self) -> dict[str, str]:
+        """What a program needs in its environment to log in to this head, by ``auto`` too.
+
+        With ``RAY_TMPDIR`` set, ``auto`` takes this head even when others run on the machine: of
+        several, Ray takes the one named in ``$RAY_TMPDIR/ray/ray_current_cluster``.
+        """
+        credentials = self._tls.env() if self._tls else {}
+        if self._token is not None:
+            credentials |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
+        return {"RAY_TMPDIR": str(self.directory), **credentials}
+
+    def enter(self) -> list[str]:
+        """Command prefix that runs a program among the head's own processes.
+
+        Empty without ``private_pids``. With it, the program sees this head and no other Ray.
+        """
+        if not self._private_pids:
+            return []
+        keeper = next(p for p in descendants(self._keeper_pid()) if _KEEPER.name in p.command)
+        return ["nsenter", "--target", str(keeper.pid), "--pid", "--mount", "--"]
+
+    # -- its life
+
+    def start(self) -> RayHead:
+        """Start it and wait until both of its ports accept."""
+        if self._keeper is not None:
+            raise HeadError("the head runs already")
+        if self._base is None:
+            # Short: Ray puts Unix sockets below, whose paths end at 107 characters.
+            self._base = Path(tempfile.mkdtemp(prefix="srh-", dir="/tmp"))
+            (self._base / "home").mkdir()
+        atexit.register(self._stop_at_exit, os.getpid())
+        give_up = time.monotonic() + self._start_timeout_s
+        self._keeper = self._launch()
+        try:
+            self._wait_until_started(give_up)
+        except BaseException as error:
+            told = f"{error}\n{self.log_tail()}"
+            self.stop()
+            if isinstance(error, HeadError):
+                raise HeadError(told) from None
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Kill all of its processes and remove its directory. Twice is fine."""
+        self._end(b"stop")
+        if self._base is not None:
+            shutil.rmtree(self._base, ignore_errors=True)
+            self._base = None
+        atexit.unregister(self._stop_at_exit)
+
+    def restart(self) -> None:
+        """Stop it and start a new cluster on the same ports."""
+        self.shut()
+        self.start()
+
+    def shut(self) -> None:
+        """Kill all of its processes; keep ports and directory, the stale address file included."""
+        self._end(b"keep")
+
+    def __enter__(self) -> RayHead:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # -- what it consists of
+
+    def processes(self) -> list[Process]:
+        """All live processes of the head."""
+        return [p for p in descendants(self._keeper_pid()) if _KEEPER.name not in p.command]
+
+    def kill(self, part: Part) -> None:
+        """SIGKILL one part of the head; returns when it and its sockets are gone."""
+        pid = self._part(part).pid
+        send_signal(pid, signal.SIGKILL)
+        give_up = time.monotonic() + 10
+        while exists(pid):
+            if time.monotonic() > give_up:
+                raise HeadError(f"{part} ({pid}) outlived SIGKILL")
+            time.sleep(_POLL_S)
+
+    def freeze(self, part: Part | None = None) -> None:
+        """SIGSTOP one part, or all: ports still accept, nobody answers."""
+        self._signal_all(part, signal.SIGSTOP)
+
+    def thaw(self, part: Part | None = None) -> None:
+        """Undo ``freeze``."""
+        self._signal_all(part, signal.SIGCONT)
+
+    def client_server_count(self) -> int:
+        """How many servers the head runs for Ray Clients: one per client that is connected."""
+        return sum("--mode=specific-server" in p.command for p in self.processes())
+
+    def log_tail(self, lines: int = 30) -> str:
+        """The last lines of what ``ray start`` printed."""
+        with contextlib.suppress(OSError, HeadError):
+            text = (self.directory / "head.log").read_text(errors="replace")
+            return "\n".join(text.splitlines()[-lines:])
+        return ""
+
+    # -- within
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        return subprocess.Popen(
+            [
+                *(namespace if self._private_pids else []),
+                sys.executable,
+                str(_KEEPER),
+                str(self.directory),
+                *self._ray_start(),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment(),
+            cwd=self.directory,
+            # Ctrl-C at the terminal is for the owner; the keeper ends the head when told.
+            start_new_session=True,
+        )
+
+    def _ray_start(self) -> list[str]:
+        # Not --block: that ends the whole head as soon as one part of it is killed.
+        return [
+            *(self._python, "-m", "ray.scripts.scripts", "start", "--head"),
+            f"--node-ip-address={_HOST}",
+            *self._ports.flags(),
+            f"--temp-dir={self.temp_dir}",
+            f"--num-cpus={self._num_cpus}",
+            f"--object-store-memory={80 * _MIB}",
+            "--include-dashboard=false",
+            "--disable-usage-stats",
+            "--log-color=false",
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RAY_", "SEEDCORE_"))
+        }
+        return {
+            **kept,
+            "HOME": str(self.directory / "home"),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # gRPC calls at the instant the proxier forks a client's server make the fork fail.
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
+            "RAY_AUTH_MODE": "disabled",
+            **self.env(),
+            **self._extra_env,
+        }
+
+    def _wait_until_started(self, give_up: float) -> None:
+        keeper = self._keeper
+        assert keeper is not None and keeper.stdout is not None
+        ready, _, _ = select.select([keeper.stdout], [], [], max(0.0, give_up - time.monotonic()))
+        if not ready:
+            raise HeadError(f"`ray start` did not end within {self._start_timeout_s:g} s")
+        if (line := keeper.stdout.readline()) != b"started 0\n":
+            raise HeadError(f"`ray start` failed: {line.decode().strip() or 'keeper died'}")
+        for port in (self._ports.gcs, self._ports.client):
+            while not accepts(_HOST, port):
+                if time.monotonic() > give_up:
+                    raise HeadError(f"port {port} does not accept")
+                time.sleep(_POLL_S)
+
+    def _end(self, order: bytes) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        assert keeper.stdin is not None and keeper.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            keeper.stdin.write(order)
+            keeper.stdin.close()
+        try:
+            keeper.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(keeper.pid, signal.SIGKILL)
+            keeper.wait()
+        keeper.stdout.close()
+
+    def _stop_at_exit(self, owner: int) -> None:
+        # A forked child inherits this hook, not the head.
+        if os.getpid() == owner:
+            self.stop()
+
+    def _keeper_pid(self) -> int:
+        if self._keeper is None:
+            raise HeadError("the head is not running")
+        return self._keeper.pid
+
+    def _part(self, part: Part) -> Process:
+        for process in self.processes():
+            if process.name == part or (part == "proxier" and "--mode=proxy" in process.command):
+                return process
+        raise HeadError(f"this head has no {part}")
+
+    def _signal_all(self, part: Part | None, number: signal.Signals) -> None:
+        for process in [self._part(part)] if part else self.processes():
+            send_signal(process.pid, number)

@@ -1,0 +1,106 @@
+"""The process tree below a pid, read from /proc: no psutil needed, no name matched machine-wide."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """A live process as /proc shows it."""
+
+    pid: int
+    parent: int
+    state: str
+    name: str
+    command: str
+
+    @property
+    def is_zombie(self) -> bool:
+        """Dead, waiting for its parent to notice."""
+        return self.state in "ZX"
+
+
+def descendants(pid: int, *, zombies: bool = False) -> list[Process]:
+    """Every process below ``pid``, parents before children."""
+    children: dict[int, list[Process]] = {}
+    for process in _all_processes():
+        children.setdefault(process.parent, []).append(process)
+    found: list[Process] = []
+    ahead = [pid]
+    while ahead:
+        for child in children.get(ahead.pop(0), []):
+            ahead.append(child.pid)
+            if zombies or not child.is_zombie:
+                found.append(child)
+    return found
+
+
+def kill_descendants(pid: int, deadline_s: float) -> None:
+    """SIGKILL everything below ``pid``, our own, until nothing is left.
+
+    More than once, for a child may fork while we look. Zombies count: one whose other threads are
+    still on their way out holds its ports.
+    """
+    give_up = time.monotonic() + deadline_s
+    while alive := descendants(pid, zombies=True):
+        for process in alive:
+            send_signal(process.pid, signal.SIGKILL)
+        reap_children()
+        if time.monotonic() > give_up:
+            names = ", ".join(f"{process.pid} {process.name}" for process in alive)
+            raise TimeoutError(f"still alive {deadline_s:g} s after SIGKILL: {names}")
+        time.sleep(0.02)
+
+
+def send_signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that is already gone is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether ``pid`` runs (a zombie does not)."""
+    process = _read(pid)
+    return process is not None and not process.is_zombie
+
+
+def exists(pid: int) -> bool:
+    """Whether ``pid`` is known to the kernel. A zombie is, and may still hold sockets."""
+    return _read(pid) is not None
+
+
+def reap_children() -> None:
+    """Collect every child of this process that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _all_processes() -> list[Process]:
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [process for pid in pids if (process := _read(pid)) is not None]
+
+
+def _read(pid: int) -> Process | None:
+    directory = Path("/proc") / str(pid)
+    try:
+        stat = (directory / "stat").read_text(errors="replace")
+        command = (directory / "cmdline").read_bytes()
+    except OSError:
+        return None  # gone while we looked
+    # The name stands in brackets and may itself hold spaces and brackets.
+    head, _, tail = stat.rpartition(")")
+    state, parent = tail.split()[:2]
+    return Process(
+        pid=pid,
+        parent=int(parent),
+        state=state,
+        name=head.partition("(")[2],
+        command=command.replace(b"\0", b" ").decode(errors="replace").strip(),
+    )

@@ -1,0 +1,238 @@
+//! Waiting on an event loop: the async twin of `wait.rs`, over the same core future.
+//!
+//! What has to run on a Python thread (asking Ray, launching the flight) runs on the caller's, in
+//! [`Attempt::join`], and does not block. Only the wait for the flight is a task on our runtime.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict};
+use pyo3_async_runtimes::TaskLocals;
+use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
+use super::connect::{self, Options, Prepared, Request};
+use super::errors::{raise, to_exception};
+use super::{held, logs};
+use crate::error::ConnectError;
+use crate::flight::Waiter;
+use crate::process::process;
+use crate::session::Joined;
+
+/// One caller's wish to be connected, on an event loop.
+#[pyclass(frozen, module = "seedcore_ray._core")]
+pub struct Attempt {
+    request: Request,
+    asked: Asked,
+    end: Instant,
+}
+
+/// Begins to connect. None when connected already.
+///
+/// Raises:
+///     RayConnectionError: when it is known at once that it cannot be.
+#[pyfunction]
+#[pyo3(signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, connect_timeout_s=None, init_kwargs=None, stubborn=false))]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
+pub fn attempt(
+    py: Python<'_>,
+    ray_address: Option<Text<'_>>,
+    ray_namespace: Namespace<'_>,
+    force_reinit: Option<&Bound<'_, PyAny>>,
+    connect_timeout_s: Option<&Bound<'_, PyAny>>,
+    init_kwargs: Option<&Bound<'_, PyDict>>,
+    stubborn: bool,
+) -> PyResult<Option<Attempt>> {
+    let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
+    let timeout = connect_timeout_s
+        .map(|value| seconds(value, "connect_timeout_s"))
+        .transpose()?;
+    if !force && held::answers(py, ray_address.as_ref(), &ray_namespace) {
+        return Ok(None);
+    }
+    check_init_kwargs(init_kwargs)?;
+    let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
+    let options = Options {
+        force,
+        timeout,
+        stubborn,
+        init_kwargs,
+        on_loop: true,
+    };
+    let prepared = connect::prepare(py, &asked, &options);
+    logs::flush(py);
+    match prepared? {
+        Prepared::Done(Ok(())) => Ok(None),
+        Prepared::Done(Err(error)) => Err(raise(py, &error)),
+        Prepared::Go(request) => {
+            let end = request.budget.end(Instant::now());
+            Ok(Some(Attempt {
+                request,
+                asked,
+                end,
+            }))
+        }
+    }
+}
+
+#[pymethods]
+impl Attempt {
+    /// Takes a seat in the flight that is under way, or launches one. None when connected.
+    ///
+    /// The awaitable gives True when connected, False when it has to be asked again, or the
+    /// exception as a value.
+    fn join<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let flight = self.request.flight();
+        match process()
+            .session
+            .join(&flight, self.request.budget.patience)
+        {
+            Joined::Connected(_) => Ok(None),
+            Joined::Refused(error) => Err(raise(py, &error)),
+            Joined::Lead(waiter) => {
+                connect::launch(py, &self.request, &flight)?;
+                self.landing(py, waiter).map(Some)
+            }
+            Joined::Wait(waiter) => self.landing(py, waiter).map(Some),
+            Joined::After(mut turn) => {
+                let (end, busy) = (self.end, self.request.busy());
+                awaitable(py, async move {
+                    if turn.wait(end).await {
+                        Answer::Again
+                    } else {
+                        Answer::Failed(busy)
+                    }
+                })
+                .map(Some)
+            }
+        }
+    }
+
+    /// After the connect, on the caller's thread.
+    fn finish(&self, py: Python<'_>) -> PyResult<()> {
+        let result = connect::finish(py, &self.asked, self.request.target());
+        logs::flush(py);
+        result
+    }
+}
+
+impl Attempt {
+    fn landing<'py>(&self, py: Python<'py>, mut waiter: Waiter) -> PyResult<Bound<'py, PyAny>> {
+        let budget = self.request.budget;
+        awaitable(py, async move {
+            match waiter.wait().await {
+                Ok(()) => Answer::Connected,
+                Err(error) if budget.may_retry(error.kind) => Answer::Again,
+                Err(error) => Answer::Failed(error),
+            }
+        })
+    }
+}
+
+/// What the awaitable gives.
+enum Answer {
+    Connected,
+    Again,
+    Failed(ConnectError),
+}
+
+impl<'py> IntoPyObject<'py> for Answer {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        match self {
+            Self::Connected => Ok(PyBool::new(py, true).to_owned().into_any()),
+            Self::Again => Ok(PyBool::new(py, false).to_owned().into_any()),
+            Self::Failed(error) => to_exception(py, &error),
+        }
+    }
+}
+
+fn awaitable<'py>(
+    py: Python<'py>,
+    answer: impl Future<Output = Answer> + Send + 'static,
+) -> PyResult<Bound<'py, PyAny>> {
+    // Whatever has no runtime says so here, where it can be raised.
+    process().runtime.handle()?;
+    let locals = TaskLocals::with_running_loop(py)?;
+    generic::future_into_py_with_locals::<Bridge, _, Answer>(py, locals, async { Ok(answer.await) })
+}
+
+/// Our runtime, as `pyo3-async-runtimes` wants it. Ours, so that its end is ours as well: results
+/// are delivered by attaching to the interpreter, which must not happen while that finalizes.
+struct Bridge;
+
+impl Runtime for Bridge {
+    type JoinError = Panicked;
+    type JoinHandle = Pin<Box<dyn Future<Output = Result<(), Panicked>> + Send>>;
+
+    fn spawn<F>(future: F) -> Self::JoinHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        ended(
+            process()
+                .runtime
+                .handle()
+                .map(|handle| handle.spawn(future)),
+        )
+    }
+
+    fn spawn_blocking<F>(task: F) -> Self::JoinHandle
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        ended(
+            process()
+                .runtime
+                .handle()
+                .map(|handle| handle.spawn_blocking(task)),
+        )
+    }
+}
+
+/// The end of a task, which runs whether this is awaited or not.
+fn ended(task: io::Result<JoinHandle<()>>) -> <Bridge as Runtime>::JoinHandle {
+    Box::pin(async {
+        match task {
+            Ok(task) => task.await.map_err(Panicked),
+            // No runtime: `awaitable` has made sure that there is one, so the process is ending.
+            Err(_) => Ok(()),
+        }
+    })
+}
+
+impl ContextExt for Bridge {
+    fn scope<F, R>(_: TaskLocals, future: F) -> Pin<Box<dyn Future<Output = R> + Send>>
+    where
+        F: Future<Output = R> + Send + 'static,
+    {
+        Box::pin(future)
+    }
+
+    fn get_task_locals() -> Option<TaskLocals> {
+        None
+    }
+}
+
+/// A task of ours that panicked.
+struct Panicked(tokio::task::JoinError);
+
+impl JoinError for Panicked {
+    fn is_panic(&self) -> bool {
+        self.0.is_panic()
+    }
+
+    fn into_panic(self) -> Box<dyn std::any::Any + Send + 'static> {
+        self.0.into_panic()
+    }
+}

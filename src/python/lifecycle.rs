@@ -1,0 +1,43 @@
+//! Fork and exit.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::{held, logs, ray};
+use crate::process;
+
+/// Registers both hooks; once, when the extension is loaded.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let hooks = PyDict::new(py);
+    hooks.set_item("after_in_child", module.getattr("_after_fork")?)?;
+    py.import("os")?
+        .call_method("register_at_fork", (), Some(&hooks))?;
+    py.import("atexit")?
+        .call_method1("register", (module.getattr("_at_exit")?,))?;
+    crate::logs::install();
+    Ok(())
+}
+
+/// Runs in a child right after a fork (`os.register_at_fork`): fresh state, nothing inherited.
+#[pyfunction]
+pub fn _after_fork(py: Python<'_>) {
+    let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
+    held::release();
+    process::after_fork(parent_had_ray);
+}
+
+/// Runs at exit (`atexit`), while threads may still attach: stops ours before that is over.
+#[pyfunction]
+pub fn _at_exit(py: Python<'_>) {
+    let process = process::process();
+    process.session.exit();
+    py.detach(|| process.runtime.stop());
+    logs::flush(py);
+}
+
+/// Does nothing, at the price of a call into this extension; for the benchmark.
+#[pyfunction]
+pub const fn _empty() -> bool {
+    true
+}

@@ -1,0 +1,62 @@
+//! Queued events on their last step: into Python's logging.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use tracing::Level;
+
+use crate::logs::Record;
+use crate::process::process;
+
+/// Hands everything that is queued to Python's logging, on this thread and in its context.
+///
+/// Levels are asked for here and now, so `logging.basicConfig` counts whether it came before or
+/// after our import. A broken filter or handler is reported as unraisable and breaks nothing.
+pub fn flush(py: Python<'_>) {
+    let records = process().logs.take();
+    if records.is_empty() {
+        return;
+    }
+    for record in records {
+        if let Err(error) = emit(py, &record) {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+fn emit(py: Python<'_>, record: &Record) -> PyResult<()> {
+    let logger = py
+        .import(intern!(py, "logging"))?
+        .call_method1(intern!(py, "getLogger"), (&record.logger,))?;
+    let level = level_of(record.level);
+    if !logger
+        .call_method1(intern!(py, "isEnabledFor"), (level,))?
+        .is_truthy()?
+    {
+        return Ok(());
+    }
+    // Args are None, not (): a message with a percent sign is not a format.
+    let none = py.None();
+    let made = logger.call_method1(
+        intern!(py, "makeRecord"),
+        (
+            &record.logger,
+            level,
+            "seedcore_ray",
+            0,
+            &record.message,
+            &none,
+            &none,
+        ),
+    )?;
+    logger.call_method1(intern!(py, "handle"), (made,))?;
+    Ok(())
+}
+
+const fn level_of(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        Level::DEBUG | Level::TRACE => 10,
+    }
+}

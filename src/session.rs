@@ -1,0 +1,485 @@
+//! The process-wide state machine and its flag.
+//!
+//! ```text
+//!          probe ok             init ok
+//! idle ──► connecting ────────► connected
+//!  ▲           │ fail              │ shutdown, or Ray was shut down behind our back
+//!  │           ▼                   │
+//!  ├──────  failed                 │
+//!  └───────────────────────────────┘
+//! ```
+//!
+//! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
+//! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch::{self, Receiver};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info, warn};
+
+use crate::error::{ConnectError, Kind};
+use crate::flight::{Flight, Patience, Progress, Waiter};
+use crate::probe::Facts;
+use crate::target::Target;
+
+/// Who made the connection, and of which sort it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A native driver that we connected.
+    Native,
+    /// A Ray Client that we connected.
+    Client,
+    /// Made by somebody else: a Ray worker, a Serve replica, the service's own `ray.init`.
+    Adopted,
+}
+
+impl Mode {
+    /// `native`, `client` or `adopted`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Client => "client",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
+/// A connection that is held.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// What was asked for; `None` when somebody else connected.
+    pub target: Option<Target>,
+    /// The address in use, as it may be shown.
+    pub address: String,
+    /// Ray's namespace; `None` is the anonymous one.
+    pub namespace: Option<String>,
+    /// Who made it, and how.
+    pub mode: Mode,
+    /// Wall clock time of the connect.
+    pub since: SystemTime,
+    /// What the preflight learnt.
+    pub facts: Facts,
+    /// How long the whole connect took.
+    pub took: Duration,
+    /// Set when a fallback stands in for what was asked.
+    pub instead_of: Option<ConnectError>,
+}
+
+/// The states that callers see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has asked yet.
+    Idle,
+    /// A connect is under way, or `ray.init` outlived its time and still runs.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// The last connect failed.
+    Failed,
+}
+
+impl State {
+    /// `idle`, `connecting`, `connected` or `failed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Who owns Ray at the moment.
+enum Owner {
+    Connect(Arc<Flight>),
+    /// `ray.shutdown()` is running.
+    Shutdown(watch::Sender<bool>),
+}
+
+#[derive(Default)]
+struct Inner {
+    live: Option<Arc<Live>>,
+    owner: Option<Owner>,
+    last_error: Option<ConnectError>,
+    last_probe: Option<LastProbe>,
+    /// Warnings that are given once in a process.
+    said: HashSet<String>,
+}
+
+/// The last look at the cluster, whoever took it.
+#[derive(Clone, Debug)]
+pub struct LastProbe {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// The cause, if it failed.
+    pub error: Option<ConnectError>,
+}
+
+/// What a caller does next.
+#[must_use]
+pub enum Joined {
+    /// Connected.
+    Connected(Arc<Live>),
+    /// Wait for this flight: its result is the caller's.
+    Wait(Waiter),
+    /// Launch this flight, then wait for it.
+    Lead(Waiter),
+    /// Other work has to end first: wait for it, then ask again.
+    After(Turn),
+    /// It cannot be.
+    Refused(ConnectError),
+}
+
+/// Somebody else's work that has to end first.
+#[must_use]
+pub enum Turn {
+    /// A connect to another target, or one that was called off.
+    Flight(Receiver<Progress>),
+    /// A shutdown.
+    Shutdown(Receiver<bool>),
+}
+
+impl Turn {
+    /// Waits for it until `end`; false when it was not over by then.
+    pub async fn wait(&mut self, end: Instant) -> bool {
+        match self {
+            Self::Flight(progress) => timeout_at(end, progress.wait_for(Progress::is_done))
+                .await
+                .is_ok(),
+            Self::Shutdown(over) => timeout_at(end, over.wait_for(|over| *over)).await.is_ok(),
+        }
+    }
+}
+
+/// What [`Session::close`] asks of its caller.
+#[must_use]
+pub enum Closing {
+    /// Nothing was held.
+    Nothing,
+    /// `ray.init` is running; what it connects is disconnected on arrival.
+    OnArrival,
+    /// Call `ray.shutdown()`, then [`Session::closed`].
+    Run,
+    /// Other work has to end first: wait for it, then ask again.
+    After(Turn),
+}
+
+/// What becomes of a connection that `ray.init` has just made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Arrival {
+    /// It is the one we hold now. Tell the waiters with [`Flight::land`].
+    Welcome,
+    /// Nobody wants it any more: shut Ray down, then report the flight as failed.
+    Unwanted,
+}
+
+/// The one connection of this process.
+#[derive(Default)]
+pub struct Session {
+    /// The flag. The fast path reads nothing else of this.
+    connected: AtomicBool,
+    generation: AtomicU64,
+    forked: AtomicBool,
+    /// `ray.init` is running.
+    initialising: AtomicBool,
+    exiting: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+impl Session {
+    /// The session of a child whose parent was connected: Ray cannot be used in it.
+    pub fn forked() -> Self {
+        Self {
+            forked: AtomicBool::new(true),
+            ..Self::default()
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a connection is held. One atomic load.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+
+    /// How many connections have been made in this process.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The connection that is held.
+    pub fn live(&self) -> Option<Arc<Live>> {
+        self.inner().live.clone()
+    }
+
+    /// Why this process is not connected; `None` while it is, or when nobody has asked.
+    pub fn last_error(&self) -> Option<ConnectError> {
+        self.inner().last_error.clone()
+    }
+
+    /// The last look at the cluster.
+    pub fn last_probe(&self) -> Option<LastProbe> {
+        self.inner().last_probe.clone()
+    }
+
+    /// Remembers a look at the cluster.
+    pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
+        self.inner().last_probe = Some(LastProbe {
+            at: SystemTime::now(),
+            took,
+            error,
+        });
+    }
+
+    /// Whether `warning` has not been given yet; from now on it has.
+    pub fn is_first(&self, warning: &str) -> bool {
+        self.inner().said.insert(warning.to_owned())
+    }
+
+    /// Whether `ray.init` is running in this process, by us.
+    pub fn is_initialising(&self) -> bool {
+        self.initialising.load(Ordering::Acquire)
+    }
+
+    /// The state that callers see.
+    pub fn state(&self) -> State {
+        let inner = self.inner();
+        match (&inner.live, &inner.owner, &inner.last_error) {
+            (Some(_), _, _) => State::Connected,
+            (None, Some(Owner::Connect(_)), _) => State::Connecting,
+            (None, _, Some(_)) => State::Failed,
+            (None, _, None) => State::Idle,
+        }
+    }
+
+    /// Remembers a failure that ended before any flight began.
+    pub fn note_failure(&self, error: &ConnectError) {
+        let mut inner = self.inner();
+        if inner.live.is_none() {
+            inner.last_error = Some(error.clone());
+        }
+    }
+
+    /// Why no connect may begin at all, if so.
+    pub fn refusal(&self, address: &str) -> Option<ConnectError> {
+        if self.forked.load(Ordering::Relaxed) {
+            return Some(ConnectError::new(
+                Kind::Forked,
+                address,
+                format!(
+                    "Not connecting to {address}: this process was forked from one that was \
+                     connected to Ray, and Ray does not survive a fork"
+                ),
+                "Connect after the fork instead of before it, or use the spawn start method.",
+            ));
+        }
+        self.exiting.load(Ordering::Acquire).then(|| {
+            ConnectError::new(
+                Kind::Cancelled,
+                address,
+                format!("Not connecting to {address}: the process is ending"),
+                "Connect before the interpreter shuts down.",
+            )
+        })
+    }
+
+    /// Whether this is a child whose parent was connected.
+    pub fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a fork now leaves the child with a Ray that it cannot use. Takes no lock: in the
+    /// child, a thread that is gone may hold it.
+    pub fn holds_ray(&self) -> bool {
+        self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
+    }
+
+    /// Asks for a connection to what `flight` would try.
+    pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
+        let target = &flight.survey.target;
+        if let Some(error) = self.refusal(&target.address.to_string()) {
+            return Joined::Refused(error);
+        }
+        let mut inner = self.inner();
+        if let Some(Owner::Shutdown(over)) = &inner.owner {
+            return Joined::After(Turn::Shutdown(over.subscribe()));
+        }
+        if let Some(live) = inner.live.as_ref().filter(|_| !flight.orders.force) {
+            return Joined::Connected(Arc::clone(live));
+        }
+        if let Some(Owner::Connect(current)) = &inner.owner {
+            if current.survey.target == *target && current.is_open() {
+                return Joined::Wait(current.join(patience));
+            }
+            if current.is_overdue() {
+                // Stuck in ray.init for something that is not what is wanted now.
+                current.call_off();
+            }
+            return Joined::After(Turn::Flight(current.over()));
+        }
+        let waiter = flight.join(patience);
+        inner.owner = Some(Owner::Connect(Arc::clone(flight)));
+        Joined::Lead(waiter)
+    }
+
+    /// The preflight has passed and `ray.init` is next. False when the flight was called off.
+    #[must_use]
+    pub fn begin_init(&self, flight: &Flight) -> bool {
+        let begun = flight.begin_init();
+        self.initialising.store(begun, Ordering::Release);
+        begun
+    }
+
+    /// The flight has shut the old connection down (`force_reinit`), or found it gone.
+    pub fn dropped(&self) {
+        self.connected.store(false, Ordering::Release);
+        self.inner().live = None;
+    }
+
+    /// `ray.init` came back with a connection.
+    pub fn arrived(&self, flight: &Arc<Flight>, live: Live) -> Arrival {
+        let mut inner = self.inner();
+        if !flight.is_wanted() || !owns(&inner, flight) {
+            return Arrival::Unwanted;
+        }
+        announce(&live);
+        self.hold(&mut inner, live);
+        inner.owner = None;
+        self.initialising.store(false, Ordering::Release);
+        Arrival::Welcome
+    }
+
+    /// Takes over a connection that somebody else made.
+    pub fn adopt(&self, live: Live) {
+        let mut inner = self.inner();
+        if inner.live.is_none() {
+            info!(
+                "found Ray connected by someone else ({}), using that connection",
+                live.address
+            );
+            self.hold(&mut inner, live);
+        }
+    }
+
+    /// The flight found that somebody else had connected, and that was adopted.
+    pub fn overtaken(&self, flight: &Arc<Flight>) {
+        let mut inner = self.inner();
+        if owns(&inner, flight) {
+            inner.owner = None;
+            self.initialising.store(false, Ordering::Release);
+        }
+    }
+
+    fn hold(&self, inner: &mut Inner, live: Live) {
+        inner.live = Some(Arc::new(live));
+        inner.last_error = None;
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.connected.store(true, Ordering::Release);
+    }
+
+    /// The flight is over without a connection. The waiters are told by [`Flight::land`].
+    pub fn failed(&self, flight: &Arc<Flight>, error: &ConnectError) {
+        let mut inner = self.inner();
+        if !owns(&inner, flight) {
+            return;
+        }
+        inner.owner = None;
+        self.initialising.store(false, Ordering::Release);
+        if error.kind == Kind::Cancelled {
+            return;
+        }
+        inner.last_error = Some(error.clone());
+        announce_failure(error, flight);
+    }
+
+    /// Begins `shutdown_ray`. `ray_is_up`: Ray itself says that it is connected.
+    pub fn close(&self, ray_is_up: bool) -> Closing {
+        let mut inner = self.inner();
+        match &inner.owner {
+            Some(Owner::Shutdown(over)) => Closing::After(Turn::Shutdown(over.subscribe())),
+            Some(Owner::Connect(flight)) => {
+                flight.call_off();
+                if flight.in_init() {
+                    return Closing::OnArrival;
+                }
+                Closing::After(Turn::Flight(flight.over()))
+            }
+            None if inner.live.is_some() || ray_is_up => {
+                let (over, _) = watch::channel(false);
+                inner.owner = Some(Owner::Shutdown(over));
+                inner.live = None;
+                self.connected.store(false, Ordering::Release);
+                Closing::Run
+            }
+            None => {
+                inner.last_error = None;
+                Closing::Nothing
+            }
+        }
+    }
+
+    /// `ray.shutdown()` has returned.
+    pub fn closed(&self) {
+        let mut inner = self.inner();
+        if let Some(Owner::Shutdown(over)) = inner.owner.take() {
+            over.send_replace(true);
+        }
+        inner.last_error = None;
+    }
+
+    /// The interpreter is about to end: calls off what is under way and refuses the rest.
+    pub fn exit(&self) {
+        self.exiting.store(true, Ordering::Release);
+        if let Some(Owner::Connect(flight)) = &self.inner().owner {
+            flight.call_off();
+            flight.land(Err(flight.cancelled()));
+        }
+    }
+}
+
+fn owns(inner: &Inner, flight: &Arc<Flight>) -> bool {
+    matches!(&inner.owner, Some(Owner::Connect(current)) if Arc::ptr_eq(current, flight))
+}
+
+/// One line that says what we are connected to, and where each part came from.
+fn announce(live: &Live) {
+    let Some(target) = &live.target else { return };
+    if let Some(cause) = &live.instead_of {
+        warn!(
+            "{} did not answer ({}); connected to {} instead",
+            target.address, cause.message, live.address
+        );
+    }
+    let namespace = live.namespace.as_deref().unwrap_or("(anonymous)");
+    info!(
+        "connected to Ray at {} ({}, address from {}), namespace {namespace} (from {}), in {:.0} ms",
+        live.address,
+        live.mode.as_str(),
+        target.address_source.as_str(),
+        target.namespace_source.as_str(),
+        live.took.as_secs_f64() * 1e3,
+    );
+}
+
+fn announce_failure(cause: &ConnectError, flight: &Flight) {
+    let took = flight.began.elapsed().as_secs_f64();
+    let tries = match cause.attempts {
+        0 | 1 => String::new(),
+        n => format!(" Gave up after {n} attempts in {took:.1} s."),
+    };
+    if cause.kind == Kind::RayMissing {
+        warn!("{cause}");
+    } else {
+        error!("{cause}{tries}");
+    }
+}

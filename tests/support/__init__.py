@@ -1,0 +1,33 @@
+"""What the tests stand on: heads, peers, certificates, programs in fresh processes, polling."""
+
+from tests.support.certs import Authority
+from tests.support.heads import HeadKind, Heads
+from tests.support.peers import (
+    AcceptAndClose,
+    GrpcPeer,
+    Reply,
+    SilentListener,
+    TcpRelay,
+    WebServer,
+    closed_port,
+)
+from tests.support.polling import wait_until
+from tests.support.programs import Program, ProgramResult, clean_env, run_program
+
+__all__ = [
+    "AcceptAndClose",
+    "Authority",
+    "GrpcPeer",
+    "HeadKind",
+    "Heads",
+    "Program",
+    "ProgramResult",
+    "Reply",
+    "SilentListener",
+    "TcpRelay",
+    "WebServer",
+    "clean_env",
+    "closed_port",
+    "run_program",
+    "wait_until",
+]
