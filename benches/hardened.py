@@ -18,6 +18,9 @@ from tests.support.certs import Authority
 from tests.support.heads import TOKEN
 from tests.support.peers import closed_port
 
+# Each round is a process of its own, and there are eight such rows.
+_ROUNDS = 3
+
 _BREAKER = """
     import logging, sys, timeit
     from functools import partial
@@ -112,7 +115,13 @@ def rows(lab: Lab) -> list[Row]:
         client = authority.issue("client").env()
         found += compared(
             [
-                Failure(f"TLS against a plaintext head, {mode}", address, "tls", env=client)
+                Failure(
+                    f"TLS against a plaintext head, {mode}",
+                    address,
+                    "tls",
+                    env=client,
+                    rounds=_ROUNDS,
+                )
                 for mode, address in _both(plain)
             ]
         )
@@ -192,7 +201,7 @@ def _token_rows(head: RayHead) -> list[Row]:
     bad = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "not-the-token-of-this-head-0123456789"}
     return compared(
         [
-            Failure(f"{what} token, {mode}", address, "auth", env=env)
+            Failure(f"{what} token, {mode}", address, "auth", env=env, rounds=_ROUNDS)
             for what, env in (("bad", bad), ("missing", {}))
             for mode, address in _both(head)
         ]
@@ -201,7 +210,7 @@ def _token_rows(head: RayHead) -> list[Row]:
 
 def _tls_rows(head: RayHead, client: dict[str, str]) -> list[Row]:
     plaintext = [
-        Failure(f"plaintext against a TLS head, {mode}", address, "tls")
+        Failure(f"plaintext against a TLS head, {mode}", address, "tls", rounds=_ROUNDS)
         for mode, address in _both(head)
     ]
     samples: list[Fields] = [
