@@ -4,6 +4,7 @@
 PYTHON ?= python3
 MATRIX_TESTS ?= tests/connect
 SOAK_TESTS ?= tests
+SOAK_CASES ?= 2000000
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -14,6 +15,8 @@ WHEELS := dist/test
 BUILT := $(WHEELS)/built.stamp
 INSTALLED := $(VENV)/installed.stamp
 wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
+
+TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
 # rustup's cargo looks for its toolchains in HOME; where HOME is another one, beside itself.
 ifeq (,$(shell cargo --version 2>/dev/null))
@@ -85,8 +88,11 @@ stubs: $(INSTALLED) ## Compare the stubs with the built module
 test-python: $(INSTALLED) ## pytest with a real Ray
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
 
+# pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
 soak: $(INSTALLED) ## The long runs that make test leaves out
-	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS)
+	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
+		[ $$? -eq 5 ]
 
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench
@@ -95,17 +101,20 @@ bench: $(INSTALLED) ## Measure every number in the README, and write it there
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
 
-wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and aarch64, and the sdist
+wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/wheel.txt
+	rustup target add $(TARGETS)
 	rm -rf dist/release
-	for target in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu; do \
+	for target in $(TARGETS); do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig \
 			--target $$target --compatibility manylinux_2_28 --out dist/release || exit 1; \
 	done
 	$(BIN)/maturin sdist --out dist/release
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist/release/from-sdist \
-		dist/release/*.tar.gz
+	@echo "Building from the sdist, as pip does where no wheel fits ..."
+	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/python -m pip wheel --quiet --no-deps \
+		--wheel-dir target/from-sdist dist/release/*.tar.gz
+	@ls -l dist/release
 
 deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crates
 	@cargo deny --version >/dev/null 2>&1 || \
