@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
@@ -27,7 +28,7 @@ use crate::session::Joined;
 #[pyclass(frozen, module = "seedcore_ray._core")]
 pub struct Attempt {
     request: Request,
-    asked: Asked,
+    asked: Arc<Asked>,
     end: Instant,
 }
 
@@ -43,8 +44,8 @@ pub struct Attempt {
 )]
 pub fn attempt(
     py: Python<'_>,
-    ray_address: Option<Text<'_>>,
-    ray_namespace: Namespace<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
     force_reinit: Option<&Bound<'_, PyAny>>,
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
@@ -58,7 +59,7 @@ pub fn attempt(
         return Ok(None);
     }
     check_init_kwargs(init_kwargs)?;
-    let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
+    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
     let options = Options {
         force,
         timeout,

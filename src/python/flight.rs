@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::held::{self, Held};
+use super::held;
 use super::{logs, ray};
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
@@ -170,7 +170,7 @@ impl Flight {
         };
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
-        held::hold(Held::new(ray.clone().unbind(), witness));
+        held::hold(ray, witness);
         match process().session.arrived(&self.flight, live) {
             Arrival::Welcome => {
                 logs::flush(py);
