@@ -13,7 +13,7 @@ use super::ray::{self, Presence};
 use super::{connect, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
-use crate::error::{ConnectError, Kind};
+use crate::error::ConnectError;
 use crate::probe::{self, ClusterState, Credentials, Door};
 use crate::process::process;
 
@@ -82,7 +82,7 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
                 if known {
                     Ok(())
                 } else {
-                    Err(session_lost(server))
+                    Err(probe::session_lost(server))
                 }
             })
         }
@@ -137,15 +137,6 @@ fn means() -> (Credentials, std::time::Duration) {
     )
 }
 
-fn session_lost(server: &HostPort) -> ConnectError {
-    ConnectError::new(
-        Kind::Lost,
-        format!("ray://{server}"),
-        format!("ray://{server} answers, but no longer knows this process"),
-        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
-    )
-}
-
 /// What the cluster has, as a dict with `status`.
 ///
 /// Returns:
@@ -159,10 +150,7 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
     match state? {
         None => info.set_item("status", "not_available")?,
-        Some(Err(error)) => {
-            info.set_item("status", "error")?;
-            info.set_item("error", error.to_string())?;
-        }
+        Some(Err(error)) => set_error(&info, &error)?,
         Some(Ok(state)) => {
             info.set_item("status", "available")?;
             info.set_item("cluster_resources", state.total)?;
@@ -183,7 +171,9 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>>
         Control::Gcs(server) => Some(wait::block(py, || {
             probe::cluster_state(server, &credentials, timeout)
         })?),
-        Control::Session { .. } => Some(Ok(ClusterState::default())),
+        Control::Session { server, client_id } => Some(wait::block(py, || {
+            probe::session_state(server, client_id, &credentials, timeout)
+        })?),
     })
 }
 
@@ -195,35 +185,28 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>>
 ///     Bounded by the probe timeout.
 #[pyfunction]
 pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let info = cluster_info(py)?;
-    let status: String = match info.get_item("status")? {
-        Some(status) => status.extract()?,
-        None => String::new(),
-    };
-    match status.as_str() {
-        "available" => describe(py, &info),
-        "not_available" => {
-            info.set_item("status", "not_connected")?;
-            Ok(info)
+    let state = state(py);
+    logs::flush(py);
+    let info = PyDict::new(py);
+    match state? {
+        None => info.set_item("status", "not_connected")?,
+        Some(Err(error)) => set_error(&info, &error)?,
+        Some(Ok(state)) => {
+            let live = process().session.live();
+            let live = live.as_deref();
+            info.set_item("status", "connected")?;
+            info.set_item("namespace", live.and_then(|live| live.namespace.as_deref()))?;
+            info.set_item("address", live.map(|live| live.address.as_str()))?;
+            info.set_item("node_id", state.node_id.or_else(|| ray::node_id(py)))?;
+            info.set_item("cluster_resources", state.total)?;
+            let version = live.and_then(|live| live.facts.ray_version.as_deref());
+            info.set_item("ray_version", version)?;
         }
-        _ => Ok(info),
     }
+    Ok(info)
 }
 
-fn describe<'py>(py: Python<'py>, state: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    let live = process().session.live();
-    let info = PyDict::new(py);
-    info.set_item("status", "connected")?;
-    info.set_item(
-        "namespace",
-        live.as_ref().and_then(|live| live.namespace.clone()),
-    )?;
-    info.set_item("address", live.as_ref().map(|live| live.address.clone()))?;
-    info.set_item("node_id", ray::node_id(py))?;
-    info.set_item("cluster_resources", state.get_item("cluster_resources")?)?;
-    let version = live
-        .as_ref()
-        .and_then(|live| live.facts.ray_version.clone());
-    info.set_item("ray_version", version)?;
-    Ok(info)
+fn set_error(info: &Bound<'_, PyDict>, error: &ConnectError) -> PyResult<()> {
+    info.set_item("status", "error")?;
+    info.set_item("error", error.to_string())
 }

@@ -229,7 +229,8 @@ pub fn prepare(
         Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
-        return refused(error);
+        // A worker loop in a forked child asks again and again.
+        return Ok(Prepared::Done(Err(refuse_once(error))));
     }
     let presence = ray::look(py)?;
     match &presence {
@@ -489,6 +490,7 @@ fn refuse(error: ConnectError) -> ConnectError {
     error
 }
 
+/// As [`refuse`], for what asking again cannot change: one warning in a process.
 fn refuse_once(error: ConnectError) -> ConnectError {
     warn_once(&error.to_string());
     process().session.note_failure(&error);
