@@ -158,14 +158,18 @@ impl<'py> IntoPyObject<'py> for Answer {
     }
 }
 
-fn awaitable<'py>(
-    py: Python<'py>,
-    answer: impl Future<Output = Answer> + Send + 'static,
-) -> PyResult<Bound<'py, PyAny>> {
+/// `answer` as something to await on the running loop.
+pub fn awaitable<T>(
+    py: Python<'_>,
+    answer: impl Future<Output = T> + Send + 'static,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
     // Whatever has no runtime says so here, where it can be raised.
     process().runtime.handle()?;
     let locals = TaskLocals::with_running_loop(py)?;
-    generic::future_into_py_with_locals::<Bridge, _, Answer>(py, locals, async { Ok(answer.await) })
+    generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
 }
 
 /// Our runtime, as `pyo3-async-runtimes` wants it. Ours, so that its end is ours as well: results
