@@ -26,7 +26,7 @@ mod _core {
     use super::awaiting::{Attempt, attempt};
     #[pymodule_export]
     use super::cluster::{
-        available_future, cluster_info, connection_info, is_connected, is_ray_available,
+        answers_future, cluster_info, connection_info, is_connected, is_ray_available,
     };
     #[pymodule_export]
     use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
