@@ -1,10 +1,9 @@
 //! The one global: everything that belongs to this process and not to its parent.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::{ArcSwap, Guard};
-use once_cell::sync::Lazy;
 
 use crate::logs::Queue;
 use crate::runtime::Runtime;
@@ -21,7 +20,7 @@ pub struct Process {
     pub logs: Queue,
 }
 
-static PROCESS: Lazy<ArcSwap<Process>> = Lazy::new(ArcSwap::default);
+static PROCESS: LazyLock<ArcSwap<Process>> = LazyLock::new(ArcSwap::default);
 
 /// This process's own state. A lock-free read.
 pub fn process() -> Guard<Arc<Process>> {

@@ -101,4 +101,5 @@ async def _connected(attempt: _core.Attempt | None) -> None:
             attempt.finish()
             return
         if answer is not False:
+            attempt.flush()
             raise answer

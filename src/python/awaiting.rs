@@ -108,7 +108,7 @@ impl Attempt {
                     if turn.wait(end).await {
                         Answer::Again
                     } else {
-                        Answer::Failed(busy)
+                        Answer::Failed(connect::refuse(busy))
                     }
                 })
                 .map(Some)
@@ -122,6 +122,12 @@ impl Attempt {
         logs::flush(py);
         result
     }
+
+    /// After a failure, on the caller's thread: lines that were written elsewhere are logged.
+    #[allow(clippy::unused_self, reason = "belongs to the attempt for its caller")]
+    fn flush(&self, py: Python<'_>) {
+        logs::flush(py);
+    }
 }
 
 impl Attempt {
@@ -131,7 +137,11 @@ impl Attempt {
             match waiter.wait().await {
                 Ok(()) => Answer::Connected,
                 Err(error) if budget.may_retry(error.kind) => Answer::Again,
-                Err(error) => Answer::Failed(error),
+                Err(error) => {
+                    // The flight may go on without this caller.
+                    process().session.note_failure(&error);
+                    Answer::Failed(error)
+                }
             }
         })
     }

@@ -261,7 +261,7 @@ pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
         held::release();
         session.dropped();
     }
-    if !session.is_initialising() && ray::is_initialized(module)? {
+    if !session.is_changing() && ray::is_initialized(module)? {
         adopt(module);
     }
     Ok(())
@@ -405,6 +405,8 @@ pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResu
         .and_then(|module| module.call_method1(intern!(py, "launch"), (handed,)));
     if let Err(error) = launched {
         // No thread could be started, or Ctrl-C came first: nobody must wait for this flight.
+        // If it was started after all, it must not get as far as `ray.init`.
+        flight.call_off();
         let cause = flight.cancelled();
         process().session.failed(flight, &cause);
         flight.land(Err(cause));
@@ -483,8 +485,8 @@ fn ray_missing(target: &Target) -> ConnectError {
     )
 }
 
-/// Reports a failure that needs no flight.
-fn refuse(error: ConnectError) -> ConnectError {
+/// Reports a failure that no flight reports.
+pub fn refuse(error: ConnectError) -> ConnectError {
     error!("{error}");
     process().session.note_failure(&error);
     error

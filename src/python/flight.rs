@@ -78,6 +78,9 @@ impl Flight {
         loop {
             let flight = &self.flight;
             let step = py.detach(|| process().runtime.block_on(flight.step()));
+            if let Some(probe) = flight.last_probe() {
+                process().session.note_probe(probe);
+            }
             logs::flush(py);
             match step {
                 Ok(flight::Step::Again) => {}
