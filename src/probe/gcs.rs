@@ -27,6 +27,8 @@ pub struct ClusterState {
     pub available: BTreeMap<String, f64>,
     /// Nodes that are alive.
     pub nodes: usize,
+    /// Hex id of the node that our session runs on (Ray Client only).
+    pub node_id: Option<String>,
 }
 
 /// What a cluster says about itself.
@@ -79,6 +81,7 @@ pub(super) async fn state(line: &Line) -> Result<ClusterState, Status> {
         total: sum(&total.nodes),
         available: sum(&available.nodes),
         nodes: nodes.nodes.iter().filter(|n| n.state == ALIVE).count(),
+        node_id: None,
     })
 }
 
@@ -116,7 +119,7 @@ fn short(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     // Ray's ids have 28 bytes; nobody else's longer ones may fill the logs.
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -33,7 +33,7 @@ pub use gcs::ClusterState;
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
-use crate::error::ConnectError;
+use crate::error::{ConnectError, Kind};
 use grpc::{LARGE, Line, SMALL, Stream};
 use trace::{Ask, Trace};
 use verdict::Call;
@@ -131,6 +131,21 @@ pub async fn client_session_alive(
     settle(outcome, &ask, &mut trace, timeout)
 }
 
+/// As [`cluster_state`], in client mode: what our own session `client_id` sees. `lost` when the
+/// server does not know it.
+pub async fn session_state(
+    server: &HostPort,
+    client_id: &str,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<ClusterState, ConnectError> {
+    let ask = Ask::new(server, Door::Client);
+    let mut trace = Trace::new();
+    let work = read_session(&ask, client_id, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    settle(outcome, &ask, &mut trace, timeout)
+}
+
 /// What the work said, or which hop the bound struck.
 fn settle<T>(
     outcome: Result<Result<T, ConnectError>, Elapsed>,
@@ -193,6 +208,33 @@ async fn ask_session(
     let alive = call.answer(ray_client::session_alive(&call.line, client_id));
     let known = |alive: &bool| format!("session known: {alive}");
     trace.step("grpc", alive, known).await
+}
+
+async fn read_session(
+    ask: &Ask<'_>,
+    client_id: &str,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<ClusterState, ConnectError> {
+    let call = open(ask, Door::Client, credentials, LARGE, trace).await?;
+    let state = async {
+        match ray_client::session_state(&call.line, client_id).await {
+            Err(status) if status.code() == tonic::Code::NotFound => Err(session_lost(ask.server)),
+            answer => call.answer(async { answer }).await,
+        }
+    };
+    let nodes = |state: &ClusterState| format!("{} nodes", state.nodes);
+    trace.step("grpc", state, nodes).await
+}
+
+/// The server answers, and has no session of ours.
+pub fn session_lost(server: &HostPort) -> ConnectError {
+    ConnectError::new(
+        Kind::Lost,
+        format!("ray://{server}"),
+        format!("ray://{server} answers, but no longer knows this process"),
+        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
+    )
 }
 
 fn gcs_answers(version: Option<&str>) -> String {

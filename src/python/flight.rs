@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::held::{self, Held};
+use super::held;
 use super::{logs, ray};
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
@@ -82,6 +82,9 @@ impl Flight {
         loop {
             let flight = &self.flight;
             let step = py.detach(|| process().runtime.block_on(flight.step()));
+            if let Some(probe) = flight.last_probe() {
+                process().session.note_probe(probe);
+            }
             logs::flush(py);
             match step {
                 Ok(flight::Step::Again) => {}
@@ -174,7 +177,7 @@ impl Flight {
         };
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
-        held::hold(Held::new(ray.clone().unbind(), witness));
+        held::hold(ray, witness);
         match process().session.arrived(&self.flight, live) {
             Arrival::Welcome => {
                 logs::flush(py);

@@ -29,7 +29,9 @@ mod _core {
     #[pymodule_export]
     use super::awaiting::{Attempt, attempt};
     #[pymodule_export]
-    use super::cluster::{cluster_info, connection_info, is_connected, is_ray_available};
+    use super::cluster::{
+        answers_future, cluster_info, connection_info, is_connected, is_ray_available,
+    };
     #[pymodule_export]
     use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
     #[pymodule_export]

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::connect::{self, Request};
 use super::{held, ray};
 use crate::error::{ConnectError, Kind};
-use crate::flight::{Patience, Waiter};
+use crate::flight::{LANDING, Patience, Waiter};
 use crate::process::process;
 use crate::session::{Closing, Joined, Turn};
 
@@ -53,7 +53,8 @@ pub struct Budget {
 impl Budget {
     pub fn new(timeout: Duration, probe_timeout: Duration, on_loop: bool) -> Self {
         let limit = if on_loop {
-            timeout.min(ON_LOOP)
+            // Time for the flight to land, so that the answer is its cause and not our limit.
+            timeout.min(ON_LOOP.saturating_sub(LANDING))
         } else {
             timeout
         };
@@ -99,7 +100,7 @@ fn wait_for(
             return Ok(result);
         }
         if hard.is_some_and(|hard| Instant::now() >= hard) {
-            return Ok(Err(on_loop_too_long(waiter)));
+            return Ok(Err(connect::refuse(on_loop_too_long(waiter))));
         }
     }
 }
@@ -134,17 +135,18 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
-            Joined::After(mut turn) => {
-                if wait_turn(py, &mut turn, budget.end(began))? {
-                    continue;
-                }
-                return Ok(Err(request.busy()));
-            }
+            Joined::After(mut turn) => match wait_turn(py, &mut turn, budget.end(began))? {
+                true => continue,
+                false => return Ok(Err(connect::refuse(request.busy()))),
+            },
         };
         match outcome {
             // The flight was somebody's with less patience; ours is not over.
             Err(cause) if budget.may_retry(cause.kind) && Instant::now() < budget.end(began) => {}
-            outcome => return Ok(outcome),
+            outcome => {
+                // The flight may go on without this caller, who has to find the cause all the same.
+                return Ok(outcome.inspect_err(|cause| process().session.note_failure(cause)));
+            }
         }
     }
 }
