@@ -55,7 +55,9 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
             return Ok(false);
         }
         let pause = std::time::Duration::from_millis(250);
-        wait::block(py, || tokio::time::sleep(pause.min(end - Instant::now())))?;
+        wait::block(py, async move {
+            tokio::time::sleep(pause.min(end - Instant::now())).await;
+        })?;
     }
 }
 
@@ -68,16 +70,17 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
     let began = Instant::now();
     let answer = match &control {
         Control::Fake(connected) => return Ok(connected.then_some(Ok(()))),
-        Control::Gcs(server) => wait::block(py, || async {
+        Control::Gcs(server) => wait::block(py, async {
             probe::probe(server, Door::Gcs, &credentials, timeout)
                 .await
                 .result
                 .map(drop)
         })?,
         Control::Session { server, client_id } => {
-            let known = wait::block(py, || {
-                probe::client_session_alive(server, client_id, &credentials, timeout)
-            })?;
+            let known = wait::block(
+                py,
+                probe::client_session_alive(server, client_id, &credentials, timeout),
+            )?;
             known.and_then(|known| {
                 if known {
                     Ok(())
@@ -180,9 +183,10 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>>
     let (credentials, timeout) = means();
     Ok(match &control {
         Control::Fake(connected) => connected.then(|| Ok(ClusterState::default())),
-        Control::Gcs(server) => Some(wait::block(py, || {
-            probe::cluster_state(server, &credentials, timeout)
-        })?),
+        Control::Gcs(server) => Some(wait::block(
+            py,
+            probe::cluster_state(server, &credentials, timeout),
+        )?),
         Control::Session { .. } => Some(Ok(ClusterState::default())),
     })
 }
