@@ -10,11 +10,9 @@ const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
 
 /// Is a Ray Client server there? Answered even when the GCS behind it is dead.
 pub(super) async fn ping(line: &Line) -> Result<(), Status> {
-    let reply: ClusterInfoResponse = line
-        .call(CLUSTER_INFO, ClusterInfoRequest { kind: PING })
-        .await?;
-    tracing::trace!(json_bytes = reply.json.len(), "ping answered");
-    Ok(())
+    let request = ClusterInfoRequest { kind: PING };
+    let reply = line.call::<_, ClusterInfoResponse>(CLUSTER_INFO, request);
+    reply.await.map(drop)
 }
 
 /// Is the session `client_id` still known? A restarted head answers `NOT_FOUND`.
@@ -22,8 +20,10 @@ pub(super) async fn session_alive(line: &Line, client_id: &str) -> Result<bool, 
     let mut request = Request::new(ClusterInfoRequest {
         kind: IS_INITIALIZED,
     });
-    let id = MetadataValue::try_from(client_id)
-        .map_err(|_| Status::invalid_argument("client id with characters that gRPC cannot send"))?;
+    let Ok(id) = MetadataValue::try_from(client_id) else {
+        // No server can know an id that cannot be sent.
+        return Ok(false);
+    };
     request.metadata_mut().insert("client_id", id);
     match line
         .send::<_, ClusterInfoResponse>(CLUSTER_INFO, request)
