@@ -30,6 +30,7 @@ use tokio::time::error::Elapsed;
 
 pub use auth::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
+pub use ray_client::SessionState;
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
@@ -131,6 +132,21 @@ pub async fn client_session_alive(
     settle(outcome, &ask, &mut trace, timeout)
 }
 
+/// Nodes and resources as the server of the session `client_id` sees them; None when it no longer
+/// knows the session.
+pub async fn client_session_state(
+    server: &HostPort,
+    client_id: &str,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<Option<SessionState>, ConnectError> {
+    let ask = Ask::new(server, Door::Client);
+    let mut trace = Trace::new();
+    let work = read_session(&ask, client_id, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    settle(outcome, &ask, &mut trace, timeout)
+}
+
 /// What the work said, or which hop the bound struck.
 fn settle<T>(
     outcome: Result<Result<T, ConnectError>, Elapsed>,
@@ -193,6 +209,21 @@ async fn ask_session(
     let alive = call.answer(ray_client::session_alive(&call.line, client_id));
     let known = |alive: &bool| format!("session known: {alive}");
     trace.step("grpc", alive, known).await
+}
+
+async fn read_session(
+    ask: &Ask<'_>,
+    client_id: &str,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<Option<SessionState>, ConnectError> {
+    let call = open(ask, Door::Client, credentials, LARGE, trace).await?;
+    let state = call.answer(ray_client::session_state(&call.line, client_id));
+    let count = |state: &Option<SessionState>| match state {
+        Some(state) => format!("{} nodes", state.cluster.nodes),
+        None => "session not known".to_owned(),
+    };
+    trace.step("grpc", state, count).await
 }
 
 fn gcs_answers(version: Option<&str>) -> String {

@@ -14,7 +14,7 @@ use super::{connect, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::probe::{self, ClusterState, Credentials, Door};
+use crate::probe::{self, Credentials, Door, SessionState};
 use crate::process::process;
 
 /// The control plane of the connection that is held.
@@ -168,27 +168,40 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
         Some(Ok(state)) => {
             info.set_item("status", "available")?;
-            info.set_item("cluster_resources", state.total)?;
-            info.set_item("available_resources", state.available)?;
-            info.set_item("nodes", state.nodes)?;
+            info.set_item("cluster_resources", state.cluster.total)?;
+            info.set_item("available_resources", state.cluster.available)?;
+            info.set_item("nodes", state.cluster.nodes)?;
         }
     }
     Ok(info)
 }
 
-fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>> {
+/// None when not connected; else what the control plane says, or why it does not.
+fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>> {
     let Some(control) = control(py)? else {
         return Ok(None);
     };
     let (credentials, timeout) = means();
-    Ok(match &control {
-        Control::Fake(connected) => connected.then(|| Ok(ClusterState::default())),
-        Control::Gcs(server) => Some(wait::block(
-            py,
-            probe::cluster_state(server, &credentials, timeout),
-        )?),
-        Control::Session { .. } => Some(Ok(ClusterState::default())),
-    })
+    let began = Instant::now();
+    let answer = match &control {
+        Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
+        Control::Gcs(server) => {
+            let asked = probe::cluster_state(server, &credentials, timeout);
+            wait::block(py, asked)?.map(|cluster| SessionState {
+                cluster,
+                node_id: ray::node_id(py).unwrap_or_default(),
+                namespace: ray::native_namespace(py).unwrap_or_default(),
+            })
+        }
+        Control::Session { server, client_id } => {
+            let asked = probe::client_session_state(server, client_id, &credentials, timeout);
+            wait::block(py, asked)?.and_then(|state| state.ok_or_else(|| session_lost(server)))
+        }
+    };
+    process()
+        .session
+        .probed(began.elapsed(), answer.as_ref().err().cloned());
+    Ok(Some(answer))
 }
 
 /// The connection as a dict with `status`.
@@ -199,35 +212,29 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>>
 ///     Bounded by the probe timeout.
 #[pyfunction]
 pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let info = cluster_info(py)?;
-    let status: String = match info.get_item("status")? {
-        Some(status) => status.extract()?,
-        None => String::new(),
-    };
-    match status.as_str() {
-        "available" => describe(py, &info),
-        "not_available" => {
-            info.set_item("status", "not_connected")?;
-            Ok(info)
-        }
-        _ => Ok(info),
-    }
-}
-
-fn describe<'py>(py: Python<'py>, state: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
-    let live = process().session.live();
+    let state = state(py);
+    logs::flush(py);
     let info = PyDict::new(py);
+    let state = match state? {
+        None => {
+            info.set_item("status", "not_connected")?;
+            return Ok(info);
+        }
+        Some(Err(error)) => {
+            info.set_item("status", "error")?;
+            info.set_item("error", error.to_string())?;
+            return Ok(info);
+        }
+        Some(Ok(state)) => state,
+    };
+    let live = process().session.live();
+    let live = live.as_deref();
+    let version = live.and_then(|live| live.facts.ray_version.as_deref());
     info.set_item("status", "connected")?;
-    info.set_item(
-        "namespace",
-        live.as_ref().and_then(|live| live.namespace.clone()),
-    )?;
-    info.set_item("address", live.as_ref().map(|live| live.address.clone()))?;
-    info.set_item("node_id", ray::node_id(py))?;
-    info.set_item("cluster_resources", state.get_item("cluster_resources")?)?;
-    let version = live
-        .as_ref()
-        .and_then(|live| live.facts.ray_version.clone());
+    info.set_item("namespace", state.namespace)?;
+    info.set_item("address", live.map(|live| live.address.as_str()))?;
+    info.set_item("node_id", state.node_id)?;
+    info.set_item("cluster_resources", state.cluster.total)?;
     info.set_item("ray_version", version)?;
     Ok(info)
 }
