@@ -7,7 +7,7 @@ use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::connect::{self, Request};
 use super::{held, ray};
@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The longest that a blocking call may hold a thread whose event loop is running.
 const ON_LOOP: Duration = Duration::from_secs(5);
+
+/// How much of that an answer may take, so that the flight can still say what the cause was.
+const ON_LOOP_ANSWER: Duration = Duration::from_millis(4500);
 
 /// Runs `future` on this thread, detached, until it ends or a signal handler raises.
 pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
@@ -50,7 +53,7 @@ pub struct Budget {
 impl Budget {
     pub fn new(timeout: Duration, probe_timeout: Duration, on_loop: bool) -> Self {
         let limit = if on_loop {
-            timeout.min(ON_LOOP)
+            timeout.min(ON_LOOP_ANSWER)
         } else {
             timeout
         };
@@ -96,7 +99,9 @@ fn wait_for(
             return Ok(result);
         }
         if hard.is_some_and(|hard| Instant::now() >= hard) {
-            return Ok(Err(on_loop_too_long(waiter)));
+            let error = on_loop_too_long(waiter);
+            error!("{error}");
+            return Ok(Err(error));
         }
     }
 }
