@@ -251,6 +251,11 @@ impl Session {
         self.initialising.load(Ordering::Acquire)
     }
 
+    /// Whether `ray.shutdown` is running in this process, by us.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.inner().owner, Some(Owner::Shutdown(_)))
+    }
+
     /// The state that callers see.
     pub fn state(&self) -> State {
         let inner = self.inner();

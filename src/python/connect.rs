@@ -256,7 +256,9 @@ pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
         held::release();
         session.dropped();
     }
-    if !session.is_initialising() && ray::is_initialized(module)? {
+    // Until our own ray.shutdown() is through, Ray may still say that it is connected.
+    let busy = session.is_initialising() || session.is_closing();
+    if !busy && ray::is_initialized(module)? {
         adopt(module);
     }
     Ok(())
