@@ -199,8 +199,10 @@ fn try_ensure(
         Prepared::Go(request) => request,
     };
     let outcome = wait::connected(py, &request)?;
-    if outcome.is_ok() {
+    // Somebody else may have connected while we looked.
+    if outcome.is_ok() || (!options.force && held::is_alive(py)) {
         finish(py, asked, request.target())?;
+        return Ok(Ok(()));
     }
     Ok(outcome)
 }
