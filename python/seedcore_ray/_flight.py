@@ -40,7 +40,6 @@ def launch(flight: Flight) -> None:
 
 def _fly(flight: Flight) -> None:
     try:
-        switch_off_auto_connect()
         if flight.preflight():
             _connect(flight)
             _stay(flight)

@@ -218,9 +218,16 @@ pub enum Prepared {
 /// Decides whether a flight is needed. Does not block.
 pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
-    if on_flight_thread() {
-        return Ok(Prepared::Done(Err(reentrant())));
+    if on_flight_thread() || logs::is_flushing() {
+        let answer = if held::is_alive(py) {
+            Ok(())
+        } else {
+            Err(reentrant())
+        };
+        return Ok(Prepared::Done(answer));
     }
+    py.import(intern!(py, "seedcore_ray._flight"))?
+        .call_method0(intern!(py, "switch_off_auto_connect"))?;
     let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process)
     {
         Ok(target) => target,
