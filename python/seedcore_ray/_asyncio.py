@@ -32,7 +32,7 @@ async def ensure_ray_initialized_async(
     Arguments, return and errors are those of ``ensure_ray_initialized``. Awaiting tasks and blocked
     threads share one ``ray.init``; cancelling one of them harms no other.
     """
-    named = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
+    named: dict[str, Any] = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
     try:
         await _connected(
             _core.attempt(

@@ -209,6 +209,7 @@ fn try_ensure(
 }
 
 /// What is known before anybody waits.
+#[allow(clippy::large_enum_variant, reason = "moved once, on the slow path")]
 pub enum Prepared {
     /// The answer.
     Done(Result<(), ConnectError>),

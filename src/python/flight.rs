@@ -32,6 +32,10 @@ pub fn on_flight_thread() -> bool {
 
 /// One connect attempt, handed to the thread that carries it out.
 #[pyclass(module = "seedcore_ray._core")]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the core's flight, which this one carries"
+)]
 pub struct Flight {
     flight: Arc<flight::Flight>,
     init_kwargs: Option<Py<PyDict>>,

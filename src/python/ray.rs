@@ -99,14 +99,14 @@ fn is_proven(version: Option<&str>) -> bool {
 }
 
 /// Ray's `global_worker`, in every process that has imported Ray.
-pub fn global_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+pub fn global_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     imported(py, "ray._private.worker")?
         .getattr("global_worker")
         .ok()
 }
 
 /// The client worker of the default context, when there is one.
-pub fn client_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+pub fn client_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let context = imported(py, "ray.util.client")?
         .getattr("_default_context")
         .ok()?;

@@ -132,10 +132,12 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
-            Joined::After(mut turn) => match wait_turn(py, &mut turn, budget.end(began))? {
-                true => continue,
-                false => return Ok(Err(connect::refuse(request.busy()))),
-            },
+            Joined::After(mut turn) => {
+                if wait_turn(py, &mut turn, budget.end(began))? {
+                    continue;
+                }
+                return Ok(Err(connect::refuse(request.busy())));
+            }
         };
         match outcome {
             // The flight was somebody's with less patience; ours is not over.
