@@ -60,11 +60,9 @@ def _run_task(answer: list[Any]) -> None:
     import ray
 
     try:
-        answer.append(ray.get(ray.remote(_forty_two).remote()))
+        # By value: a function that can be imported is sent by name, and the cluster need not have
+        # this package.
+        answer.append(ray.get(ray.remote(lambda: 42).remote()))
     except Exception as error:
         log = logging.getLogger("seedcore_ray.connection")
         log.warning("the test task failed: %s: %s", type(error).__name__, error)
-
-
-def _forty_two() -> int:
-    return 42

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # The client proxy forks a server for each client, and that fork fails at times (ray-facts).
 _FORK_FAILED = "Starting Ray client server failed"
 _FORK_RETRY_S = 0.5
+_STAY_S = 1.0
 
 
 def launch(flight: Flight) -> None:
@@ -39,9 +40,9 @@ def launch(flight: Flight) -> None:
 
 def _fly(flight: Flight) -> None:
     try:
-        switch_off_auto_connect()
         if flight.preflight():
             _connect(flight)
+            _stay(flight)
     except BaseException as error:  # whoever waits must hear of it, whatever it is
         flight.failed(error)
 
@@ -67,6 +68,20 @@ def _connect(flight: Flight) -> None:
     if not flight.arrived(ray):
         _undo(ray)
         flight.called_off()
+
+
+def _stay(flight: Flight) -> None:
+    """Outlive a cluster that was started here.
+
+    Linux ends its processes with the thread that started them (``PR_SET_PDEATHSIG``, which Ray sets
+    so that no cluster outlives its driver).
+    """
+    if not flight.starts_cluster:
+        return
+    import ray
+
+    while ray.is_initialized():
+        time.sleep(_STAY_S)
 
 
 def _init(flight: Flight, ray: Any) -> None:

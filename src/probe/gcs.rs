@@ -27,8 +27,6 @@ pub struct ClusterState {
     pub available: BTreeMap<String, f64>,
     /// Nodes that are alive.
     pub nodes: usize,
-    /// Hex id of the node that our session runs on (Ray Client only).
-    pub node_id: Option<String>,
 }
 
 /// What a cluster says about itself.
@@ -81,7 +79,6 @@ pub(super) async fn state(line: &Line) -> Result<ClusterState, Status> {
         total: sum(&total.nodes),
         available: sum(&available.nodes),
         nodes: nodes.nodes.iter().filter(|n| n.state == ALIVE).count(),
-        node_id: None,
     })
 }
 

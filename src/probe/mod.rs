@@ -30,6 +30,7 @@ use tokio::time::error::Elapsed;
 
 pub use auth::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
+pub use ray_client::SessionState;
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
@@ -131,19 +132,29 @@ pub async fn client_session_alive(
     settle(outcome, &ask, &mut trace, timeout)
 }
 
-/// As [`cluster_state`], in client mode: what our own session `client_id` sees. `lost` when the
-/// server does not know it.
-pub async fn session_state(
+/// Nodes and resources as the server of the session `client_id` sees them; None when it no longer
+/// knows the session.
+pub async fn client_session_state(
     server: &HostPort,
     client_id: &str,
     credentials: &Credentials,
     timeout: Duration,
-) -> Result<ClusterState, ConnectError> {
+) -> Result<Option<SessionState>, ConnectError> {
     let ask = Ask::new(server, Door::Client);
     let mut trace = Trace::new();
     let work = read_session(&ask, client_id, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
     settle(outcome, &ask, &mut trace, timeout)
+}
+
+/// The server answers, and has no session of ours.
+pub fn session_lost(server: &HostPort) -> ConnectError {
+    ConnectError::new(
+        Kind::Lost,
+        format!("ray://{server}"),
+        format!("ray://{server} answers, but no longer knows this process"),
+        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
+    )
 }
 
 /// What the work said, or which hop the bound struck.
@@ -215,26 +226,14 @@ async fn read_session(
     client_id: &str,
     credentials: &Credentials,
     trace: &mut Trace,
-) -> Result<ClusterState, ConnectError> {
+) -> Result<Option<SessionState>, ConnectError> {
     let call = open(ask, Door::Client, credentials, LARGE, trace).await?;
-    let state = async {
-        match ray_client::session_state(&call.line, client_id).await {
-            Err(status) if status.code() == tonic::Code::NotFound => Err(session_lost(ask.server)),
-            answer => call.answer(async { answer }).await,
-        }
+    let state = call.answer(ray_client::session_state(&call.line, client_id));
+    let count = |state: &Option<SessionState>| match state {
+        Some(state) => format!("{} nodes", state.cluster.nodes),
+        None => "session not known".to_owned(),
     };
-    let nodes = |state: &ClusterState| format!("{} nodes", state.nodes);
-    trace.step("grpc", state, nodes).await
-}
-
-/// The server answers, and has no session of ours.
-pub fn session_lost(server: &HostPort) -> ConnectError {
-    ConnectError::new(
-        Kind::Lost,
-        format!("ray://{server}"),
-        format!("ray://{server} answers, but no longer knows this process"),
-        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
-    )
+    trace.step("grpc", state, count).await
 }
 
 fn gcs_answers(version: Option<&str>) -> String {

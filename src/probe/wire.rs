@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 /// `ray.rpc.ClusterInfoType.IS_INITIALIZED`
 pub(super) const IS_INITIALIZED: i32 = 0;
 /// `ray.rpc.ClusterInfoType.NODES`
-pub(super) const CLUSTER_NODES: i32 = 1;
+pub(super) const CLIENT_NODES: i32 = 1;
 /// `ray.rpc.ClusterInfoType.CLUSTER_RESOURCES`
-pub(super) const CLUSTER_RESOURCES: i32 = 2;
+pub(super) const CLIENT_TOTAL: i32 = 2;
 /// `ray.rpc.ClusterInfoType.AVAILABLE_RESOURCES`
-pub(super) const AVAILABLE_RESOURCES: i32 = 3;
+pub(super) const CLIENT_AVAILABLE: i32 = 3;
 /// `ray.rpc.ClusterInfoType.RUNTIME_CONTEXT`
-pub(super) const RUNTIME_CONTEXT: i32 = 4;
+pub(super) const CLIENT_CONTEXT: i32 = 4;
 /// `ray.rpc.ClusterInfoType.PING`
 pub(super) const PING: i32 = 6;
 /// `ray.rpc.GcsNodeInfo.GcsNodeState.ALIVE`
@@ -29,7 +29,7 @@ pub(super) struct ClusterInfoRequest {
     pub kind: i32,
 }
 
-/// `ray.rpc.ClusterInfoResponse`
+/// `ray.rpc.ClusterInfoResponse`: one of the three, by what was asked.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ClusterInfoResponse {
     #[prost(string, tag = "2")]
@@ -52,6 +52,8 @@ pub(super) struct ResourceTable {
 pub(super) struct RuntimeContext {
     #[prost(bytes = "vec", tag = "2")]
     pub node_id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub namespace: String,
 }
 
 /// `ray.rpc.GcsStatus`: 0 is OK.

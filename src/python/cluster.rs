@@ -15,7 +15,7 @@ use super::{awaiting, connect, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::probe::{self, ClusterState, Credentials, Door};
+use crate::probe::{self, Credentials, Door, SessionState};
 use crate::process::process;
 
 /// The control plane of the connection that is held.
@@ -55,7 +55,7 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
         if Instant::now() >= end {
             return Ok(false);
         }
-        wait::block(py, || sleep(next_look(end)))?;
+        wait::block(py, async move { sleep(next_look(end)).await })?;
     }
 }
 
@@ -93,7 +93,7 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
         return Ok(None);
     };
     let means = means();
-    wait::block(py, || control.ask(&means)).map(Some)
+    wait::block(py, control.ask(&means)).map(Some)
 }
 
 impl Control {
@@ -197,15 +197,15 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         Some(Err(error)) => set_error(&info, &error)?,
         Some(Ok(state)) => {
             info.set_item("status", "available")?;
-            info.set_item("cluster_resources", state.total)?;
-            info.set_item("available_resources", state.available)?;
-            info.set_item("nodes", state.nodes)?;
+            info.set_item("cluster_resources", state.cluster.total)?;
+            info.set_item("available_resources", state.cluster.available)?;
+            info.set_item("nodes", state.cluster.nodes)?;
         }
     }
     Ok(info)
 }
 
-fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>> {
+fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>> {
     let Some(control) = control(py)? else {
         return Ok(None);
     };
@@ -213,15 +213,27 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<ClusterState, ConnectError>>>
         credentials,
         timeout,
     } = means();
-    Ok(match &control {
-        Control::Fake(connected) => connected.then(|| Ok(ClusterState::default())),
-        Control::Gcs(server) => Some(wait::block(py, || {
-            probe::cluster_state(server, &credentials, timeout)
-        })?),
-        Control::Session { server, client_id } => Some(wait::block(py, || {
-            probe::session_state(server, client_id, &credentials, timeout)
-        })?),
-    })
+    let began = Instant::now();
+    let answer = match &control {
+        Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
+        Control::Gcs(server) => {
+            let asked = probe::cluster_state(server, &credentials, timeout);
+            wait::block(py, asked)?.map(|cluster| SessionState {
+                cluster,
+                node_id: ray::node_id(py).unwrap_or_default(),
+                namespace: ray::native_namespace(py).unwrap_or_default(),
+            })
+        }
+        Control::Session { server, client_id } => {
+            let asked = probe::client_session_state(server, client_id, &credentials, timeout);
+            let known = wait::block(py, asked)?;
+            known.and_then(|state| state.ok_or_else(|| probe::session_lost(server)))
+        }
+    };
+    process()
+        .session
+        .probed(began.elapsed(), answer.as_ref().err().cloned());
+    Ok(Some(answer))
 }
 
 /// The connection as a dict with `status`.
@@ -242,10 +254,10 @@ pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             let live = process().session.live();
             let live = live.as_deref();
             info.set_item("status", "connected")?;
-            info.set_item("namespace", live.and_then(|live| live.namespace.as_deref()))?;
+            info.set_item("namespace", state.namespace)?;
             info.set_item("address", live.map(|live| live.address.as_str()))?;
-            info.set_item("node_id", state.node_id.or_else(|| ray::node_id(py)))?;
-            info.set_item("cluster_resources", state.total)?;
+            info.set_item("node_id", state.node_id)?;
+            info.set_item("cluster_resources", state.cluster.total)?;
             let version = live.and_then(|live| live.facts.ray_version.as_deref());
             info.set_item("ray_version", version)?;
         }

@@ -200,8 +200,10 @@ fn try_ensure(
         Prepared::Go(request) => request,
     };
     let outcome = wait::connected(py, &request)?;
-    if outcome.is_ok() {
+    // Somebody else may have connected while we looked.
+    if outcome.is_ok() || (!options.force && held::is_alive(py)) {
         finish(py, asked, request.target())?;
+        return Ok(Ok(()));
     }
     Ok(outcome)
 }
@@ -222,8 +224,15 @@ pub fn prepare(
     options: &Options<'_, '_>,
 ) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
-    if on_flight_thread() {
-        return Ok(Prepared::Done(Err(reentrant())));
+    if on_flight_thread() || logs::is_flushing() {
+        let connected = held::is_alive(py);
+        return Ok(Prepared::Done(
+            connected.then_some(()).ok_or_else(reentrant),
+        ));
+    }
+    if process().session.is_first_connect() {
+        py.import(intern!(py, "seedcore_ray._flight"))?
+            .call_method0(intern!(py, "switch_off_auto_connect"))?;
     }
     let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
         Ok(target) => target,

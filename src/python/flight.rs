@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use super::held;
 use super::{logs, ray};
+use crate::address::RayAddress;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 use crate::flight;
@@ -112,6 +113,12 @@ impl Flight {
     #[getter]
     fn force(&self) -> bool {
         self.flight.orders.force
+    }
+
+    /// Whether `ray.init` starts a cluster of its own.
+    #[getter]
+    fn starts_cluster(&self) -> bool {
+        self.flight.survey.target.address == RayAddress::Local
     }
 
     /// Seconds left for `ray.init`; negative when its time is up.

@@ -1,5 +1,6 @@
 //! The real Ray, as far as it can be read without asking a cluster.
 
+use pyo3::exceptions::PyImportError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyString};
@@ -42,9 +43,15 @@ pub fn look(py: Python<'_>) -> PyResult<Presence<'_>> {
     if is_blocked(py, "ray") {
         return Ok(Presence::Missing);
     }
-    let found = py
+    let found = match py
         .import("importlib.util")?
-        .call_method1("find_spec", ("ray",))?;
+        .call_method1("find_spec", ("ray",))
+    {
+        Ok(found) => found,
+        // An import hook may refuse it by raising.
+        Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(Presence::Missing),
+        Err(error) => return Err(error),
+    };
     // A namespace package is what an empty `ray/` folder in the working directory looks like.
     let installed = !found.is_none() && !found.getattr("origin")?.is_none();
     Ok(if installed {

@@ -1,5 +1,6 @@
 //! Waiting on a blocked thread: detached, with Ctrl-C. `awaiting.rs` has the async twin.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use pyo3::exceptions::PyException;
@@ -21,18 +22,14 @@ const TICK: Duration = Duration::from_millis(50);
 /// The longest that a blocking call may hold a thread whose event loop is running.
 const ON_LOOP: Duration = Duration::from_secs(5);
 
-/// Runs `future` on this thread, detached, until it ends or a signal handler raises. `future`
-/// makes the one that is polled; it has to survive being dropped half-way.
-pub fn block<'a, T, F>(py: Python<'_>, mut future: impl FnMut() -> F + Send + 'a) -> PyResult<T>
-where
-    T: Send,
-    F: Future<Output = T> + Send + 'a,
-{
+/// Runs `future` on this thread, detached, until it ends or a signal handler raises.
+pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
+    let mut future = pin!(future);
     loop {
         let done = py.detach(|| {
             process()
                 .runtime
-                .block_on(async { timeout(TICK, future()).await })
+                .block_on(async { timeout(TICK, future.as_mut()).await })
         })?;
         py.check_signals()?;
         if let Ok(value) = done {
@@ -135,10 +132,12 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
-            Joined::After(mut turn) => match wait_turn(py, &mut turn, budget.end(began))? {
-                true => continue,
-                false => return Ok(Err(connect::refuse(request.busy()))),
-            },
+            Joined::After(mut turn) => {
+                if wait_turn(py, &mut turn, budget.end(began))? {
+                    continue;
+                }
+                return Ok(Err(connect::refuse(request.busy())));
+            }
         };
         match outcome {
             // The flight was somebody's with less patience; ours is not over.
