@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seedcore_ray.testing import RayHead
@@ -145,11 +147,10 @@ def _pipe(head: RayHead, name: str) -> str:
     import os
     import tempfile
 
-    path = os.path.join(tempfile.mkdtemp(prefix="srg-"), name.strip("./"))
+    path = Path(tempfile.mkdtemp(prefix="srg-")) / name.strip("./")
     os.mkfifo(path)
-    return path
+    return str(path)
 
 
 def _open(path: str) -> None:
-    with open(path, "w"):
-        pass
+    Path(path).write_text("")
