@@ -187,10 +187,14 @@ def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
     (tmp_path / "ray").mkdir()
     if request.param == "stale":
         (tmp_path / "ray" / "ray_current_cluster").write_text(dead)
-    yield ("no_local_ray", str(tmp_path), "") if request.param == "missing" else (
-        "stale_local_ray",
-        str(tmp_path),
-        dead,
+    yield (
+        ("no_local_ray", str(tmp_path), "")
+        if request.param == "missing"
+        else (
+            "stale_local_ray",
+            str(tmp_path),
+            dead,
+        )
     )
 
 
