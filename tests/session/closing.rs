@@ -2,7 +2,7 @@
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::flight::Patience;
-use seedcore_ray::session::{Closing, Joined, State};
+use seedcore_ray::session::{Closing, State};
 use tokio::time::sleep;
 
 use crate::scene::{GRACE, HEAD, Init, Scene, Wish, foreign, millis, secs};
@@ -79,10 +79,7 @@ async fn close_while_ray_init_runs_does_not_wait_for_it() {
 async fn close_between_the_sweep_and_ray_init() {
     let scene = Scene::new();
     scene.up("head:10001");
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Lead(_waiter) = scene.session.join(&flight, Patience::of(secs(30))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, _waiter) = scene.lead(secs(30));
     let step = flight.step().await;
     assert!(matches!(step, seedcore_ray::flight::Step::Init(_)));
     assert!(matches!(scene.session.close(false), Closing::After(_)));
@@ -188,10 +185,7 @@ async fn exit_wakes_those_who_wait_for_their_turn() {
 #[tokio::test(start_paused = true)]
 async fn after_the_exit_nothing_begins_and_nobody_spins() {
     let scene = Scene::new();
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Lead(_waiter) = scene.session.join(&flight, Patience::of(secs(30))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, _waiter) = scene.lead(secs(30));
     scene.session.exit();
     let late = scene.ask(Wish::of(HEAD, secs(30))).await.unwrap();
     assert_eq!(late.kind(), Some(Kind::Cancelled));
@@ -217,10 +211,7 @@ async fn a_flight_that_was_never_launched_cannot_begin_ray_init() {
     // Ctrl-C while its thread was being started: given up, and the thread runs all the same.
     let scene = Scene::new();
     scene.up("head:10001");
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Lead(waiter) = scene.session.join(&flight, Patience::of(secs(30))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, waiter) = scene.lead(secs(30));
     scene.session.failed(&flight, &flight.cancelled());
     scene.connected(HEAD).await;
     scene.clone().fly(flight.clone()).await;

@@ -70,11 +70,7 @@ async fn waiting_for_a_turn_ends_with_patience() {
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_gives_up_takes_nobody_in() {
     let scene = Scene::new();
-    let wish = Wish::of(HEAD, secs(1));
-    let flight = scene.flight(wish);
-    let Joined::Lead(waiter) = scene.session.join(&flight, Patience::of(secs(1))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, waiter) = scene.lead(secs(1));
     while !matches!(flight.step().await, seedcore_ray::flight::Step::GiveUp(_)) {}
     // It has not said so yet; a caller with all its patience must not get this old answer.
     let late = scene.ask(Wish::of(HEAD, secs(30)));
@@ -91,10 +87,7 @@ async fn a_flight_that_gives_up_takes_nobody_in() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_after_the_last_has_left_begins_anew() {
     let scene = Scene::new();
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Lead(waiter) = scene.session.join(&flight, Patience::of(secs(30))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, waiter) = scene.lead(secs(30));
     let flying = tokio::spawn(scene.clone().fly(flight.clone()));
     sleep(millis(100)).await;
     drop(waiter);

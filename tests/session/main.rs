@@ -12,5 +12,6 @@ mod joining;
 mod log_lines;
 mod patience;
 mod queue;
+mod runtime;
 mod scene;
 mod states;

@@ -163,12 +163,7 @@ async fn patience_without_end_does_not_overflow() {
 async fn a_wait_can_be_dropped_half_way_and_taken_up_again() {
     let scene = Scene::new();
     scene.set("head:10001", secs(5), Server::Up);
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let seedcore_ray::session::Joined::Lead(mut waiter) =
-        scene.session.join(&flight, Patience::of(secs(30)))
-    else {
-        panic!("nobody else leads");
-    };
+    let (flight, mut waiter) = scene.lead(secs(30));
     let flying = tokio::spawn(scene.clone().fly(flight));
     // As a blocked thread waits: in ticks, looking for signals in between.
     let tick = millis(50);

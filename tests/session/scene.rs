@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use seedcore_ray::address::{HostPort, RayAddress};
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::flight::{Flight, Orders, Patience, Step};
+use seedcore_ray::flight::{Flight, Orders, Patience, Step, Waiter};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, Survey};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::{Credentials, Door, Facts, Report};
@@ -233,6 +233,15 @@ impl Scene {
         };
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(self)));
         Flight::new(survey, orders, network)
+    }
+
+    /// A flight to [`HEAD`] that nobody flies yet, and the seat of the caller who leads it.
+    pub fn lead(self: &Arc<Self>, timeout: Duration) -> (Arc<Flight>, Waiter) {
+        let flight = self.flight(Wish::of(HEAD, timeout));
+        match self.session.join(&flight, Patience::of(timeout)) {
+            Joined::Lead(waiter) => (flight, waiter),
+            _ => panic!("nobody else leads"),
+        }
     }
 
     fn find_local(&self) -> Result<LocalRay, ConnectError> {

@@ -69,10 +69,7 @@ async fn somebody_else_connects_during_the_preflight() {
 #[tokio::test(start_paused = true)]
 async fn somebody_else_connects_right_before_ray_init() {
     let scene = Scene::new();
-    let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Lead(mut waiter) = scene.session.join(&flight, Patience::of(secs(30))) else {
-        panic!("nobody else leads");
-    };
+    let (flight, mut waiter) = scene.lead(secs(30));
     assert!(scene.session.begin_init(&flight));
     scene.session.adopt(foreign());
     scene.session.overtaken(&flight);
