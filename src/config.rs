@@ -70,6 +70,12 @@ const INIT_TIMEOUT: TimeSetting = TimeSetting {
     allow_zero: false,
 };
 
+const BREAKER_RESET: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_BREAKER_RESET_S",
+    default: 5,
+    allow_zero: true,
+};
+
 /// Where settings come from: the process, or a fixed table in tests.
 #[derive(Clone, Debug)]
 pub enum Env {
@@ -158,6 +164,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// Bound of `ray.init` itself: `SEEDCORE_RAY_INIT_TIMEOUT_S`, 30 s.
     pub init_timeout: Duration,
+    /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 is no breaker.
+    pub breaker_reset: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
 }
@@ -170,6 +178,7 @@ impl Settings {
             connect_timeout: CONNECT_TIMEOUT.read(env, &mut bad),
             probe_timeout: PROBE_TIMEOUT.read(env, &mut bad),
             init_timeout: INIT_TIMEOUT.read(env, &mut bad),
+            breaker_reset: BREAKER_RESET.read(env, &mut bad),
             fallbacks: read_switch(env, ENV_FALLBACKS, &mut bad),
         };
         (settings, bad)

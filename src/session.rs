@@ -372,12 +372,18 @@ impl Session {
     /// Takes over a connection that somebody else made; not one that is being shut down.
     pub fn adopt(&self, live: Live) {
         let mut inner = self.inner();
-        if inner.live.is_none() && !matches!(inner.owner, Some(Owner::Shutdown(_))) {
-            info!(
-                "found Ray connected by someone else ({}), using that connection",
-                live.address
-            );
-            self.hold(&mut inner, live);
+        if inner.live.is_some() || matches!(inner.owner, Some(Owner::Shutdown(_))) {
+            return;
+        }
+        info!(
+            "found Ray connected by someone else ({}), using that connection",
+            live.address
+        );
+        self.hold(&mut inner, live);
+        if let Some(Owner::Connect(flight)) = &inner.owner
+            && flight.yields()
+        {
+            inner.owner = None;
         }
     }
 
