@@ -19,10 +19,10 @@ fn it_blocks_and_spawns() {
 #[test]
 fn after_the_stop_it_answers_without_a_thread() {
     let runtime = Runtime::default();
-    runtime.block_on(sleep(millis(1))).unwrap();
+    runtime.block_on(async { sleep(millis(1)).await }).unwrap();
     runtime.stop();
     assert!(runtime.handle().is_err());
-    runtime.block_on(sleep(millis(1))).unwrap();
+    runtime.block_on(async { sleep(millis(1)).await }).unwrap();
     runtime.stop();
 }
 
