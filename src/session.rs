@@ -181,6 +181,8 @@ pub struct Session {
     connected: AtomicBool,
     generation: AtomicU64,
     forked: AtomicBool,
+    /// Somebody has asked for a connection.
+    asked: AtomicBool,
     /// `ray.init` is running.
     initialising: AtomicBool,
     exiting: AtomicBool,
@@ -245,6 +247,11 @@ impl Session {
     pub fn is_first(&self, warning: &str) -> bool {
         let said = &mut self.inner().said;
         said.len() < SAID && said.insert(warning.to_owned())
+    }
+
+    /// Whether nobody has asked this process to connect before.
+    pub fn is_first_connect(&self) -> bool {
+        !self.asked.swap(true, Ordering::Relaxed)
     }
 
     /// Whether `ray.init` is running in this process, by us.

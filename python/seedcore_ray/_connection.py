@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from seedcore_ray import _core
+from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._core import (
     cluster_info as get_ray_cluster_info,
 )
@@ -18,7 +19,6 @@ from seedcore_ray._core import (
 from seedcore_ray._core import (
     connection_info as get_connection_info,
 )
-from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._errors import RayConnectionError
 from seedcore_ray._node_ip import get_ray_node_ip
 
@@ -60,11 +60,9 @@ def _run_task(answer: list[Any]) -> None:
     import ray
 
     try:
-        answer.append(ray.get(ray.remote(_forty_two).remote()))
+        # By value: a function that can be imported is sent by name, and the cluster need not have
+        # this package.
+        answer.append(ray.get(ray.remote(lambda: 42).remote()))
     except Exception as error:
         log = logging.getLogger("seedcore_ray.connection")
         log.warning("the test task failed: %s: %s", type(error).__name__, error)
-
-
-def _forty_two() -> int:
-    return 42

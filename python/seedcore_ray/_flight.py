@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # The client proxy forks a server for each client, and that fork fails at times (ray-facts).
 _FORK_FAILED = "Starting Ray client server failed"
 _FORK_RETRY_S = 0.5
+_STAY_S = 1.0
 
 
 def launch(flight: Flight) -> None:
@@ -39,9 +40,9 @@ def launch(flight: Flight) -> None:
 
 def _fly(flight: Flight) -> None:
     try:
-        switch_off_auto_connect()
         if flight.preflight():
             _connect(flight)
+            _stay(flight)
     except BaseException as error:  # whoever waits must hear of it, whatever it is
         flight.failed(error)
 
@@ -53,12 +54,13 @@ def _connect(flight: Flight) -> None:
     if not flight.accepts(str(ray.__version__), platform.python_version()):
         return
     if flight.force:
-        if ray.is_initialized():
-            flight.dropped()
-            ray.shutdown()
+        flight.dropped()
     elif ray.is_initialized():
         flight.overtaken(ray)
         return
+    # Even of a client that is not initialised any more (its head was restarted) a worker is left,
+    # and ray.init would take that for a connection.
+    _undo(ray)
     try:
         _init(flight, ray)
     except BaseException:
@@ -69,8 +71,23 @@ def _connect(flight: Flight) -> None:
         flight.called_off()
 
 
+def _stay(flight: Flight) -> None:
+    """Outlive a cluster that was started here.
+
+    Linux ends its processes with the thread that started them (``PR_SET_PDEATHSIG``, which Ray sets
+    so that no cluster outlives its driver).
+    """
+    if not flight.starts_cluster:
+        return
+    import ray
+
+    while ray.is_initialized():
+        time.sleep(_STAY_S)
+
+
 def _init(flight: Flight, ray: Any) -> None:
     arguments = flight.init_arguments()
+    _forget_token()
     with _without_sigterm_warning():
         while True:
             try:
@@ -86,6 +103,14 @@ def _init(flight: Flight, ray: Any) -> None:
                 time.sleep(_FORK_RETRY_S)
             else:
                 return
+
+
+def _forget_token() -> None:
+    """Ray keeps the first token it reads; the one that is there now may be another."""
+    with suppress(ImportError, AttributeError):
+        from ray._raylet import AuthenticationTokenLoader
+
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _undo(ray: Any) -> None:

@@ -116,7 +116,7 @@ fn short(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     // Ray's ids have 28 bytes; nobody else's longer ones may fill the logs.
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

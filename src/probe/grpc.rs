@@ -88,7 +88,9 @@ impl Line {
         grpc.ready().await.map_err(transport_failure)?;
         let codec = ProstCodec::<Q, A>::default();
         let path = PathAndQuery::from_static(path);
-        Ok(grpc.unary(request, path, codec).await?.into_inner())
+        // Boxed: tonic's future has kilobytes, and several calls run at once.
+        let reply = Box::pin(grpc.unary(request, path, codec)).await?;
+        Ok(reply.into_inner())
     }
 }
 

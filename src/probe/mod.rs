@@ -21,6 +21,7 @@ pub mod version;
 mod wire;
 mod x509;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -29,10 +30,11 @@ use tokio::time::error::Elapsed;
 
 pub use auth::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
+pub use ray_client::SessionState;
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
-use crate::error::ConnectError;
+use crate::error::{ConnectError, Kind};
 use grpc::{LARGE, Line, SMALL, Stream};
 use trace::{Ask, Trace};
 use verdict::Call;
@@ -130,6 +132,31 @@ pub async fn client_session_alive(
     settle(outcome, &ask, &mut trace, timeout)
 }
 
+/// Nodes and resources as the server of the session `client_id` sees them; None when it no longer
+/// knows the session.
+pub async fn client_session_state(
+    server: &HostPort,
+    client_id: &str,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<Option<SessionState>, ConnectError> {
+    let ask = Ask::new(server, Door::Client);
+    let mut trace = Trace::new();
+    let work = read_session(&ask, client_id, credentials, &mut trace);
+    let outcome = tokio::time::timeout(timeout, work).await;
+    settle(outcome, &ask, &mut trace, timeout)
+}
+
+/// The server answers, and has no session of ours.
+pub fn session_lost(server: &HostPort) -> ConnectError {
+    ConnectError::new(
+        Kind::Lost,
+        format!("ray://{server}"),
+        format!("ray://{server} answers, but no longer knows this process"),
+        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
+    )
+}
+
 /// What the work said, or which hop the bound struck.
 fn settle<T>(
     outcome: Result<Result<T, ConnectError>, Elapsed>,
@@ -146,38 +173,29 @@ async fn walk(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<Facts, ConnectError> {
-    let (line, peer) = open(ask, credentials, SMALL, trace).await?;
-    let call = Call {
-        ask,
-        door,
-        credentials,
-        line: &line,
-        peer,
-        ear: trace.ear.clone(),
-    };
-    match door {
-        Door::Client => {
-            trace
-                .step("grpc", ping(&call), |()| "Ray Client answers".to_owned())
-                .await?;
-            Ok(Facts {
-                peer: Some(peer),
-                ..Facts::default()
-            })
-        }
-        Door::Gcs => {
-            let version = trace.step("grpc", check_alive(&call), gcs_answers).await?;
-            let found = trace
-                .step("cluster", identity(&call), cluster_found)
-                .await?;
-            Ok(Facts {
-                peer: Some(peer),
-                ray_version: found.ray_version.or(version),
-                python_version: found.python_version,
-                cluster_id: found.cluster_id,
-            })
-        }
+    let call = open(ask, door, credentials, SMALL, trace).await?;
+    let peer = Some(call.peer);
+    if door == Door::Client {
+        let ping = call.answer(ray_client::ping(&call.line));
+        let answers = |(): &()| "Ray Client answers".to_owned();
+        trace.step("grpc", ping, answers).await?;
+        return Ok(Facts {
+            peer,
+            ..Facts::default()
+        });
     }
+    let alive = call.answer(gcs::check_alive(&call.line));
+    let version = trace
+        .step("grpc", alive, |v| gcs_answers(v.as_deref()))
+        .await?;
+    let identity = call.answer(gcs::identity(&call.line));
+    let found = trace.step("cluster", identity, cluster_found).await?;
+    Ok(Facts {
+        peer,
+        ray_version: found.ray_version.or(version),
+        python_version: found.python_version,
+        cluster_id: found.cluster_id,
+    })
 }
 
 async fn read_state(
@@ -185,24 +203,10 @@ async fn read_state(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<ClusterState, ConnectError> {
-    let (line, peer) = open(ask, credentials, LARGE, trace).await?;
-    let call = Call {
-        ask,
-        door: Door::Gcs,
-        credentials,
-        line: &line,
-        peer,
-        ear: trace.ear.clone(),
-    };
-    let work = async {
-        match gcs::state(&line).await {
-            Ok(state) => Ok(state),
-            Err(status) => Err(call.explain(status).await),
-        }
-    };
-    trace
-        .step("grpc", work, |state| format!("{} nodes", state.nodes))
-        .await
+    let call = open(ask, Door::Gcs, credentials, LARGE, trace).await?;
+    let state = call.answer(gcs::state(&call.line));
+    let count = |state: &ClusterState| format!("{} nodes", state.nodes);
+    trace.step("grpc", state, count).await
 }
 
 async fn ask_session(
@@ -211,52 +215,28 @@ async fn ask_session(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<bool, ConnectError> {
-    let (line, peer) = open(ask, credentials, SMALL, trace).await?;
-    let call = Call {
-        ask,
-        door: Door::Client,
-        credentials,
-        line: &line,
-        peer,
-        ear: trace.ear.clone(),
+    let call = open(ask, Door::Client, credentials, SMALL, trace).await?;
+    let alive = call.answer(ray_client::session_alive(&call.line, client_id));
+    let known = |alive: &bool| format!("session known: {alive}");
+    trace.step("grpc", alive, known).await
+}
+
+async fn read_session(
+    ask: &Ask<'_>,
+    client_id: &str,
+    credentials: &Credentials,
+    trace: &mut Trace,
+) -> Result<Option<SessionState>, ConnectError> {
+    let call = open(ask, Door::Client, credentials, LARGE, trace).await?;
+    let state = call.answer(ray_client::session_state(&call.line, client_id));
+    let count = |state: &Option<SessionState>| match state {
+        Some(state) => format!("{} nodes", state.cluster.nodes),
+        None => "session not known".to_owned(),
     };
-    let work = async {
-        match ray_client::session_alive(&line, client_id).await {
-            Ok(alive) => Ok(alive),
-            Err(status) => Err(call.explain(status).await),
-        }
-    };
-    trace
-        .step("grpc", work, |alive| format!("session known: {alive}"))
-        .await
+    trace.step("grpc", state, count).await
 }
 
-async fn ping(call: &Call<'_>) -> Result<(), ConnectError> {
-    match ray_client::ping(call.line).await {
-        Ok(()) => Ok(()),
-        Err(status) => Err(call.explain(status).await),
-    }
-}
-
-async fn check_alive(call: &Call<'_>) -> Result<Option<String>, ConnectError> {
-    match gcs::check_alive(call.line).await {
-        Ok(version) => Ok(version),
-        Err(status) => Err(call.explain(status).await),
-    }
-}
-
-async fn identity(call: &Call<'_>) -> Result<gcs::Identity, ConnectError> {
-    match gcs::identity(call.line).await {
-        Ok(identity) => Ok(identity),
-        Err(status) => Err(call.explain(status).await),
-    }
-}
-
-#[allow(
-    clippy::ref_option,
-    reason = "a detail of Trace::step takes the value by reference"
-)]
-fn gcs_answers(version: &Option<String>) -> String {
+fn gcs_answers(version: Option<&str>) -> String {
     match version {
         Some(version) => format!("the GCS answers, Ray {version}"),
         None => "the GCS answers".to_owned(),
@@ -274,12 +254,13 @@ fn cluster_found(found: &gcs::Identity) -> String {
 }
 
 /// Token, name, TCP and TLS: everything below the first call.
-async fn open(
-    ask: &Ask<'_>,
-    credentials: &Credentials,
+async fn open<'a>(
+    ask: &'a Ask<'a>,
+    door: Door,
+    credentials: &'a Credentials,
     max_message: usize,
     trace: &mut Trace,
-) -> Result<(Line, SocketAddr), ConnectError> {
+) -> Result<Call<'a>, ConnectError> {
     let token = match credentials.mode {
         AuthMode::Token => {
             let place = credentials.token_source.clone();
@@ -307,10 +288,33 @@ async fn open(
             (Box::new(peek::Peeked::new(tls, ear)), Scheme::HTTPS)
         }
     };
-    match Line::open(stream, ask.server, scheme, token, max_message).await {
-        Ok(line) => Ok((line, peer)),
-        Err(_) => Err(verdict::closed(ask)),
-    }
+    let Ok(line) = Line::open(stream, ask.server, scheme, token, max_message).await else {
+        return Err(no_greeting(ask, credentials, peer, trace).await);
+    };
+    Ok(Call {
+        ask,
+        door,
+        credentials,
+        line,
+        peer,
+        ear: trace.ear.clone(),
+    })
+}
+
+/// The server hung up so fast that not even our greeting went out.
+async fn no_greeting(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    peer: SocketAddr,
+    trace: &mut Trace,
+) -> ConnectError {
+    let ear = trace.ear.clone();
+    let failure = async {
+        Err(verdict::hung_up(ask, credentials, peer, &ear, tonic::Code::Unavailable).await)
+    };
+    let step: Result<Infallible, _> = trace.step("grpc", failure, |_| String::new()).await;
+    let Err(error) = step;
+    error
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -122,21 +122,49 @@ fn classify(first: &[u8]) -> Heard {
     match first {
         [] => Heard::Nothing,
         [0x15 | 0x16, 3, 0..=4, ..] => Heard::Tls,
-        _ if first.starts_with(b"HTTP/") => Heard::Http1(banner(first).unwrap_or_default()),
+        _ if speaks_http1(first) => Heard::Http1(banner(first).unwrap_or_default()),
         _ if opens_http2(first) => Heard::Http2,
         _ => Heard::Other(other(first)),
     }
 }
 
-/// A server begins with SETTINGS (or, when it is leaving, GOAWAY) on stream 0.
+/// A status line, or, from old servers that take our greeting for HTTP/0.9, a bare page.
+fn speaks_http1(first: &[u8]) -> bool {
+    let opens_with = |text: &[u8]| {
+        let start = first.get(..text.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(text))
+    };
+    opens_with(b"HTTP/") || opens_with(b"<!DOCTYPE") || opens_with(b"<html")
+}
+
+/// The largest frame that we let a server send.
+const MAX_FRAME: usize = 16_384;
+
+/// A server begins with SETTINGS (or, when it is leaving, GOAWAY) on stream 0; what follows, as
+/// far as it was kept, is frames too.
 fn opens_http2(first: &[u8]) -> bool {
-    let &[a, b, c, kind, flags, 0, 0, 0, 0, ..] = first else {
+    let &[_, _, _, kind, flags, 0, 0, 0, 0, ..] = first else {
         return false;
     };
-    let length = u32::from_be_bytes([0, a, b, c]);
-    let settings = kind == 4 && flags <= 1 && length.is_multiple_of(6);
-    let goaway = kind == 7 && length >= 8;
-    (settings || goaway) && length <= 16_384
+    let settings = kind == 4 && flags <= 1 && frame_length(first).is_multiple_of(6);
+    let goaway = kind == 7 && frame_length(first) >= 8;
+    (settings || goaway) && all_frames_fit(first)
+}
+
+fn all_frames_fit(mut bytes: &[u8]) -> bool {
+    while bytes.len() >= 9 {
+        let length = frame_length(bytes);
+        if length > MAX_FRAME {
+            return false;
+        }
+        bytes = bytes.get(9 + length..).unwrap_or_default();
+    }
+    true
+}
+
+fn frame_length(frame: &[u8]) -> usize {
+    let bytes = frame.iter().take(3);
+    bytes.fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
 fn other(first: &[u8]) -> String {

@@ -3,34 +3,86 @@
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
+use super::gcs::{ClusterState, hex};
 use super::grpc::Line;
-use super::wire::{ClusterInfoRequest, ClusterInfoResponse, IS_INITIALIZED, PING};
+use super::wire::{
+    CLIENT_AVAILABLE, CLIENT_CONTEXT, CLIENT_NODES, CLIENT_TOTAL, ClusterInfoRequest,
+    ClusterInfoResponse, IS_INITIALIZED, PING,
+};
 
 const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
 
+/// What the server behind a Ray Client says about its session and its cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionState {
+    /// Nodes and resources.
+    pub cluster: ClusterState,
+    /// Hex id of the node that the server runs on.
+    pub node_id: String,
+    /// The namespace in force.
+    pub namespace: String,
+}
+
 /// Is a Ray Client server there? Answered even when the GCS behind it is dead.
 pub(super) async fn ping(line: &Line) -> Result<(), Status> {
-    let reply: ClusterInfoResponse = line
-        .call(CLUSTER_INFO, ClusterInfoRequest { kind: PING })
-        .await?;
-    tracing::trace!(json_bytes = reply.json.len(), "ping answered");
-    Ok(())
+    let request = ClusterInfoRequest { kind: PING };
+    let reply = line.call::<_, ClusterInfoResponse>(CLUSTER_INFO, request);
+    reply.await.map(drop)
 }
 
 /// Is the session `client_id` still known? A restarted head answers `NOT_FOUND`.
 pub(super) async fn session_alive(line: &Line, client_id: &str) -> Result<bool, Status> {
-    let mut request = Request::new(ClusterInfoRequest {
-        kind: IS_INITIALIZED,
-    });
-    let id = MetadataValue::try_from(client_id)
-        .map_err(|_| Status::invalid_argument("client id with characters that gRPC cannot send"))?;
-    request.metadata_mut().insert("client_id", id);
-    match line
-        .send::<_, ClusterInfoResponse>(CLUSTER_INFO, request)
-        .await
-    {
+    match ask(line, client_id, IS_INITIALIZED).await {
         Ok(reply) => Ok(reply.json.trim() == "true"),
         Err(status) if status.code() == Code::NotFound => Ok(false),
         Err(status) => Err(status),
     }
+}
+
+/// What the server of the session `client_id` says, all asked at once; None when it is not known.
+pub(super) async fn session_state(
+    line: &Line,
+    client_id: &str,
+) -> Result<Option<SessionState>, Status> {
+    let replies = tokio::try_join!(
+        ask(line, client_id, CLIENT_NODES),
+        ask(line, client_id, CLIENT_TOTAL),
+        ask(line, client_id, CLIENT_AVAILABLE),
+        ask(line, client_id, CLIENT_CONTEXT),
+    );
+    let (nodes, total, available, context) = match replies {
+        Ok(replies) => replies,
+        Err(status) if status.code() == Code::NotFound => return Ok(None),
+        Err(status) => return Err(status),
+    };
+    let context = context.context.unwrap_or_default();
+    Ok(Some(SessionState {
+        cluster: ClusterState {
+            total: total.resources.unwrap_or_default().amounts,
+            available: available.resources.unwrap_or_default().amounts,
+            nodes: alive(&nodes.json),
+        },
+        node_id: hex(&context.node_id),
+        namespace: context.namespace,
+    }))
+}
+
+async fn ask(line: &Line, client_id: &str, kind: i32) -> Result<ClusterInfoResponse, Status> {
+    let mut request = Request::new(ClusterInfoRequest { kind });
+    // No server can know an id that cannot be sent.
+    let id = MetadataValue::try_from(client_id)
+        .map_err(|_| Status::not_found("client id with characters that gRPC cannot send"))?;
+    request.metadata_mut().insert("client_id", id);
+    line.send(CLUSTER_INFO, request).await
+}
+
+/// Nodes that are alive, of the JSON that `ray.nodes()` becomes.
+fn alive(json: &str) -> usize {
+    let nodes: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let is_alive =
+        |node: &&serde_json::Value| node.get("Alive").and_then(serde_json::Value::as_bool);
+    nodes
+        .iter()
+        .filter(|node| is_alive(node) == Some(true))
+        .count()
 }

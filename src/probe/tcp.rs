@@ -44,7 +44,9 @@ pub(super) async fn connect(
 
 /// Connects to one known address; its failure is of no interest.
 pub(super) async fn again(peer: SocketAddr) -> Option<TcpStream> {
-    TcpStream::connect(peer).await.ok()
+    let stream = TcpStream::connect(peer).await.ok()?;
+    let _ = stream.set_nodelay(true);
+    Some(stream)
 }
 
 /// The bound struck before any address answered.
@@ -173,6 +175,7 @@ fn hint_of(ask: &Ask<'_>, kind: Kind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
 
     #[test]
     fn a_refusal_tells_more_than_a_missing_route() -> Result<(), std::net::AddrParseError> {
@@ -194,6 +197,31 @@ mod tests {
         let error = describe(&ask, &failures);
         assert_eq!(error.kind, Kind::Refused);
         assert!(error.message.contains("tried [::1]:6379, 1.2.3.4:6379"));
+        Ok(())
+    }
+
+    /// Its queue is full, so the kernel drops further SYNs: nothing is refused, nothing answers.
+    async fn black_hole() -> io::Result<(TcpListener, Vec<TcpStream>)> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        let listener = socket.listen(1)?;
+        let address = listener.local_addr()?;
+        let mut queue = Vec::new();
+        let patience = Duration::from_millis(200);
+        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            queue.push(stream?);
+        }
+        Ok((listener, queue))
+    }
+
+    #[tokio::test]
+    async fn a_black_hole_does_not_eat_the_bound_of_the_next_address() -> io::Result<()> {
+        let (hole, _queue) = black_hole().await?;
+        let good = TcpListener::bind("127.0.0.1:0").await?;
+        let addresses = [hole.local_addr()?, hole.local_addr()?, good.local_addr()?];
+        let raced = tokio::time::timeout(Duration::from_secs(5), race(&addresses)).await;
+        let winner = raced.ok().and_then(Result::ok).map(|(_, peer)| peer);
+        assert_eq!(winner, Some(good.local_addr()?));
         Ok(())
     }
 }

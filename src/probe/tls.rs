@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -59,42 +61,48 @@ pub(super) fn agreed(stream: &TlsStream<Peeked<TcpStream>>) -> String {
 }
 
 /// Does the server answer a TLS greeting in kind? Asked when a plaintext connection was closed
-/// without a word. Nothing is verified and nothing of ours is sent.
+/// without a word, as Ray's own TLS ports do. Nothing is verified, nothing of ours is sent.
 pub(super) async fn answers(peer: SocketAddr) -> bool {
-    let Ok(config) = builder().map(|builder| {
-        builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
-    }) else {
-        return false;
-    };
-    let ear = Ear::default();
-    let greet = async {
-        let stream = Peeked::new(tcp::again(peer).await?, ear.clone());
-        let name = ServerName::IpAddress(peer.ip().into());
-        let greeted = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        greeted.await.ok().map(drop)
-    };
-    let _ = tokio::time::timeout(SECOND_LOOK, greet).await;
-    ear.heard() == Heard::Tls
+    match client_hello(peer) {
+        Ok(hello) => reply_to(peer, &hello).await == Heard::Tls,
+        Err(_) => false,
+    }
 }
 
 /// Does the server answer an HTTP/2 greeting in plain text? Asked when it hung up on TLS.
 async fn answers_plain_http2(peer: SocketAddr) -> bool {
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    reply_to(peer, greeting).await == Heard::Http2
+}
+
+/// What a new connection hears first after `greeting`.
+async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Heard {
     let ear = Ear::default();
     let greet = async {
         let mut stream = Peeked::new(tcp::again(peer).await?, ear.clone());
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        stream
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .ok()?;
-        stream.write_all(&settings).await.ok()?;
-        let mut frame = [0; 9];
-        stream.read_exact(&mut frame).await.ok().map(drop)
+        stream.write_all(greeting).await.ok()?;
+        // Enough for a TLS alert, the shortest answer of all; HTTP/2 needs its whole header.
+        stream.read_exact(&mut [0; 7]).await.ok()?;
+        if ear.heard() != Heard::Tls {
+            stream.read_exact(&mut [0; 2]).await.ok()?;
+        }
+        Some(())
     };
     let _ = tokio::time::timeout(SECOND_LOOK, greet).await;
-    ear.heard() == Heard::Http2
+    ear.heard()
+}
+
+fn client_hello(peer: SocketAddr) -> Result<Vec<u8>, Error> {
+    let mut config = builder()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = ServerName::IpAddress(peer.ip().into());
+    let mut hello = Vec::new();
+    ClientConnection::new(Arc::new(config), name)?
+        .write_tls(&mut hello)
+        .map_err(|error| Error::General(error.to_string()))?;
+    Ok(hello)
 }
 
 /// The cause of a failed handshake: what the server speaks counts before what rustls thinks.
@@ -186,11 +194,8 @@ fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str)
                  subjectAltName",
             ),
             None => (
-                format!(
-                    "the server's certificate cannot be used ({})",
-                    short(&inner.to_string())
-                ),
-                "issue an X.509 v3 certificate for the head",
+                format!("the server's certificate cannot be used ({})", flaw(error)),
+                "issue an X.509 v3 certificate with subjectAltName for the head",
             ),
         },
         other => (
@@ -291,16 +296,35 @@ fn build(files: &TlsFiles) -> Result<ClientConfig, Fault> {
                 .with_custom_certificate_verifier(Arc::new(verifier))
         })
         .and_then(|builder| builder.with_client_auth_cert(chain, key))
-        .map_err(|error| {
-            Fault::new(
-                format!(
-                    "RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY cannot be used together ({error})"
-                ),
-                "check that the key belongs to the certificate",
-            )
-        })?;
+        .map_err(|error| unusable(&error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
+}
+
+/// rustls will not work with our certificate and key.
+fn unusable(error: &Error) -> Fault {
+    match error {
+        Error::InvalidCertificate(bad) => Fault::new(
+            format!("RAY_TLS_SERVER_CERT cannot be used ({})", flaw(bad)),
+            "issue an X.509 v3 certificate with subjectAltName",
+        ),
+        other => Fault::new(
+            format!("RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY cannot be used together ({other})"),
+            "check that the key belongs to the certificate",
+        ),
+    }
+}
+
+/// What is wrong with a certificate's form; the one that people meet in words of their own.
+fn flaw(error: &CertificateError) -> String {
+    let text = match error {
+        CertificateError::Other(inner) => inner.to_string(),
+        other => other.to_string(),
+    };
+    if text.contains("UnsupportedCertVersion") {
+        return "it is X.509 version 1, which this preflight cannot check".to_owned();
+    }
+    short(&text)
 }
 
 /// ring by name: no process-wide default is read or set.

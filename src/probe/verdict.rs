@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-use super::auth::Credentials;
+use super::auth::{Credentials, TlsFiles};
 use super::grpc::Line;
 use super::peek::{Ear, Heard};
 use super::trace::{Ask, show, show_parts};
@@ -19,19 +19,39 @@ pub(super) struct Call<'a> {
     pub ask: &'a Ask<'a>,
     pub door: Door,
     pub credentials: &'a Credentials,
-    pub line: &'a Line,
+    pub line: Line,
     pub peer: SocketAddr,
     pub ear: Ear,
 }
 
 impl Call<'_> {
+    /// The answer to `question`, or the cause of having none.
+    pub async fn answer<T>(
+        &self,
+        question: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, ConnectError> {
+        match question.await {
+            Ok(answer) => Ok(answer),
+            // Boxed: rare, and larger than the question.
+            Err(status) => Err(Box::pin(self.explain(status)).await),
+        }
+    }
+
     /// The cause behind a failed call. May ask the server one more question.
-    pub async fn explain(&self, status: Status) -> ConnectError {
+    async fn explain(&self, status: Status) -> ConnectError {
         // tonic's own failures carry a source; what a server said does not.
         if status.source().is_some() {
-            return self.hung_up(status.code()).await;
+            return hung_up(
+                self.ask,
+                self.credentials,
+                self.peer,
+                &self.ear,
+                status.code(),
+            )
+            .await;
         }
-        if status.message().starts_with("grpc-status header missing") {
+        // So is a reply without a gRPC status; tonic only says so in words.
+        if status.message().contains("grpc-status") {
             return self.web_server(&status);
         }
         match status.code() {
@@ -42,31 +62,6 @@ impl Call<'_> {
         }
     }
 
-    /// The connection broke before an answer came.
-    async fn hung_up(&self, code: Code) -> ConnectError {
-        if let Some(error) = self.ear.tls_error() {
-            return tls::describe(self.ask, &error, self.credentials.tls.as_ref());
-        }
-        match self.ear.heard() {
-            Heard::Tls => server_speaks_tls(self.ask),
-            Heard::Http1(line) => web(self.ask, &line),
-            Heard::Http2 if code == Code::Internal => self.ask.error(
-                Kind::NotRay,
-                "the server broke the HTTP/2 protocol",
-                NOT_RAY_HINT,
-            ),
-            Heard::Http2 => self.ask.error(
-                Kind::NotReady,
-                "the server hung up before it answered",
-                "it may be starting or stopping: wait, and look at the head's logs if it stays so",
-            ),
-            Heard::Other(text) => stranger(self.ask, &self.credentials.scrub(&text)),
-            Heard::Nothing if self.credentials.tls.is_some() => closed_after_tls(self.ask),
-            Heard::Nothing if tls::answers(self.peer).await => server_speaks_tls(self.ask),
-            Heard::Nothing => closed(self.ask),
-        }
-    }
-
     /// The server does not know our method. Which port is it then?
     async fn wrong_port(&self) -> ConnectError {
         let host = &self.ask.server.host;
@@ -74,12 +69,12 @@ impl Call<'_> {
         let client = format!("ray://{}", show_parts(host, DEFAULT_CLIENT_PORT));
         let gcs = show_parts(host, 6379);
         match self.door {
-            Door::Client if knows(&gcs::check_alive(self.line).await) => self.ask.error(
+            Door::Client if knows(&gcs::check_alive(&self.line).await) => self.ask.error(
                 Kind::WrongPort,
                 &format!("{here} is the GCS port; Ray Client is usually {client}"),
                 format!("use {client} for Ray Client, or {here} (no ray://) for a native driver"),
             ),
-            Door::Gcs if knows(&ray_client::ping(self.line).await) => self.ask.error(
+            Door::Gcs if knows(&ray_client::ping(&self.line).await) => self.ask.error(
                 Kind::WrongPort,
                 "this is the Ray Client port, not the GCS",
                 format!("use ray://{here}, or the GCS port, usually {gcs}, for a native driver"),
@@ -124,6 +119,40 @@ impl Call<'_> {
             "the head is starting, or has lost its GCS: wait, and look at its logs \
              (gcs_server.out, ray_client_server.err) if it stays so",
         )
+    }
+}
+
+/// The connection broke before an answer came. What the server said until then tells why.
+pub(super) async fn hung_up(
+    ask: &Ask<'_>,
+    credentials: &Credentials,
+    peer: SocketAddr,
+    ear: &Ear,
+    code: Code,
+) -> ConnectError {
+    if let Some(error) = ear.tls_error() {
+        return tls::describe(ask, &error, credentials.tls.as_ref());
+    }
+    match ear.heard() {
+        // Over TLS this is what came out of it, without it what came over the wire.
+        Heard::Tls => server_speaks_tls(ask),
+        Heard::Http1(line) => web(ask, &line),
+        Heard::Http2 if code == Code::Internal => ask.error(
+            Kind::NotRay,
+            "the server broke the HTTP/2 protocol",
+            NOT_RAY_HINT,
+        ),
+        Heard::Http2 => ask.error(
+            Kind::NotReady,
+            "the server hung up before it answered",
+            "it may be starting or stopping: wait, and look at the head's logs if it stays so",
+        ),
+        Heard::Other(text) => stranger(ask, &credentials.scrub(&text)),
+        Heard::Nothing => match &credentials.tls {
+            Some(files) => closed_after_tls(ask, files),
+            None if tls::answers(peer).await => server_speaks_tls(ask),
+            None => closed(ask),
+        },
     }
 }
 
@@ -188,7 +217,7 @@ pub(super) fn timed_out(
     )
 }
 
-pub(super) fn server_speaks_tls(ask: &Ask<'_>) -> ConnectError {
+fn server_speaks_tls(ask: &Ask<'_>) -> ConnectError {
     ask.error(
         Kind::Tls,
         "the server speaks TLS and we do not, because RAY_USE_TLS is not set",
@@ -224,11 +253,18 @@ pub(super) fn closed(ask: &Ask<'_>) -> ConnectError {
     )
 }
 
-fn closed_after_tls(ask: &Ask<'_>) -> ConnectError {
+/// Ray's own servers refuse a client certificate this way: after the handshake, which TLS 1.3
+/// ends before they have looked at it, and without an alert.
+fn closed_after_tls(ask: &Ask<'_>, files: &TlsFiles) -> ConnectError {
+    let ours = files.cert.as_deref();
+    let ours = ours.map_or_else(String::new, |path| format!(" ({})", path.display()));
     ask.error(
-        Kind::NotReady,
-        "the server hung up after the TLS handshake",
-        "it may be starting, or refuse our client certificate without saying so: look at the \
-         head's logs",
+        Kind::Tls,
+        &format!(
+            "the server hung up right after the TLS handshake, so it refuses our client \
+             certificate{ours}"
+        ),
+        "set RAY_TLS_SERVER_CERT to a certificate that is signed by the cluster's CA and has not \
+         expired; if it is, look at the head's logs",
     )
 }

@@ -5,6 +5,14 @@ use std::collections::BTreeMap;
 
 /// `ray.rpc.ClusterInfoType.IS_INITIALIZED`
 pub(super) const IS_INITIALIZED: i32 = 0;
+/// `ray.rpc.ClusterInfoType.NODES`
+pub(super) const CLIENT_NODES: i32 = 1;
+/// `ray.rpc.ClusterInfoType.CLUSTER_RESOURCES`
+pub(super) const CLIENT_TOTAL: i32 = 2;
+/// `ray.rpc.ClusterInfoType.AVAILABLE_RESOURCES`
+pub(super) const CLIENT_AVAILABLE: i32 = 3;
+/// `ray.rpc.ClusterInfoType.RUNTIME_CONTEXT`
+pub(super) const CLIENT_CONTEXT: i32 = 4;
 /// `ray.rpc.ClusterInfoType.PING`
 pub(super) const PING: i32 = 6;
 /// `ray.rpc.GcsNodeInfo.GcsNodeState.ALIVE`
@@ -21,11 +29,31 @@ pub(super) struct ClusterInfoRequest {
     pub kind: i32,
 }
 
-/// `ray.rpc.ClusterInfoResponse`
-#[derive(Clone, PartialEq, Eq, prost::Message)]
+/// `ray.rpc.ClusterInfoResponse`: one of the three, by what was asked.
+#[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ClusterInfoResponse {
     #[prost(string, tag = "2")]
     pub json: String,
+    #[prost(message, optional, tag = "3")]
+    pub resources: Option<ResourceTable>,
+    #[prost(message, optional, tag = "4")]
+    pub context: Option<RuntimeContext>,
+}
+
+/// `ray.rpc.ClusterInfoResponse.ResourceTable`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct ResourceTable {
+    #[prost(btree_map = "string, double", tag = "1")]
+    pub amounts: BTreeMap<String, f64>,
+}
+
+/// `ray.rpc.ClusterInfoResponse.RuntimeContext`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct RuntimeContext {
+    #[prost(bytes = "vec", tag = "2")]
+    pub node_id: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub namespace: String,
 }
 
 /// `ray.rpc.GcsStatus`: 0 is OK.

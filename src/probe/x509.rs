@@ -46,18 +46,13 @@ impl Names {
         })
     }
 
-    /// gRPC accepts more than RFC 6125, and Ray's own certificates rely on it: an IP address
-    /// written as a DNS name, and the common name where there are no alternative names.
+    /// gRPC accepts more than RFC 6125 (measured), and Ray's own certificates rely on it: an IP
+    /// address written as a DNS name, and the common name where there are no alternative names.
     pub fn grpc_accepts(&self, host: &str) -> bool {
-        let is_ip = host.parse::<IpAddr>().is_ok();
-        if is_ip {
-            return self.alternative.iter().any(|name| name == host);
+        match &self.common {
+            Some(name) if self.alternative.is_empty() => matches(name, host),
+            _ => host.parse::<IpAddr>().is_ok() && self.alternative.iter().any(|n| n == host),
         }
-        let common = self
-            .common
-            .as_deref()
-            .filter(|_| self.alternative.is_empty());
-        common.is_some_and(|name| matches(name, host))
     }
 
     /// For people.
@@ -87,7 +82,10 @@ impl Names {
 /// A name or `*.rest`, without regard to case.
 fn matches(name: &str, host: &str) -> bool {
     let (name, host) = (name.to_ascii_lowercase(), host.to_ascii_lowercase());
-    match (name.strip_prefix("*."), host.split_once('.')) {
+    let parent = host
+        .split_once('.')
+        .filter(|_| host.parse::<IpAddr>().is_err());
+    match (name.strip_prefix("*."), parent) {
         (Some(rest), Some((_, parent))) => rest == parent,
         _ => name == host,
     }
@@ -190,7 +188,9 @@ mod tests {
     #[test]
     fn leniency_is_that_of_grpc() {
         assert!(names(&["10.0.0.1"], None).grpc_accepts("10.0.0.1"));
-        assert!(!names(&[], Some("10.0.0.1")).grpc_accepts("10.0.0.1"));
+        assert!(names(&[], Some("10.0.0.1")).grpc_accepts("10.0.0.1"));
+        assert!(!names(&["head"], Some("10.0.0.1")).grpc_accepts("10.0.0.1"));
+        assert!(!names(&[], Some("*.0.0.1")).grpc_accepts("10.0.0.1"));
         assert!(names(&[], Some("*.Ray.local")).grpc_accepts("head.ray.local"));
         assert!(!names(&["other"], Some("head")).grpc_accepts("head"));
         assert!(!names(&[], Some("*.local")).grpc_accepts("a.b.local"));

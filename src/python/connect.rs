@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::{error, warn};
 
-use super::args::{Asked, AskedNamespace, Namespace, Text, check_init_kwargs, seconds};
+use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
 use super::flight::{Flight as PyFlight, on_flight_thread};
-use super::held::{self, Held, imported};
+use super::held::{self, imported};
 use super::ray::{self, Presence};
 use super::wait::{self, Budget};
 use super::{errors, logs};
@@ -22,7 +22,7 @@ use crate::preflight::{Network, Sockets, Survey};
 use crate::probe::{self, Credentials};
 use crate::process::process;
 use crate::session::{Live, Mode};
-use crate::target::{Source, Target};
+use crate::target::{NamespaceArg, Source, Target};
 
 /// Connect this process to Ray once; True when connected.
 ///
@@ -56,8 +56,8 @@ use crate::target::{Source, Target};
 )]
 pub fn ensure_ray_initialized(
     py: Python<'_>,
-    ray_address: Option<Text<'_>>,
-    ray_namespace: Namespace<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
     force_reinit: Option<&Bound<'_, PyAny>>,
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
@@ -70,7 +70,7 @@ pub fn ensure_ray_initialized(
         return Ok(true);
     }
     check_init_kwargs(init_kwargs)?;
-    let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
+    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
     let options = Options {
         force,
         timeout,
@@ -90,7 +90,8 @@ pub fn connect(py: Python<'_>) -> PyResult<()> {
     if held::answers(py, None, &Namespace::LeftOut) {
         return Ok(());
     }
-    ensure(py, &Asked::nothing(), &Options::default())?.map_err(|error| errors::raise(py, &error))
+    ensure(py, &Arc::new(Asked::nothing()), &Options::default())?
+        .map_err(|error| errors::raise(py, &error))
 }
 
 /// Wait until connected and answering; connects when nobody has.
@@ -115,7 +116,7 @@ pub fn wait_for_ray_ready(
         stubborn: true,
         ..Options::default()
     };
-    if ensure(py, &Asked::nothing(), &options)?.is_err() {
+    if ensure(py, &Arc::new(Asked::nothing()), &options)?.is_err() {
         return Ok(false);
     }
     super::cluster::answers_until(py, end)
@@ -180,7 +181,7 @@ impl Request {
 /// The slow path: everything but "connected, and these arguments are known".
 pub fn ensure(
     py: Python<'_>,
-    asked: &Asked,
+    asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let result = try_ensure(py, asked, options);
@@ -191,7 +192,7 @@ pub fn ensure(
 
 fn try_ensure(
     py: Python<'_>,
-    asked: &Asked,
+    asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let request = match prepare(py, asked, options)? {
@@ -199,13 +200,16 @@ fn try_ensure(
         Prepared::Go(request) => request,
     };
     let outcome = wait::connected(py, &request)?;
-    if outcome.is_ok() {
+    // Somebody else may have connected while we looked.
+    if outcome.is_ok() || (!options.force && held::is_alive(py)) {
         finish(py, asked, request.target())?;
+        return Ok(Ok(()));
     }
     Ok(outcome)
 }
 
 /// What is known before anybody waits.
+#[allow(clippy::large_enum_variant, reason = "moved once, on the slow path")]
 pub enum Prepared {
     /// The answer.
     Done(Result<(), ConnectError>),
@@ -214,18 +218,29 @@ pub enum Prepared {
 }
 
 /// Decides whether a flight is needed. Does not block.
-pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyResult<Prepared> {
+pub fn prepare(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
-    if on_flight_thread() {
-        return Ok(Prepared::Done(Err(reentrant())));
+    if on_flight_thread() || logs::is_flushing() {
+        let connected = held::is_alive(py);
+        return Ok(Prepared::Done(
+            connected.then_some(()).ok_or_else(reentrant),
+        ));
     }
-    let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process)
-    {
+    if process().session.is_first_connect() {
+        py.import(intern!(py, "seedcore_ray._flight"))?
+            .call_method0(intern!(py, "switch_off_auto_connect"))?;
+    }
+    let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
         Ok(target) => target,
         Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
-        return refused(error);
+        // A worker loop in a forked child asks again and again.
+        return Ok(Prepared::Done(Err(refuse_once(error))));
     }
     let presence = ray::look(py)?;
     match &presence {
@@ -239,7 +254,7 @@ pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyRe
         return Ok(Prepared::Done(Ok(())));
     }
     if !options.force && held::is_alive(py) {
-        compare(py, asked, &target);
+        compare(asked, &target);
         return Ok(Prepared::Done(Ok(())));
     }
     request(py, target, options).map(Prepared::Go)
@@ -275,7 +290,7 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
             .map(|server| format!("ray://{server}")),
         None => ray::gcs_address(py),
     };
-    held::hold(Held::new(module.clone().unbind(), witness));
+    held::hold(module, witness);
     process().session.adopt(Live {
         target: None,
         address: address.unwrap_or_else(|| "unknown".into()),
@@ -296,23 +311,23 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
 }
 
 /// After a connect, on the caller's thread: remember the arguments, warn when they meant something else.
-pub fn finish(py: Python<'_>, asked: &Asked, target: &Target) -> PyResult<()> {
+pub fn finish(py: Python<'_>, asked: &Arc<Asked>, target: &Target) -> PyResult<()> {
     py.import(intern!(py, "seedcore_ray._flight"))?
         .call_method0(intern!(py, "graceful_sigterm"))?;
-    compare(py, asked, target);
+    compare(asked, target);
     Ok(())
 }
 
 /// Warns, once for each pair, when the live connection is not what was asked for.
-fn compare(py: Python<'_>, asked: &Asked, target: &Target) {
+fn compare(asked: &Arc<Asked>, target: &Target) {
     let Some(live) = process().session.live() else {
         return;
     };
-    if !held::remember(py, asked) {
+    if !held::remember(asked) {
         return;
     }
     let other_address = target.address_source == Source::Argument && !same_address(&live, target);
-    let named = matches!(asked.namespace, AskedNamespace::Named(_))
+    let named = matches!(asked.namespace(), NamespaceArg::Named(_))
         && target.namespace_source == Source::Argument;
     // A Ray Client that somebody else made does not tell its namespace without a call.
     let known = live.mode != Mode::Adopted || live.namespace.is_some();
@@ -487,6 +502,7 @@ pub fn refuse(error: ConnectError) -> ConnectError {
     error
 }
 
+/// As [`refuse`], for what asking again cannot change: one warning in a process.
 fn refuse_once(error: ConnectError) -> ConnectError {
     warn_once(&error.to_string());
     process().session.note_failure(&error);

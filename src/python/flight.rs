@@ -7,11 +7,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::Guard;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::held::{self, Held};
-use super::{logs, ray};
+use super::{held, logs, ray, wait};
+use crate::address::RayAddress;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 use crate::flight;
@@ -31,6 +32,10 @@ pub fn on_flight_thread() -> bool {
 
 /// One connect attempt, handed to the thread that carries it out.
 #[pyclass(module = "seedcore_ray._core")]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the core's flight, which this one carries"
+)]
 pub struct Flight {
     flight: Arc<flight::Flight>,
     init_kwargs: Option<Py<PyDict>>,
@@ -75,9 +80,11 @@ impl Flight {
     /// Sweeps until the target answers. False when the flight ended without that.
     fn preflight(&mut self, py: Python<'_>) -> bool {
         CARRIES_OUT.set(true);
+        let process_now = Guard::into_inner(process());
+        let _visit = process_now.runtime.visit();
         loop {
             let flight = &self.flight;
-            let step = py.detach(|| process().runtime.block_on(flight.step()));
+            let step = wait::detached(py, || process().runtime.block_on(flight.step()));
             if let Some(probe) = flight.last_probe() {
                 process().session.note_probe(probe);
             }
@@ -108,6 +115,12 @@ impl Flight {
     #[getter]
     fn force(&self) -> bool {
         self.flight.orders.force
+    }
+
+    /// Whether `ray.init` starts a cluster of its own.
+    #[getter]
+    fn starts_cluster(&self) -> bool {
+        self.flight.survey.target.address == RayAddress::Local
     }
 
     /// Seconds left for `ray.init`; negative when its time is up.
@@ -173,7 +186,7 @@ impl Flight {
         };
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
-        held::hold(Held::new(ray.clone().unbind(), witness));
+        held::hold(ray, witness);
         match process().session.arrived(&self.flight, live) {
             Arrival::Welcome => {
                 logs::flush(py);

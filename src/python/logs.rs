@@ -1,5 +1,8 @@
 //! Queued events on their last step: into Python's logging.
 
+use std::cell::Cell;
+
+use arc_swap::Guard;
 use pyo3::intern;
 use pyo3::prelude::*;
 use tracing::Level;
@@ -7,20 +10,38 @@ use tracing::Level;
 use crate::logs::Record;
 use crate::process::process;
 
+thread_local! {
+    static FLUSHING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Hands everything that is queued to Python's logging, on this thread and in its context.
 ///
 /// Levels are asked for here and now, so `logging.basicConfig` counts whether it came before or
 /// after our import. A broken filter or handler is reported as unraisable and breaks nothing.
+///
+/// A handler may call us again: what that logs waits for the next flush, or it would never end.
 pub fn flush(py: Python<'_>) {
-    let records = process().logs.take();
+    if is_flushing() {
+        return;
+    }
+    let process = Guard::into_inner(process());
+    let records = process.logs.take();
     if records.is_empty() {
         return;
     }
+    let _visit = process.runtime.visit();
+    FLUSHING.set(true);
     for record in records {
         if let Err(error) = emit(py, &record) {
             error.write_unraisable(py, None);
         }
     }
+    FLUSHING.set(false);
+}
+
+/// Whether this thread is inside a log handler that we called.
+pub fn is_flushing() -> bool {
+    FLUSHING.get()
 }
 
 fn emit(py: Python<'_>, record: &Record) -> PyResult<()> {

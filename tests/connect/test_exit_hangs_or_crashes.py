@@ -1,0 +1,122 @@
+"""A process that ends while a connect is pending, in each way a process ends: rc kept, no noise."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedcore_ray.testing import RayHead
+from tests.connect.scenario import run
+from tests.support import GrpcPeer, SilentListener, closed_port
+
+_DEBUG = """
+import logging
+logging.basicConfig(level=logging.DEBUG)
+logging.getLogger("seedcore_ray").propagate = True
+"""
+_PENDING = """
+def pend():
+    ensure_ray_initialized(connect_timeout_s=60)
+threading.Thread(target=pend, daemon=True).start()
+while held()["state"] != "connecting":
+    time.sleep(0.005)
+time.sleep(float(sys.argv[1]))
+"""
+_ASYNC = """
+import asyncio
+from seedcore.utils.ray_connector import ensure_runtime_ready
+async def main():
+    asyncio.create_task(ensure_runtime_ready())
+    await asyncio.sleep(float(sys.argv[1]))
+asyncio.run(main())
+"""
+_ENDS = {"returns": ("", 0), "sys.exit": ("sys.exit(3)", 3), "raises": ("raise SystemExit(4)", 4)}
+
+
+def _address(phase: str, silent: SilentListener, stuck: GrpcPeer) -> str:
+    addresses = {
+        "refused": f"127.0.0.1:{closed_port()}",
+        "probe": silent.address,
+        "init": stuck.client_address,
+    }
+    return addresses[phase]
+
+
+@pytest.mark.parametrize("how", ["thread", "asyncio"])
+@pytest.mark.parametrize("phase", ["refused", "probe", "init"])
+@pytest.mark.parametrize("debug", [False, True], ids=["quiet", "debug"])
+def test_the_end_of_a_process_with_a_connect_pending(phase: str, how: str, debug: bool) -> None:
+    ending = list(_ENDS)[("refused", "probe", "init").index(phase)]
+    statement, rc = _ENDS[ending]
+    source = (_DEBUG if debug else "") + (_PENDING if how == "thread" else _ASYNC) + statement
+    with SilentListener() as silent, GrpcPeer.ray_client() as stuck:
+        for delay in ("0", "0.5") if phase != "init" else ("1.5",):
+            address = _address(phase, silent, stuck)
+            ended = run(source, delay, env={"RAY_ADDRESS": address}, deadline_s=20)
+            assert ended.rc == rc, ended.told()
+            assert "Traceback" not in ended.stderr and "Fatal" not in ended.stderr, ended.told()
+            assert "panicked" not in ended.stderr, ended.told()
+            assert ended.wall_s < 8, ended.told()
+
+
+@pytest.mark.parametrize("mode", ["native", "client", "dead"])
+def test_exit_hooks_that_call_us(ray_head: RayHead, mode: str) -> None:
+    address = {"native": ray_head.gcs_address, "client": ray_head.client_address}.get(
+        mode, f"127.0.0.1:{closed_port()}"
+    )
+    # One hook registered before our import and so run after our own, one after it.
+    source = """
+import atexit, sys
+def hook(name):
+    import seedcore_ray
+    from seedcore.utils import ray_connector, ray_utils
+    print(name, ray_utils.is_ray_available(), ray_connector.is_connected(),
+          ray_utils.get_ray_cluster_info()["status"], ray_connector.get_connection_info()["status"],
+          flush=True)
+    ray_utils.ensure_ray_initialized(connect_timeout_s=0.2)
+    ray_connector.wait_for_ray_ready(0.2)
+    ray_utils.shutdown_ray()
+    ray_utils.shutdown_ray()
+    print(name, "done", ray_utils.ensure_ray_initialized(connect_timeout_s=0.2), flush=True)
+atexit.register(hook, "late")
+import ray
+from seedcore.utils.ray_utils import ensure_ray_initialized
+atexit.register(hook, "early")
+ensure_ray_initialized(connect_timeout_s=0.2)
+"""
+    from tests.support import run_program
+
+    ended = run_program(source, env={"RAY_ADDRESS": address}, deadline_s=40)
+    assert ended.rc == 0, ended.told()
+    assert "Traceback" not in ended.stderr and "panicked" not in ended.stderr, ended.told()
+    up = mode != "dead"
+    status = ("available connected") if up else "not_available not_connected"
+    assert f"early {up} {up} {status}\n" in ended.stdout, ended.told()
+    assert f"early done {up}\n" in ended.stdout, ended.told()
+    assert "late done False\n" in ended.stdout, ended.told()
+
+
+@pytest.mark.parametrize("mode", ["native", "client"])
+def test_a_connected_process_just_ends(ray_head: RayHead, mode: str) -> None:
+    address = ray_head.gcs_address if mode == "native" else ray_head.client_address
+    source = """
+import seedcore_ray
+ensure_ray_initialized()
+threads = [threading.Thread(target=is_ray_available, daemon=True) for _ in range(20)]
+for thread in threads: thread.start()
+sys.exit(5)
+"""
+    ended = run(source, env={"RAY_ADDRESS": address}, deadline_s=30)
+    assert ended.rc == 5 and "Traceback" not in ended.stderr, ended.told()
+    assert "panicked" not in ended.stderr, ended.told()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("phase", ["refused", "probe"])
+def test_a_hundred_exits(phase: str) -> None:
+    with SilentListener() as silent, GrpcPeer.ray_client() as stuck:
+        address = _address(phase, silent, stuck)
+        for number in range(100):
+            delay = str(number % 20 / 100)
+            ended = run(_DEBUG + _PENDING, delay, env={"RAY_ADDRESS": address}, deadline_s=20)
+            assert ended.rc == 0 and "Traceback" not in ended.stderr, ended.told()

@@ -1,0 +1,167 @@
+"""Ctrl-C and SIGTERM in each phase of a wait, and who owns SIGTERM after a connect."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from seedcore_ray.testing import RayHead
+from tests.connect.scenario import play, start
+from tests.support import GrpcPeer, SilentListener, closed_port, wait_until
+
+# Generous against a loaded machine; the promise is 100 ms.
+_PROMPT_S = 1.0
+
+_INTERRUPTED = """
+import ray, signal
+{before}
+mark("waiting")
+began = time.monotonic()
+try:
+    {call}
+except KeyboardInterrupt:
+    report(interrupted=True, at=time.monotonic(), state=held()["state"], errors=logged("ERROR"))
+else:
+    report(interrupted=False)
+"""
+
+
+def _call(name: str) -> str:
+    return {
+        "ensure": "ensure_ray_initialized(connect_timeout_s=60)",
+        "connect": "connect()",
+        "wait": "wait_for_ray_ready(60)",
+    }[name]
+
+
+@pytest.mark.parametrize("call", ["ensure", "connect", "wait"])
+def test_ctrl_c_while_a_port_refuses(call: str) -> None:
+    address = f"127.0.0.1:{closed_port()}"
+    with start(_INTERRUPTED.format(before="", call=_call(call)), env={"RAY_ADDRESS": address}) as p:
+        p.wait_for_mark("waiting")
+        time.sleep(0.7)
+        sent = p.signal(signal.SIGINT)
+        told = p.finish(20).ok().fields
+    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+    assert told["errors"] == []
+
+
+def test_ctrl_c_during_a_probe() -> None:
+    with SilentListener() as peer:
+        env = {"RAY_ADDRESS": peer.address, "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
+        with start(_INTERRUPTED.format(before="", call=_call("ensure")), env=env) as program:
+            program.wait_for_mark("waiting")
+            wait_until(lambda: peer.accepted, 20, "a probe")
+            sent = program.signal(signal.SIGINT)
+            told = program.finish(20).ok().fields
+    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+
+
+def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
+    with GrpcPeer.ray_client() as peer:
+        env = {"RAY_ADDRESS": peer.client_address}
+        with start(_INTERRUPTED.format(before="", call=_call("ensure")), env=env) as program:
+            program.wait_for_mark("waiting")
+            wait_until(peer.held.is_set, 30, "ray.init to hang")
+            sent = program.signal(signal.SIGINT)
+            told = program.finish(20).ok().fields
+    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+    assert told["state"] == "connecting", "ray.init cannot be stopped"
+
+
+def test_ctrl_c_in_a_look_at_a_frozen_head() -> None:
+    # A connection that somebody else made, to a peer that then falls silent.
+    with GrpcPeer.ray_client() as peer, SilentListener() as silent:
+        before = f"""
+import ray.util.client as client
+class Worker:
+    _conn_str, _client_id, _in_shutdown, closed = "{silent.address}", "abc", False, False
+    is_connected = staticmethod(lambda: True)
+client._default_context.client_worker = Worker()
+client.ray.is_connected = lambda: True
+import ray._private.client_mode_hook as hook
+"""
+        assert peer.port
+        env = {"SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
+        call = "ray.is_initialized = lambda: True; is_ray_available()"
+        with start(_INTERRUPTED.format(before=before, call=call), env=env) as program:
+            program.wait_for_mark("waiting")
+            wait_until(lambda: silent.accepted, 20, "a probe")
+            sent = program.signal(signal.SIGINT)
+            # Leaves without Ray's own exit hooks: the worker is made of paper.
+            told = program.finish(20).fields
+    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+
+
+@pytest.mark.parametrize("handler", ["default", "own"])
+def test_sigterm_during_a_wait(handler: str) -> None:
+    own = """
+import signal
+def leave(number, frame):
+    report(asked=number)
+    raise SystemExit(7)
+signal.signal(signal.SIGTERM, leave)
+"""
+    source = f"""{own if handler == "own" else ""}
+mark("waiting")
+ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)
+"""
+    with start(source, f"127.0.0.1:{closed_port()}") as program:
+        program.wait_for_mark("waiting")
+        time.sleep(0.7)
+        sent = program.signal(signal.SIGTERM)
+        ended = program.finish(20)
+    assert time.monotonic() - sent < 5
+    if handler == "own":
+        assert ended.rc == 7 and ended.fields["asked"] == signal.SIGTERM
+    else:
+        assert ended.rc == -signal.SIGTERM
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("mode", ["native", "client"])
+def test_who_owns_sigterm_after_a_connect(ray_head: RayHead, mode: str) -> None:
+    address = ray_head.gcs_address if mode == "native" else ray_head.client_address
+    told = play(
+        """
+        import signal, warnings
+        def own(number, frame): ...
+        def off_main():
+            ensure_ray_initialized(sys.argv[1])
+        thread = threading.Thread(target=off_main); thread.start(); thread.join()
+        report(off_main=signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+        shutdown_ray()
+        signal.signal(signal.SIGTERM, own)
+        ensure_ray_initialized(sys.argv[1])
+        report(kept=signal.getsignal(signal.SIGTERM) is own)
+        shutdown_ray()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ensure_ray_initialized(sys.argv[1])
+        report(ignored=signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)
+        shutdown_ray()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        ensure_ray_initialized(sys.argv[1])
+        report(graceful=callable(signal.getsignal(signal.SIGTERM)))
+        """,
+        address,
+        deadline_s=90,
+    )
+    assert told["off_main"] and told["kept"] and told["ignored"] and told["graceful"]
+
+
+def test_sigterm_after_a_connect_runs_exit_hooks(ray_head: RayHead) -> None:
+    source = """
+import atexit
+atexit.register(lambda: mark("hooks ran"))
+ensure_ray_initialized(sys.argv[1])
+mark("connected")
+threading.Event().wait(60)
+"""
+    with start(source, ray_head.gcs_address) as program:
+        program.wait_for_mark("connected")
+        program.signal(signal.SIGTERM)
+        ended = program.finish(20)
+    assert ended.rc == signal.SIGTERM and "hooks ran" in ended.stdout
+    assert "SIGTERM handler is not set" not in ended.stderr

@@ -1,0 +1,153 @@
+"""What the status functions say when the cluster is frozen, gone, or another; and how soon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from seedcore_ray.testing import RayHead
+from tests.connect.scenario import play, start
+
+_PROBE_TIMEOUT_S = 1.0
+# Between the bound and an answer: a loaded machine.
+_MARGIN_S = 0.8
+
+_LOOKS = """
+def looks():
+    told = {}
+    for name in ("is_ray_available", "is_connected", "get_ray_cluster_info", "held",
+                 "get_connection_info", "get_ray_node_ip", "ensure_ray_initialized"):
+        told[name] = timed(globals()[name])
+    return told
+"""
+
+
+def test_a_frozen_head_is_told_in_time_and_thawed_is_back(own_head: RayHead) -> None:
+    source = (
+        _LOOKS
+        + """
+import sys
+import ray
+ensure_ray_initialized(sys.argv[1])
+report(before=looks())
+mark("connected")
+sys.stdin = open(sys.argv[2])  # opens once the head is frozen
+report(frozen=looks(), waited=timed(wait_for_ray_ready, 2))
+mark("looked")
+open(sys.argv[3]).read()
+answered, seconds = timed(wait_for_ray_ready, 20)
+report(thawed=looks(), answered=answered, task=ray.get(ray.remote(lambda: 42).remote()))
+"""
+    )
+    env = {"SEEDCORE_RAY_PROBE_TIMEOUT_S": str(_PROBE_TIMEOUT_S)}
+    for address in (own_head.gcs_address, own_head.client_address):
+        gates = [_pipe(own_head, f"{address[:3]}{name}") for name in ("frozen", "thawed")]
+        with start(source, address, *gates, env=env) as program:
+            program.wait_for_mark("connected", 60)
+            own_head.freeze()
+            try:
+                _open(gates[0])
+                program.wait_for_mark("looked", 40)
+            finally:
+                own_head.thaw()
+            _open(gates[1])
+            told = program.finish(60).ok().fields
+        assert told["before"]["is_ray_available"][0] and told["before"]["is_connected"][0]
+        frozen = told["frozen"]
+        assert [frozen["is_ray_available"][0], frozen["is_connected"][0]] == [False, False]
+        for look in ("get_ray_cluster_info", "get_connection_info"):
+            assert frozen[look][0]["status"] == "error" and frozen[look][0]["error"]
+        assert frozen["ensure_ray_initialized"][0] is True, "it is still the live connection"
+        probe = frozen["held"][0]["last_probe"]
+        assert probe["ok"] is False and probe["error"]
+        for look, (_, seconds) in frozen.items():
+            assert seconds < _PROBE_TIMEOUT_S + _MARGIN_S, look
+        waited, seconds = told["waited"]
+        assert waited is False and seconds < 2 + _PROBE_TIMEOUT_S + _MARGIN_S
+        assert told["thawed"]["is_ray_available"][0] and told["answered"] and told["task"] == 42
+
+
+def test_a_restarted_head_no_longer_knows_a_client(own_head: RayHead) -> None:
+    source = """
+import ray
+ensure_ray_initialized(sys.argv[1])
+mark("connected")
+open(sys.argv[2]).read()
+report(lost=[is_ray_available(), is_connected(), get_ray_cluster_info(), get_connection_info()])
+report(forced=ensure_ray_initialized(sys.argv[1], force_reinit=True), back=is_connected(),
+       task=ray.get(ray.remote(lambda: 42).remote()))
+shutdown_ray()
+"""
+    gate = _pipe(own_head, "../restarted")
+    with start(source, own_head.client_address, gate) as program:
+        program.wait_for_mark("connected", 60)
+        own_head.restart()
+        _open(gate)
+        told = program.finish(90).ok().fields
+    available, connected, cluster, info = told["lost"]
+    assert [available, connected] == [False, False]
+    assert cluster["status"] == info["status"] == "error"
+    assert "no longer knows" in info["error"] and "force_reinit" in info["error"]
+    assert told["forced"] and told["back"] and told["task"] == 42
+
+
+@pytest.mark.parametrize("mode", ["native", "client"])
+def test_status_before_and_after_a_connect(ray_head: RayHead, mode: str) -> None:
+    told = play(
+        _LOOKS
+        + """
+report(never=[is_ray_available(), is_connected(), get_ray_cluster_info(), get_connection_info()])
+report(ready=wait_for_ray_ready(30), task=test_ray_connection(), ip=get_ray_node_ip(), last=error(),
+       info=get_connection_info())
+shutdown_ray()
+report(after=[is_ray_available(), is_connected(), get_ray_cluster_info(), get_connection_info()],
+       held=held(), last_after=error())
+import seedcore_ray._connection as module
+report(collected=getattr(module.test_ray_connection, "__test__"))
+""",
+        RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,
+    )
+    nothing = [False, False, {"status": "not_available"}, {"status": "not_connected"}]
+    assert told["never"] == nothing and told["after"] == nothing
+    assert told["ready"] and told["task"] and told["last"] is None and told["last_after"] is None
+    assert told["info"]["status"] == "connected" and told["info"]["ray_version"] == "2.60.0"
+    assert told["held"]["state"] == "idle" and told["held"]["mode"] is None
+    assert told["held"]["generation"] == 1 and told["collected"] is False
+    assert not told["ip"].startswith("127.") and told["ip"] != "unknown"
+
+
+def test_the_test_task_needs_nothing_of_ours_on_the_cluster(ray_head: RayHead) -> None:
+    told = play(
+        """
+        import pathlib
+        pathlib.Path("seedcore_ray.py").write_text("raise ImportError('not on the cluster')")
+        env = {"env_vars": {"PYTHONPATH": os.getcwd()}}
+        ensure_ray_initialized(sys.argv[1], runtime_env=env)
+        import ray
+        def look():
+            try:
+                import seedcore_ray
+            except ImportError as error:
+                return str(error)
+        report(really=ray.get(ray.remote(look).remote()), ok=test_ray_connection(),
+               said=logged("WARNING"))
+        """,
+        ray_head.client_address,
+    )
+    assert told["really"] == "not on the cluster"
+    assert told["ok"] and told["said"] == []
+
+
+def _pipe(head: RayHead, name: str) -> str:
+    """A named pipe: who opens it to read waits until somebody opens it to write."""
+    import os
+    import tempfile
+
+    path = Path(tempfile.mkdtemp(prefix="srg-")) / name.strip("./")
+    os.mkfifo(path)
+    return str(path)
+
+
+def _open(path: str) -> None:
+    Path(path).write_text("")

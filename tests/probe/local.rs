@@ -1,0 +1,151 @@
+//! `auto` against a made-up `/proc` and address file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use seedcore_ray::config::Env;
+use seedcore_ray::error::{ConnectError, Kind};
+use seedcore_ray::probe::local::{LocalRay, LocalSource, find_in};
+
+/// A `/proc` in which some raylets run; removed with its value.
+struct Proc(PathBuf);
+
+impl Proc {
+    fn with(raylets: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("seedcore-proc-{}-{count}", std::process::id());
+        let root = Self(std::env::temp_dir().join(name));
+        root.process("self", "raylet\0--gcs-address=not-a-pid:1\0");
+        root.process("1", "python\0--gcs-address=not-a-raylet:1\0");
+        std::fs::create_dir_all(root.0.join("2")).unwrap();
+        for (pid, address) in raylets.iter().enumerate() {
+            let line = format!("/ray/raylet/raylet\0--x=1\0--gcs-address={address}\0");
+            root.process(&(pid + 100).to_string(), &line);
+        }
+        root
+    }
+
+    fn process(&self, pid: &str, command_line: &str) {
+        std::fs::create_dir_all(self.0.join(pid)).unwrap();
+        std::fs::write(self.0.join(pid).join("cmdline"), command_line).unwrap();
+    }
+}
+
+impl Drop for Proc {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+type Vars<'a> = &'a [(&'a str, &'a str)];
+
+fn env(vars: Vars<'_>, file: Option<(&str, &str)>) -> Env {
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Env::Fixed {
+        vars: vars.iter().copied().map(own).collect(),
+        files: file.into_iter().map(own).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn find(raylets: &[&str], file: Option<&str>) -> Result<LocalRay, ConnectError> {
+    let root = Proc::with(raylets);
+    let file = file.map(|text| ("/tmp/ray/ray_current_cluster", text));
+    find_in(Some(&root.0), &env(&[], file), None)
+}
+
+fn shown(found: &LocalRay) -> (String, bool, bool) {
+    let address = format!("{}:{}", found.address.host, found.address.port);
+    (
+        address,
+        found.source == LocalSource::Process,
+        found.ambiguous,
+    )
+}
+
+/// Raylets, address file; the address found, whether by process, whether ambiguous.
+type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a str, bool, bool);
+
+#[test]
+fn who_wins() {
+    let file = Some("10.0.0.9:6379");
+    let cases: [Case<'_>; 6] = [
+        (&["10.0.0.1:6379"], None, "10.0.0.1:6379", true, false),
+        (&["10.0.0.1:6379"], file, "10.0.0.1:6379", true, false),
+        (
+            &["10.0.0.1:6379", "10.0.0.1:6379"],
+            file,
+            "10.0.0.1:6379",
+            true,
+            false,
+        ),
+        (
+            &["10.0.0.2:2", "10.0.0.1:1"],
+            file,
+            "10.0.0.9:6379",
+            false,
+            true,
+        ),
+        (
+            &["10.0.0.2:2", "10.0.0.1:1"],
+            None,
+            "10.0.0.1:1",
+            true,
+            true,
+        ),
+        (&[], file, "10.0.0.9:6379", false, false),
+    ];
+    for (raylets, file, address, process, ambiguous) in cases {
+        let found = find(raylets, file).unwrap();
+        assert_eq!(shown(&found), (address.to_owned(), process, ambiguous));
+    }
+}
+
+#[test]
+fn nothing_runs_here() {
+    let error = find(&[], None).unwrap_err();
+    assert_eq!(error.kind, Kind::NoLocalRay);
+    assert!(error.hint.contains("ray start --head"));
+    let error = find(&[], Some("nonsense")).unwrap_err();
+    assert_eq!(error.kind, Kind::StaleLocalRay);
+    assert!(error.message.contains("/tmp/ray/ray_current_cluster"));
+}
+
+#[test]
+fn the_address_file_is_where_ray_puts_it() {
+    let cases: [(Vars<'_>, Option<&str>, &str); 4] = [
+        (
+            &[("RAY_TMPDIR", "/r"), ("TMPDIR", "/t")],
+            None,
+            "/r/ray/ray_current_cluster",
+        ),
+        (&[("TMPDIR", "/t")], None, "/t/ray/ray_current_cluster"),
+        (&[], None, "/tmp/ray/ray_current_cluster"),
+        (
+            &[("RAY_TMPDIR", "/r")],
+            Some("/mine"),
+            "/mine/ray_current_cluster",
+        ),
+    ];
+    for (vars, temp_dir, path) in cases {
+        let table = env(vars, Some((path, "1.2.3.4:5")));
+        let found = find_in(None, &table, temp_dir.map(Path::new)).unwrap();
+        assert_eq!(found.source, LocalSource::File(path.into()));
+    }
+}
+
+#[test]
+fn a_file_whose_head_is_gone_is_stale() {
+    let cause = |kind| ConnectError::new(kind, "10.0.0.9:6379", "10.0.0.9:6379: refused", "hint");
+    let from_file = find(&[], Some("10.0.0.9:6379")).unwrap();
+    let error = from_file.explain(cause(Kind::Refused));
+    assert_eq!(error.kind, Kind::StaleLocalRay);
+    assert!(error.message.contains("ray_current_cluster"));
+    assert_eq!(from_file.explain(cause(Kind::Auth)).kind, Kind::Auth);
+    let from_process = find(&["10.0.0.1:6379"], None).unwrap();
+    assert_eq!(
+        from_process.explain(cause(Kind::Refused)).kind,
+        Kind::Refused
+    );
+}
