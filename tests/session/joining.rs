@@ -129,3 +129,19 @@ async fn a_departed_caller_leaves_no_patience_behind() {
     assert_eq!(scene.lines.warnings_and_errors(), (1, 1));
     assert_eq!(scene.session.last_error().map(|e| e.kind), answer.kind());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_departure_during_a_pause_shortens_it() {
+    let scene = Scene::new();
+    // Looked at every second: the next look would come after the patience that remains.
+    scene.set("head:10001", secs(0), Server::Fails(Kind::Dns));
+    let long = scene.ask(Wish::of(HEAD, secs(30)));
+    let short = scene.ask(Wish::of(HEAD, millis(1_500)));
+    sleep(millis(1_200)).await;
+    long.abort();
+    let answer = short.await.unwrap();
+    assert_eq!(
+        (answer.kind(), answer.took),
+        (Some(Kind::Dns), millis(1_500))
+    );
+}

@@ -21,7 +21,7 @@ fn after_the_stop_it_answers_without_a_thread() {
     let runtime = Runtime::default();
     runtime.block_on(async { sleep(millis(1)).await }).unwrap();
     runtime.stop();
-    assert!(runtime.handle().is_err());
+    assert!(runtime.handle().is_err() && runtime.is_stopped());
     runtime.block_on(async { sleep(millis(1)).await }).unwrap();
     runtime.stop();
 }
@@ -34,12 +34,13 @@ fn a_runtime_that_never_was_stays_away_after_the_stop() {
 }
 
 #[test]
-fn the_stop_breaks_no_thread_that_is_blocked() {
+fn the_stop_breaks_no_visit() {
     let runtime = Runtime::default();
     let (release, released) = oneshot::channel();
     let (entered, has_entered) = mpsc::channel();
     thread::scope(|scope| {
         let blocked = scope.spawn(|| {
+            let _visit = runtime.visit();
             runtime.block_on(async {
                 entered.send(()).unwrap();
                 released.await.unwrap();
