@@ -71,6 +71,12 @@ pub struct Breaker<K> {
     random: fastrand::Rng,
 }
 
+impl<K: Eq + Hash + Clone> Default for Breaker<K> {
+    fn default() -> Self {
+        Self::new(fastrand::Rng::new())
+    }
+}
+
 impl<K: Eq + Hash + Clone> Breaker<K> {
     /// A breaker with every circuit closed.
     pub fn new(random: fastrand::Rng) -> Self {

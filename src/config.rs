@@ -146,6 +146,18 @@ fn read_small(path: &Path) -> Option<String> {
     is_whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What the environment says about where to connect, as it stands there: to see whether it has
+/// changed since, without resolving it anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts([Option<OsString>; 3]);
+
+impl Whereabouts {
+    /// As it is now. Read it only while attached to the interpreter, as [`Env::Process`].
+    pub fn now() -> Self {
+        Self([ENV_RAY_ADDRESS, ENV_SEEDCORE_NS, ENV_RAY_NAMESPACE].map(std::env::var_os))
+    }
+}
+
 /// A setting whose value in the environment cannot be used; the default is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {

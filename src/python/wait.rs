@@ -169,7 +169,8 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
             Err(cause) if budget.may_retry(cause.kind) && Instant::now() < budget.end(began) => {}
             outcome => {
                 // The flight may go on without this caller, who has to find the cause all the same.
-                return Ok(outcome.inspect_err(|cause| process().session.note_failure(cause)));
+                let trial = request.trial.as_ref();
+                return Ok(outcome.inspect_err(|cause| Request::failed(trial, cause)));
             }
         }
     }
