@@ -1,8 +1,4 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
-#![allow(
-    clippy::doc_markdown,
-    reason = "these comments are Python docstrings: Args, Returns, Raises"
-)]
 
 mod args;
 mod awaiting;
