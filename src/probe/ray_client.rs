@@ -78,7 +78,8 @@ async fn ask(line: &Line, client_id: &str, kind: i32) -> Result<ClusterInfoRespo
 /// Nodes that are alive, of the JSON that `ray.nodes()` becomes.
 fn alive(json: &str) -> usize {
     let nodes: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    let is_alive = |node: &&serde_json::Value| node.get("Alive").and_then(|v| v.as_bool());
+    let is_alive =
+        |node: &&serde_json::Value| node.get("Alive").and_then(serde_json::Value::as_bool);
     nodes
         .iter()
         .filter(|node| is_alive(node) == Some(true))

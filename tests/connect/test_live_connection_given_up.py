@@ -32,7 +32,7 @@ def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: 
         ray_head.gcs_address,
         ray_head.client_address,
         f"127.0.0.1:{closed_port()}",
-        **ray_head.env(),
+        RAY_TMPDIR=str(ray_head.directory),
     )
     assert told["calls"] == [True] * 9
     # (native, second), (client, first), (dead), (auto, first), (client, second)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
@@ -34,7 +37,7 @@ def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
         ray_head.client_address,
         "auto",
         ray_head.client_address,
-        **ray_head.env(),
+        RAY_TMPDIR=str(ray_head.directory),
     )
     modes = ["native", "client", "native", "client"]
     addresses = [ray_head.gcs_address, ray_head.client_address, ray_head.auto_address]
@@ -87,7 +90,7 @@ def test_local_starts_a_cluster_on_purpose() -> None:
 
 
 # namespace argument, environment, the namespace and where it came from
-_NAMESPACES = (
+_NAMESPACES: tuple[tuple[dict[str, str | None], dict[str, str], str | None, str], ...] = (
     ({}, {}, "seedcore-dev", "default"),
     ({"ray_namespace": "mine"}, {"SEEDCORE_NS": "env"}, "mine", "argument"),
     ({}, {"SEEDCORE_NS": "env", "RAY_NAMESPACE": "ray"}, "env", "SEEDCORE_NS"),
@@ -123,7 +126,7 @@ def test_the_namespace_is_in_force_and_its_source_told(ray_head: RayHead, mode: 
         report(rounds=rounds)
         """,
         ray_head.gcs_address if mode == "native" else ray_head.client_address,
-        _json([case[:2] for case in cases]),
+        json.dumps([case[:2] for case in cases]),
         deadline_s=90,
     )
     for (_, _, namespace, source), got in zip(cases, told["rounds"], strict=True):
@@ -190,15 +193,7 @@ def test_init_kwargs_reach_ray_and_what_ray_refuses_leaves_nothing(
     ],
 )
 def test_a_mistake_in_the_call_is_raised(call: str, raised: str, words: str) -> None:
-    from seedcore.utils import ray_connector, ray_utils
-
     names = {**vars(ray_utils), **vars(ray_connector)}
     with pytest.raises((TypeError, ValueError), match=words) as caught:
         eval(call, names)
     assert type(caught.value).__name__ == raised
-
-
-def _json(value: object) -> str:
-    import json
-
-    return json.dumps(value)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import seedcore_ray
 from seedcore.utils.ray_connector import (
     connect,
     get_connection_info,
@@ -27,11 +26,14 @@ from seedcore.utils.ray_utils import (
     test_ray_connection,
 )
 
+import seedcore_ray
+
 T = TypeVar("T")
 
 __all__ = [
     "caught",
     "connect",
+    "count_inits",
     "ensure_ray_initialized",
     "error",
     "get_connection_info",
@@ -101,6 +103,21 @@ def caught() -> dict[str, Any] | None:
     except seedcore_ray.RayConnectionError as raised:
         return {"message": str(raised.args[0]), **vars(raised)}
     return None
+
+
+def count_inits() -> list[dict[str, Any]]:
+    """The keyword arguments of each call of ``ray.init`` from now on."""
+    import ray
+
+    calls: list[dict[str, Any]] = []
+    original = ray.init
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(kwargs)
+        return original(*args, **kwargs)
+
+    ray.init = counted
+    return calls
 
 
 def namespace() -> str:
