@@ -4,19 +4,25 @@
 //! sync and async alike, only wait, each no longer than its own patience. The flight goes on
 //! while at least one of them has time left.
 
+mod crew;
+mod waiter;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
+use crate::config::MAX_SECONDS;
 use crate::error::{ConnectError, Kind};
 use crate::preflight::{Network, Passed, Survey, sweep};
 use crate::retry;
+use crew::{Crew, Fate, Seat};
+pub use waiter::Waiter;
 
 /// How long a flight may take to land once its time is up: its log lines are written first.
-const LANDING: Duration = Duration::from_millis(250);
+pub const LANDING: Duration = Duration::from_millis(250);
 
 /// How long a caller waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +39,7 @@ impl Patience {
         if timeout.is_zero() {
             Self::OneSweep
         } else {
-            Self::Until(Instant::now() + timeout)
+            Self::Until(after(timeout))
         }
     }
 
@@ -41,6 +47,11 @@ impl Patience {
     pub fn has_time(self) -> bool {
         matches!(self, Self::Until(end) if Instant::now() < end)
     }
+}
+
+/// `timeout` from now; more than a year is a year, which no clock overflows at.
+fn after(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(Duration::from_secs(MAX_SECONDS.into()))
 }
 
 /// What a flight is asked to do, besides reaching its target.
@@ -92,22 +103,15 @@ pub enum Step {
     GiveUp(ConnectError),
 }
 
-#[derive(Debug, Default)]
-struct Crew {
-    waiters: usize,
-    /// The last moment at which somebody still wants another sweep.
-    retry_until: Option<Instant>,
-    /// The last moment at which somebody still waits for the sweep under way.
-    sweep_until: Option<Instant>,
-    /// Called off: by a shutdown, the exit, or because nobody waits.
-    cancelled: bool,
-    /// Nobody wants the connection that `ray.init` may still make.
-    unwanted: bool,
-    /// `ray.init` outlived its time and was reported.
-    abandoned: bool,
-    /// A caller with less patience than others was told, and that was reported.
-    left_early: bool,
-    fallbacks_at: Option<Instant>,
+/// One look at the cluster.
+#[derive(Clone, Debug)]
+pub struct LastProbe {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// The cause, if it failed.
+    pub error: Option<ConnectError>,
 }
 
 /// One connect attempt.
@@ -120,8 +124,10 @@ pub struct Flight {
     pub began: Instant,
     network: Arc<dyn Network>,
     progress: watch::Sender<Progress>,
+    /// Every change of the progress before the landing is made under this lock.
     crew: Mutex<Crew>,
     called_off: Notify,
+    crew_changed: Notify,
 }
 
 impl Flight {
@@ -139,6 +145,7 @@ impl Flight {
             progress,
             crew: Mutex::default(),
             called_off: Notify::new(),
+            crew_changed: Notify::new(),
         })
     }
 
@@ -147,51 +154,49 @@ impl Flight {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat. The flight goes on at least as long as this caller has patience.
-    pub fn join(self: &Arc<Self>, patience: Patience) -> Waiter {
+    /// Takes a seat; None when it was called off or is over. The flight goes on at least as long
+    /// as this caller has patience. `stubborn` is the caller's [`Orders::stubborn`].
+    pub fn join(self: &Arc<Self>, patience: Patience, stubborn: bool) -> Option<Waiter> {
         let mut crew = self.crew();
-        crew.waiters += 1;
-        let sweep_end = match patience {
-            Patience::OneSweep => Instant::now() + self.survey.probe_timeout,
-            Patience::Until(end) => {
-                crew.retry_until = crew.retry_until.max(Some(end));
-                end
-            }
-        };
-        crew.sweep_until = crew.sweep_until.max(Some(sweep_end));
-        Waiter {
-            flight: Arc::clone(self),
-            seen: self.progress.subscribe(),
-            sweeps: self.sweeps(),
-            patience,
-            came: Instant::now(),
-            looked: None,
+        if crew.fate != Fate::Open || self.progress.borrow().is_done() {
+            return None;
         }
+        let seat = Seat {
+            patience,
+            stubborn,
+            sweeps: crew.sweeps,
+            look_by: match patience {
+                Patience::OneSweep => after(self.survey.sweep_bound()),
+                Patience::Until(end) => end,
+            },
+        };
+        let id = crew.join(seat);
+        self.crew_changed.notify_one();
+        Some(Waiter::new(self, id, seat))
     }
 
-    fn leave(&self) {
+    fn leave(&self, id: u64) {
         let mut crew = self.crew();
-        crew.waiters -= 1;
-        let deserted =
-            crew.waiters == 0 && matches!(*self.progress.borrow(), Progress::Probing { .. });
-        if deserted {
-            crew.cancelled = true;
-            self.called_off.notify_one();
+        let probing = matches!(*self.progress.borrow(), Progress::Probing { .. });
+        if crew.leave(id) && probing && crew.fate == Fate::Open {
+            self.cancel(&mut crew);
         }
+        self.crew_changed.notify_one();
+    }
+
+    fn cancel(&self, crew: &mut Crew) {
+        crew.fate = Fate::CalledOff;
+        self.called_off.notify_one();
     }
 
     /// Sweeps finished so far.
     pub fn sweeps(&self) -> u32 {
-        match *self.progress.borrow() {
-            Progress::Probing { sweeps, .. } => sweeps,
-            _ => 0,
-        }
+        self.crew().sweeps
     }
 
-    /// Whether it can still be joined: not called off, not over.
-    pub fn is_open(&self) -> bool {
-        let crew = self.crew();
-        !crew.cancelled && !crew.unwanted && !self.progress.borrow().is_done()
+    /// The last sweep.
+    pub fn last_probe(&self) -> Option<LastProbe> {
+        self.crew().last_probe.clone()
     }
 
     /// Whether `ray.init` is running.
@@ -223,15 +228,25 @@ impl Flight {
 
     /// Calls it off. A running `ray.init` cannot be stopped: what it connects is unwanted.
     pub fn call_off(&self) {
+        self.cancel(&mut self.crew());
+    }
+
+    /// There is a connection by now: whoever only wanted one has it. False when this flight is
+    /// past its preflight, or was to replace whatever there is.
+    #[must_use]
+    pub fn yields(&self) -> bool {
         let mut crew = self.crew();
-        crew.cancelled = true;
-        crew.unwanted = true;
-        self.called_off.notify_one();
+        let yields = !self.orders.force && !self.in_init();
+        if yields {
+            self.cancel(&mut crew);
+            self.land(Ok(()));
+        }
+        yields
     }
 
     /// Whether what `ray.init` connects is still wanted.
     pub fn is_wanted(&self) -> bool {
-        !self.crew().unwanted
+        self.crew().fate != Fate::CalledOff
     }
 
     /// Sweeps once; after a failure that time may cure, also waits until the next look is due.
@@ -244,88 +259,105 @@ impl Flight {
     }
 
     async fn sweep_and_wait(&self) -> Step {
+        let began = Instant::now();
         let (timeout, with_fallbacks) = self.plan_sweep();
-        match sweep(&self.network, &self.survey, timeout, with_fallbacks).await {
-            Ok(passed) => Step::Init(passed),
+        let result = sweep(&self.network, &self.survey, timeout, with_fallbacks).await;
+        self.note_probe(began.elapsed(), result.as_ref().err());
+        match result {
+            Ok(passed) => {
+                self.crew().sweeps += 1;
+                Step::Init(passed)
+            }
             Err(cause) => self.after_failure(cause).await,
         }
     }
 
+    /// The bound of each probe of the next sweep, and whether that may try the fallbacks, which
+    /// are probed after the address itself: the time that is left has to do for both.
     fn plan_sweep(&self) -> (Duration, bool) {
         let mut crew = self.crew();
         let now = Instant::now();
-        let left = crew
-            .sweep_until
-            .map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
-        // Fallbacks are other people's servers: not at the pace of a poked port.
-        let due = crew
-            .fallbacks_at
-            .is_none_or(|at| now >= at + retry::RESWEEP);
-        if due {
-            crew.fallbacks_at = Some(now);
-        }
+        let due = crew.takes_fallbacks(now);
+        let rounds = if due { self.survey.rounds() } else { 1 };
+        let left = crew.sweep_bound(now) / rounds;
         (left.min(self.survey.probe_timeout), due)
     }
 
-    async fn after_failure(&self, mut cause: ConnectError) -> Step {
-        let sweeps = self.sweeps() + 1;
-        cause.attempts = sweeps;
-        let left = self.time_left();
-        self.progress.send_replace(Progress::Probing {
-            sweeps,
-            last: Some(cause.clone()),
+    fn note_probe(&self, took: Duration, error: Option<&ConnectError>) {
+        self.crew().last_probe = Some(LastProbe {
+            at: SystemTime::now(),
+            took,
+            error: error.cloned(),
         });
-        if !self.is_worth_retrying(&cause) || left.is_none() {
+    }
+
+    async fn after_failure(&self, mut cause: ConnectError) -> Step {
+        if !self.note_failure(&mut cause) {
             return Step::GiveUp(cause);
-        }
-        if sweeps == 1 {
-            announce_wait(&cause, left.unwrap_or_default());
         }
         self.pause(cause.kind).await;
         // The last answer stands: another sweep with no time left would only say "timeout".
-        if self.time_left().is_some() {
+        if self.crew().goes_on(cause.kind, Instant::now()) {
             Step::Again
         } else {
             Step::GiveUp(cause)
         }
     }
 
-    fn is_worth_retrying(&self, cause: &ConnectError) -> bool {
-        let local = matches!(cause.kind, Kind::NoLocalRay | Kind::StaleLocalRay);
-        cause.kind.is_transient() || (local && self.orders.stubborn)
+    /// Counts a failed sweep and tells the waiters. False when nobody wants another one.
+    fn note_failure(&self, cause: &mut ConnectError) -> bool {
+        let mut crew = self.crew();
+        crew.sweeps += 1;
+        cause.attempts = crew.sweeps;
+        self.advance(Progress::Probing {
+            sweeps: crew.sweeps,
+            last: Some(cause.clone()),
+        });
+        let now = Instant::now();
+        let goes_on = crew.goes_on(cause.kind, now);
+        let left = crew.time_left(cause.kind, now);
+        drop(crew);
+        if let Some(left) = left
+            && cause.attempts == 1
+        {
+            announce_wait(cause, left);
+        }
+        goes_on
     }
 
-    /// Whether somebody has more patience than a caller whose own ends at `end`.
-    fn outlasts(&self, end: Instant) -> bool {
-        self.crew().retry_until.is_some_and(|until| until > end)
-    }
-
-    fn is_first_to_leave(&self) -> bool {
-        !std::mem::replace(&mut self.crew().left_early, true)
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        let left = self
-            .crew()
-            .retry_until?
-            .saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// Waits for the next full sweep. While the port refuses, a bare connect tells when it opens.
+    /// Waits for the next full sweep, unless that is wanted earlier, or by nobody any more.
     async fn pause(&self, kind: Kind) {
+        tokio::select! {
+            biased;
+            () = self.wanted_earlier(kind) => {}
+            () = self.next_sweep(kind) => {}
+        }
+    }
+
+    /// Ends when somebody asks for one look, or when the last one's patience does.
+    async fn wanted_earlier(&self, kind: Kind) {
+        loop {
+            let left = {
+                let crew = self.crew();
+                let left = crew.time_left(kind, Instant::now());
+                left.filter(|_| !crew.is_look_wanted())
+            };
+            let Some(left) = left else { return };
+            // Whether the crew changed or the time is up, the loop looks again.
+            let _ = timeout_at(Instant::now() + left, self.crew_changed.notified()).await;
+        }
+    }
+
+    /// Ends when a full sweep is due. While the port refuses, a bare connect tells when it opens.
+    async fn next_sweep(&self, kind: Kind) {
         let resweep = Instant::now() + retry::RESWEEP;
         loop {
-            let Some(left) = self.time_left() else { return };
-            sleep(retry::pause(kind).min(left)).await;
+            sleep(retry::pause(kind)).await;
             let Some(server) = self.survey.server().filter(|_| retry::poke_first(kind)) else {
                 return;
             };
-            let opened = self
-                .network
-                .poke(server, self.survey.probe_timeout)
-                .await
-                .is_ok();
+            let timeout = self.survey.probe_timeout;
+            let opened = self.network.poke(server, timeout).await.is_ok();
             if opened || Instant::now() >= resweep {
                 return;
             }
@@ -349,17 +381,25 @@ impl Flight {
     #[must_use]
     pub fn begin_init(&self) -> bool {
         let crew = self.crew();
-        if crew.cancelled {
-            return false;
-        }
-        let until = Instant::now() + self.orders.init_timeout;
-        self.progress.send_replace(Progress::Init { until });
-        true
+        let until = after(self.orders.init_timeout);
+        crew.fate == Fate::Open && self.advance(Progress::Init { until })
     }
 
-    /// Everyone who waits gets `result`.
+    /// Everyone who waits gets `result`. The first landing counts: at the end of the process, the
+    /// waiters are told before the flight knows.
     pub fn land(&self, result: Result<(), ConnectError>) {
-        self.progress.send_replace(Progress::Done(result));
+        self.advance(Progress::Done(result));
+    }
+
+    /// False when the flight has landed already: nothing follows on that.
+    fn advance(&self, next: Progress) -> bool {
+        self.progress.send_if_modified(|progress| {
+            let flies = !progress.is_done();
+            if flies {
+                *progress = next;
+            }
+            flies
+        })
     }
 
     /// The time of `ray.init` is up. True for the first who says so.
@@ -371,26 +411,26 @@ impl Flight {
     fn init_timed_out(&self) -> ConnectError {
         let address = self.survey.target.address.to_string();
         let bound = self.orders.init_timeout.as_secs_f64();
-        ConnectError::new(
+        let mut error = ConnectError::new(
             Kind::InitTimeout,
             &address,
             format!("{address} answers, but ray.init did not return within {bound} s"),
             "It goes on in the background and is adopted if it still succeeds. Look at the head's \
              logs; a larger SEEDCORE_RAY_INIT_TIMEOUT_S waits longer. A host:port address also \
              needs a Ray node on this machine; use ray:// from elsewhere.",
-        )
+        );
+        error.attempts = self.sweeps();
+        error
     }
 
-    fn unanswered(&self, last: Option<ConnectError>) -> ConnectError {
-        last.unwrap_or_else(|| {
-            let address = self.survey.target.address.to_string();
-            ConnectError::new(
-                Kind::Timeout,
-                &address,
-                format!("{address} gave no answer in the time that was allowed"),
-                "Allow more time (connect_timeout_s), or look whether the host is reachable.",
-            )
-        })
+    fn unanswered(&self) -> ConnectError {
+        let address = self.survey.target.address.to_string();
+        ConnectError::new(
+            Kind::Timeout,
+            &address,
+            format!("{address} gave no answer in the time that was allowed"),
+            "Allow more time (connect_timeout_s), or look whether the host is reachable.",
+        )
     }
 }
 
@@ -402,110 +442,4 @@ fn announce_wait(cause: &ConnectError, left: Duration) {
         left.as_secs_f64(),
         cause.hint,
     );
-}
-
-/// A seat in a flight. Dropping it gives the seat up; the last to leave calls the flight off.
-#[must_use]
-pub struct Waiter {
-    flight: Arc<Flight>,
-    seen: watch::Receiver<Progress>,
-    /// Sweeps that were finished before this caller came.
-    sweeps: u32,
-    patience: Patience,
-    came: Instant,
-    /// When the one look that was asked for had been taken.
-    looked: Option<Instant>,
-}
-
-impl Waiter {
-    /// The flight waited for.
-    pub const fn flight(&self) -> &Arc<Flight> {
-        &self.flight
-    }
-
-    /// Waits for the flight, no longer than this caller's patience; can be polled again after it
-    /// was dropped half-way.
-    pub async fn wait(&mut self) -> Result<(), ConnectError> {
-        loop {
-            let progress = self.seen.borrow_and_update().clone();
-            let end = match &progress {
-                Progress::Done(result) => return result.clone(),
-                Progress::Probing { sweeps, .. } => self.answer_due(*sweeps),
-                Progress::Init { until } => Some(self.init_due(*until)),
-            };
-            let Some(end) = end else {
-                // A look is under way, and it is bounded.
-                self.changed().await;
-                continue;
-            };
-            if Instant::now() >= end {
-                return Err(self.out_of_patience(progress));
-            }
-            // Whether it changed or the time is up, the loop looks again.
-            let _ = timeout_at(end, self.changed()).await;
-        }
-    }
-
-    /// Until when to wait for an answer; None while the one look that was asked for is going on.
-    ///
-    /// Whoever is the last to have patience waits for the flight itself to land: it gives up at
-    /// the same moment, and what it says then is in the log already.
-    fn answer_due(&mut self, sweeps: u32) -> Option<Instant> {
-        let own = match self.patience {
-            Patience::Until(end) => end,
-            Patience::OneSweep if sweeps > self.sweeps => {
-                *self.looked.get_or_insert_with(Instant::now)
-            }
-            Patience::OneSweep => return None,
-        };
-        Some(if self.flight.outlasts(own) {
-            own
-        } else {
-            own + LANDING
-        })
-    }
-
-    /// How long to wait for `ray.init`, which has a bound of its own. Who comes after that one
-    /// has passed waits as long as it would have waited for an answer.
-    fn init_due(&self, until: Instant) -> Instant {
-        match self.patience {
-            Patience::Until(end) if self.came >= until => end,
-            _ => until,
-        }
-    }
-
-    fn out_of_patience(&self, progress: Progress) -> ConnectError {
-        match progress {
-            Progress::Probing { last, .. } => self.leave_early(last),
-            _ => self.give_up_init(),
-        }
-    }
-
-    /// Others wait longer, so the flight goes on and has not said yet that it failed.
-    fn leave_early(&self, last: Option<ConnectError>) -> ConnectError {
-        let error = self.flight.unanswered(last);
-        if self.flight.is_first_to_leave() {
-            tracing::error!("{error} The connect goes on for another caller.");
-        }
-        error
-    }
-
-    fn give_up_init(&self) -> ConnectError {
-        let error = self.flight.init_timed_out();
-        if self.flight.abandon() {
-            tracing::error!("{error}");
-        }
-        error
-    }
-
-    async fn changed(&mut self) {
-        // An error means that the flight is gone, which cannot be while we hold it.
-        let _ = self.seen.changed().await;
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        self.flight.leave();
-    }
 }

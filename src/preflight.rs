@@ -90,6 +90,16 @@ pub struct Passed {
 }
 
 impl Survey {
+    /// How many rounds of probes one sweep can take: the address, then its fallbacks.
+    pub fn rounds(&self) -> u32 {
+        1 + u32::from(!self.fallbacks.is_empty())
+    }
+
+    /// The longest that one sweep takes.
+    pub fn sweep_bound(&self) -> Duration {
+        self.probe_timeout.saturating_mul(self.rounds())
+    }
+
     /// The server whose port is worth poking while it refuses; `auto` has none.
     pub fn server(&self) -> Option<&HostPort> {
         server_of(&self.target.address).map(|(server, _)| server)
@@ -220,7 +230,8 @@ async fn first_by_priority(
             return answers.swap_remove(best);
         }
     }
-    None
+    // Only where a probe of a higher priority panicked.
+    answers.into_iter().flatten().next()
 }
 
 /// The server that an address names, and which of Ray's ports it has to be.

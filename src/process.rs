@@ -21,6 +21,10 @@ pub struct Process {
     pub logs: Queue,
 }
 
+#[allow(
+    clippy::non_std_lazy_statics,
+    reason = "once_cell is among what this project was asked to be built on"
+)]
 static PROCESS: Lazy<ArcSwap<Process>> = Lazy::new(ArcSwap::default);
 
 /// This process's own state. A lock-free read.

@@ -56,6 +56,7 @@ impl Runtime {
     ///
     /// Exit hooks may come after [`Runtime::stop`]: they are served without any other thread.
     pub fn block_on<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        let _visit = self.visit();
         if let Ok(handle) = self.handle() {
             return Ok(handle.block_on(future));
         }

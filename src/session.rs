@@ -21,10 +21,15 @@ use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
+use crate::breaker::{Breaker, Verdict};
 use crate::error::{ConnectError, Kind};
+pub use crate::flight::LastProbe;
 use crate::flight::{Flight, Patience, Progress, Waiter};
 use crate::probe::Facts;
 use crate::target::Target;
+
+/// How many different warnings are given once each. More than a service has.
+const SAID: usize = 256;
 
 /// Who made the connection, and of which sort it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,17 +116,6 @@ struct Inner {
     said: HashSet<String>,
 }
 
-/// The last look at the cluster, whoever took it.
-#[derive(Clone, Debug)]
-pub struct LastProbe {
-    /// When it ended.
-    pub at: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// The cause, if it failed.
-    pub error: Option<ConnectError>,
-}
-
 /// What a caller does next.
 #[must_use]
 pub enum Joined {
@@ -188,10 +182,13 @@ pub struct Session {
     connected: AtomicBool,
     generation: AtomicU64,
     forked: AtomicBool,
+    /// Somebody has asked for a connection.
+    asked: AtomicBool,
     /// `ray.init` is running.
     initialising: AtomicBool,
     exiting: AtomicBool,
     inner: Mutex<Inner>,
+    breaker: Mutex<Breaker<Target>>,
 }
 
 impl Session {
@@ -222,28 +219,41 @@ impl Session {
         self.inner().live.clone()
     }
 
-    /// Why this process is not connected; `None` while it is, or when nobody has asked.
+    /// Why the last connect failed; `None` once one has succeeded, after a shutdown, or when nobody
+    /// has asked. A failed `force_reinit` leaves it beside the connection that was kept.
     pub fn last_error(&self) -> Option<ConnectError> {
         self.inner().last_error.clone()
     }
 
-    /// The last look at the cluster.
+    /// The last look at the cluster, whoever took it.
     pub fn last_probe(&self) -> Option<LastProbe> {
         self.inner().last_probe.clone()
     }
 
     /// Remembers a look at the cluster.
     pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
-        self.inner().last_probe = Some(LastProbe {
+        self.note_probe(LastProbe {
             at: SystemTime::now(),
             took,
             error,
         });
     }
 
-    /// Whether `warning` has not been given yet; from now on it has.
+    /// Remembers a look that a flight has taken.
+    pub fn note_probe(&self, probe: LastProbe) {
+        self.inner().last_probe = Some(probe);
+    }
+
+    /// Whether `warning` has not been given yet; from now on it has. Past [`SAID`] different ones
+    /// never, since some name what a caller passed.
     pub fn is_first(&self, warning: &str) -> bool {
-        self.inner().said.insert(warning.to_owned())
+        let said = &mut self.inner().said;
+        said.len() < SAID && said.insert(warning.to_owned())
+    }
+
+    /// Whether nobody has asked this process to connect before.
+    pub fn is_first_connect(&self) -> bool {
+        !self.asked.swap(true, Ordering::Relaxed)
     }
 
     /// Whether `ray.init` is running in this process, by us.
@@ -251,9 +261,9 @@ impl Session {
         self.initialising.load(Ordering::Acquire)
     }
 
-    /// Whether `ray.shutdown` is running in this process, by us.
-    pub fn is_closing(&self) -> bool {
-        matches!(self.inner().owner, Some(Owner::Shutdown(_)))
+    /// Whether Ray is on its way up or down by our doing: what it says of itself does not hold.
+    pub fn is_changing(&self) -> bool {
+        self.is_initialising() || matches!(self.inner().owner, Some(Owner::Shutdown(_)))
     }
 
     /// The state that callers see.
@@ -267,10 +277,11 @@ impl Session {
         }
     }
 
-    /// Remembers a failure that ended before any flight began.
+    /// Remembers what a caller was told whose flight has not failed: none began, or it goes on
+    /// without this caller. Of no interest when there is a connection by now.
     pub fn note_failure(&self, error: &ConnectError) {
         let mut inner = self.inner();
-        if inner.live.is_none() {
+        if inner.live.is_none() && error.kind != Kind::Cancelled {
             inner.last_error = Some(error.clone());
         }
     }
@@ -309,39 +320,62 @@ impl Session {
         self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
     }
 
+    fn breaker(&self) -> MutexGuard<'_, Breaker<Target>> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the breaker lets somebody try `target`.
+    pub fn admits(&self, target: &Target) -> Verdict {
+        self.breaker().check(target, Instant::now().into_std())
+    }
+
+    /// Tells the breaker how a try ended that it had let through. Only a cause that time may cure
+    /// has used its time up; `reset` is how long the circuit opens at first.
+    pub fn tried(&self, target: &Target, cause: &ConnectError, reset: Duration) {
+        let now = Instant::now().into_std();
+        match cause.kind {
+            kind if kind.is_transient() => {
+                self.breaker().opened(target, cause.clone(), reset, now);
+            }
+            Kind::Cancelled => self.breaker().released(target, now),
+            _ => self.breaker().succeeded(target),
+        }
+    }
+
+    /// Tells the breaker that a caller who was to probe is gone.
+    pub fn vanished(&self, target: &Target) {
+        self.breaker().released(target, Instant::now().into_std());
+    }
+
     /// Asks for a connection to what `flight` would try.
     pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
-        let target = &flight.survey.target;
-        if let Some(error) = self.refusal(&target.address.to_string()) {
+        let mut inner = self.inner();
+        // Under the lock, so that no flight begins after `exit` has looked for one.
+        if let Some(error) = self.refusal(&flight.survey.target.address.to_string()) {
             return Joined::Refused(error);
         }
-        let mut inner = self.inner();
-        if let Some(Owner::Shutdown(over)) = &inner.owner {
-            return Joined::After(Turn::Shutdown(over.subscribe()));
+        match (&inner.owner, &inner.live) {
+            (Some(Owner::Shutdown(over)), _) => Joined::After(Turn::Shutdown(over.subscribe())),
+            (_, Some(live)) if !flight.orders.force => Joined::Connected(Arc::clone(live)),
+            (Some(Owner::Connect(current)), _) => join_current(current, flight, patience, &inner),
+            (None, _) => match flight.join(patience, flight.orders.stubborn) {
+                Some(waiter) => {
+                    inner.owner = Some(Owner::Connect(Arc::clone(flight)));
+                    Joined::Lead(waiter)
+                }
+                None => Joined::Refused(flight.cancelled()),
+            },
         }
-        if let Some(live) = inner.live.as_ref().filter(|_| !flight.orders.force) {
-            return Joined::Connected(Arc::clone(live));
-        }
-        if let Some(Owner::Connect(current)) = &inner.owner {
-            if current.survey.target == *target && current.is_open() {
-                return Joined::Wait(current.join(patience));
-            }
-            if current.is_overdue() {
-                // Stuck in ray.init for something that is not what is wanted now.
-                current.call_off();
-            }
-            return Joined::After(Turn::Flight(current.over()));
-        }
-        let waiter = flight.join(patience);
-        inner.owner = Some(Owner::Connect(Arc::clone(flight)));
-        Joined::Lead(waiter)
     }
 
     /// The preflight has passed and `ray.init` is next. False when the flight was called off.
     #[must_use]
-    pub fn begin_init(&self, flight: &Flight) -> bool {
-        let begun = flight.begin_init();
-        self.initialising.store(begun, Ordering::Release);
+    pub fn begin_init(&self, flight: &Arc<Flight>) -> bool {
+        let inner = self.inner();
+        let begun = owns(&inner, flight) && flight.begin_init();
+        if begun {
+            self.initialising.store(true, Ordering::Release);
+        }
         begun
     }
 
@@ -357,6 +391,7 @@ impl Session {
         if !flight.is_wanted() || !owns(&inner, flight) {
             return Arrival::Unwanted;
         }
+        self.breaker().succeeded(&flight.survey.target);
         announce(&live);
         self.hold(&mut inner, live);
         inner.owner = None;
@@ -364,15 +399,21 @@ impl Session {
         Arrival::Welcome
     }
 
-    /// Takes over a connection that somebody else made.
+    /// Takes over a connection that somebody else made; not one that is being shut down.
     pub fn adopt(&self, live: Live) {
         let mut inner = self.inner();
-        if inner.live.is_none() {
-            info!(
-                "found Ray connected by someone else ({}), using that connection",
-                live.address
-            );
-            self.hold(&mut inner, live);
+        if inner.live.is_some() || matches!(inner.owner, Some(Owner::Shutdown(_))) {
+            return;
+        }
+        info!(
+            "found Ray connected by someone else ({}), using that connection",
+            live.address
+        );
+        self.hold(&mut inner, live);
+        if let Some(Owner::Connect(flight)) = &inner.owner
+            && flight.yields()
+        {
+            inner.owner = None;
         }
     }
 
@@ -401,6 +442,8 @@ impl Session {
         inner.owner = None;
         self.initialising.store(false, Ordering::Release);
         if error.kind == Kind::Cancelled {
+            // Wished for, so no failure to remember.
+            info!("{error}");
             return;
         }
         inner.last_error = Some(error.clone());
@@ -410,11 +453,15 @@ impl Session {
     /// Begins `shutdown_ray`. `ray_is_up`: Ray itself says that it is connected.
     pub fn close(&self, ray_is_up: bool) -> Closing {
         let mut inner = self.inner();
+        inner.last_error = None;
         match &inner.owner {
+            // Whatever is under way was called off by the exit, and nobody waits for its end.
+            Some(_) if self.exiting.load(Ordering::Acquire) => Closing::Nothing,
             Some(Owner::Shutdown(over)) => Closing::After(Turn::Shutdown(over.subscribe())),
             Some(Owner::Connect(flight)) => {
                 flight.call_off();
-                if flight.in_init() {
+                // A flight that was to replace a live connection may still keep that one.
+                if flight.in_init() && inner.live.is_none() {
                     return Closing::OnArrival;
                 }
                 Closing::After(Turn::Flight(flight.over()))
@@ -426,30 +473,58 @@ impl Session {
                 self.connected.store(false, Ordering::Release);
                 Closing::Run
             }
-            None => {
-                inner.last_error = None;
-                Closing::Nothing
-            }
+            None => Closing::Nothing,
         }
     }
 
     /// `ray.shutdown()` has returned.
     pub fn closed(&self) {
         let mut inner = self.inner();
-        if let Some(Owner::Shutdown(over)) = inner.owner.take() {
+        if let Some(Owner::Shutdown(over)) = &inner.owner {
             over.send_replace(true);
+            inner.owner = None;
+            inner.last_error = None;
         }
-        inner.last_error = None;
     }
 
-    /// The interpreter is about to end: calls off what is under way and refuses the rest.
+    /// The interpreter is about to end: calls off what is under way, refuses the rest, and lets
+    /// everyone who waits go.
     pub fn exit(&self) {
         self.exiting.store(true, Ordering::Release);
-        if let Some(Owner::Connect(flight)) = &self.inner().owner {
-            flight.call_off();
-            flight.land(Err(flight.cancelled()));
+        match &self.inner().owner {
+            Some(Owner::Connect(flight)) => {
+                flight.call_off();
+                flight.land(Err(flight.cancelled()));
+            }
+            Some(Owner::Shutdown(over)) => {
+                over.send_replace(true);
+            }
+            None => {}
         }
     }
+}
+
+/// Shares the flight under way, or waits for its end.
+fn join_current(
+    current: &Arc<Flight>,
+    wish: &Arc<Flight>,
+    patience: Patience,
+    inner: &Inner,
+) -> Joined {
+    let same = current.survey.target == wish.survey.target;
+    // Whoever wants a live connection replaced gets nothing from a flight that would keep it.
+    let serves = current.orders.force || !wish.orders.force || inner.live.is_none();
+    if same
+        && serves
+        && let Some(waiter) = current.join(patience, wish.orders.stubborn)
+    {
+        return Joined::Wait(waiter);
+    }
+    if current.is_overdue() {
+        // Stuck in ray.init for something that is not what is wanted now.
+        current.call_off();
+    }
+    Joined::After(Turn::Flight(current.over()))
 }
 
 fn owns(inner: &Inner, flight: &Arc<Flight>) -> bool {

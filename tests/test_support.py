@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -215,14 +214,8 @@ def test_certificates(tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError, match="Hostname mismatch"):
         handshake(ours.issue("elsewhere", names=("DNS:elsewhere.example",)), client)
     expired = ours.issue("expired", expired=True)
-    wait_until(lambda: _has_expired(expired), 5, "certificate expired")
     with pytest.raises(ssl.SSLError, match="expired"):
         handshake(expired, client)
-
-
-def _has_expired(files: CertFiles) -> bool:
-    check = ["openssl", "x509", "-checkend", "0", "-noout", "-in", str(files.cert)]
-    return subprocess.run(check, capture_output=True, check=False).returncode != 0
 
 
 # -- heads

@@ -7,6 +7,12 @@ failed (``last_error``), what is held and where each part of it came from (``con
 Importing it imports no ``ray``, starts no thread and opens no socket.
 """
 
+from seedcore_ray._asyncio import (
+    connect_async,
+    ensure_ray_initialized_async,
+    ensure_runtime_ready,
+    wait_for_ray_ready_async,
+)
 from seedcore_ray._core import (
     Connection,
     Probe,
@@ -21,8 +27,12 @@ __all__ = [
     "Connection",
     "Probe",
     "RayConnectionError",
+    "connect_async",
     "connection",
     "ensure_ray_initialized",
+    "ensure_ray_initialized_async",
+    "ensure_runtime_ready",
     "generation",
     "last_error",
+    "wait_for_ray_ready_async",
 ]

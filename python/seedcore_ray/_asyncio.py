@@ -5,6 +5,7 @@ Nothing here imports ``asyncio``: what is awaited belongs to the loop that runs.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from seedcore_ray import _core
@@ -31,7 +32,7 @@ async def ensure_ray_initialized_async(
     Arguments, return and errors are those of ``ensure_ray_initialized``. Awaiting tasks and blocked
     threads share one ``ray.init``; cancelling one of them harms no other.
     """
-    named = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
+    named: dict[str, Any] = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
     try:
         await _connected(
             _core.attempt(
@@ -71,6 +72,25 @@ async def ensure_runtime_ready() -> bool:
     return True
 
 
+async def wait_for_ray_ready_async(max_wait_seconds: float = 5) -> bool:
+    """``ray_connector.wait_for_ray_ready`` without blocking the event loop.
+
+    Args:
+        max_wait_seconds: how long, in seconds. Waits for a local Ray to be started, too.
+
+    Returns:
+        True as soon as Ray is connected and answers, False when the time is up or the cause cannot
+        pass.
+    """
+    end = time.monotonic() + max_wait_seconds
+    try:
+        await _connected(_core.attempt(connect_timeout_s=max_wait_seconds, stubborn=True))
+    except RayConnectionError:
+        return False
+    # A connection that was there before may be dead.
+    return await _core.answers_future(max(0.0, end - time.monotonic()))
+
+
 async def _connected(attempt: _core.Attempt | None) -> None:
     while attempt is not None:
         landing = attempt.join()
@@ -81,4 +101,5 @@ async def _connected(attempt: _core.Attempt | None) -> None:
             attempt.finish()
             return
         if answer is not False:
+            attempt.flush()
             raise answer

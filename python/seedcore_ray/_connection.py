@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from seedcore_ray import _core
+from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._core import (
     cluster_info as get_ray_cluster_info,
 )
@@ -18,7 +19,6 @@ from seedcore_ray._core import (
 from seedcore_ray._core import (
     connection_info as get_connection_info,
 )
-from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._errors import RayConnectionError
 from seedcore_ray._node_ip import get_ray_node_ip
 

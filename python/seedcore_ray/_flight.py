@@ -87,6 +87,7 @@ def _stay(flight: Flight) -> None:
 
 def _init(flight: Flight, ray: Any) -> None:
     arguments = flight.init_arguments()
+    _forget_token()
     with _without_sigterm_warning():
         while True:
             try:
@@ -102,6 +103,14 @@ def _init(flight: Flight, ray: Any) -> None:
                 time.sleep(_FORK_RETRY_S)
             else:
                 return
+
+
+def _forget_token() -> None:
+    """Ray keeps the first token it reads; the one that is there now may be another."""
+    with suppress(ImportError, AttributeError):
+        from ray._raylet import AuthenticationTokenLoader
+
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _undo(ray: Any) -> None:

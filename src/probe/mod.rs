@@ -34,7 +34,7 @@ pub use ray_client::SessionState;
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
-use crate::error::ConnectError;
+use crate::error::{ConnectError, Kind};
 use grpc::{LARGE, Line, SMALL, Stream};
 use trace::{Ask, Trace};
 use verdict::Call;
@@ -145,6 +145,16 @@ pub async fn client_session_state(
     let work = read_session(&ask, client_id, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
     settle(outcome, &ask, &mut trace, timeout)
+}
+
+/// The server answers, and has no session of ours.
+pub fn session_lost(server: &HostPort) -> ConnectError {
+    ConnectError::new(
+        Kind::Lost,
+        format!("ray://{server}"),
+        format!("ray://{server} answers, but no longer knows this process"),
+        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
+    )
 }
 
 /// What the work said, or which hop the bound struck.

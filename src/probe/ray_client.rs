@@ -69,8 +69,9 @@ pub(super) async fn session_state(
 
 async fn ask(line: &Line, client_id: &str, kind: i32) -> Result<ClusterInfoResponse, Status> {
     let mut request = Request::new(ClusterInfoRequest { kind });
+    // No server can know an id that cannot be sent.
     let id = MetadataValue::try_from(client_id)
-        .map_err(|_| Status::invalid_argument("client id with characters that gRPC cannot send"))?;
+        .map_err(|_| Status::not_found("client id with characters that gRPC cannot send"))?;
     request.metadata_mut().insert("client_id", id);
     line.send(CLUSTER_INFO, request).await
 }

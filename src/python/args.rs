@@ -12,21 +12,21 @@ use crate::target::NamespaceArg;
 
 /// A `str` argument. Text that is not valid Unicode is kept as far as it can be shown: what it
 /// means is for the parser to refuse, not for the conversion.
-pub struct Text<'py>(Bound<'py, PyString>);
+pub struct Text<'a, 'py>(Borrowed<'a, 'py, PyString>);
 
-impl<'py> Text<'py> {
+impl Text<'_, '_> {
     /// The text.
     pub fn get(&self) -> Cow<'_, str> {
         self.0.to_string_lossy()
     }
 }
 
-impl<'py> FromPyObject<'_, 'py> for Text<'py> {
+impl<'a, 'py> FromPyObject<'a, 'py> for Text<'a, 'py> {
     type Error = PyErr;
 
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         match object.cast::<PyString>() {
-            Ok(text) => Ok(Self(text.to_owned())),
+            Ok(text) => Ok(Self(text)),
             Err(_) => Err(PyTypeError::new_err(format!(
                 "expected str or None, not {}",
                 object.get_type().name()?
@@ -36,16 +36,16 @@ impl<'py> FromPyObject<'_, 'py> for Text<'py> {
 }
 
 /// The namespace argument: left out is not the same as `None`, nor as the default spelled out.
-pub enum Namespace<'py> {
+pub enum Namespace<'a, 'py> {
     LeftOut,
     Anonymous,
-    Named(Text<'py>),
+    Named(Text<'a, 'py>),
 }
 
-impl<'py> FromPyObject<'_, 'py> for Namespace<'py> {
+impl<'a, 'py> FromPyObject<'a, 'py> for Namespace<'a, 'py> {
     type Error = PyErr;
 
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if object.is_none() {
             Ok(Self::Anonymous)
         } else {
@@ -54,28 +54,55 @@ impl<'py> FromPyObject<'_, 'py> for Namespace<'py> {
     }
 }
 
-/// Arguments by value, so that they outlive the call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Asked {
-    pub address: Option<String>,
-    pub namespace: AskedNamespace,
+/// A text argument that outlives its call.
+pub struct Word {
+    text: String,
+    object: Py<PyString>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AskedNamespace {
+impl Word {
+    fn new(text: &Text<'_, '_>) -> Self {
+        Self {
+            text: text.get().into_owned(),
+            object: text.0.to_owned().unbind(),
+        }
+    }
+
+    /// The same text? Call sites mostly pass the very same object each time.
+    #[inline]
+    fn is(&self, text: &Text<'_, '_>) -> bool {
+        text.0.is(&self.object) || self.text == text.get()
+    }
+}
+
+impl PartialEq for Word {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// What a call asks for, by value, so that it outlives the call.
+#[derive(PartialEq)]
+pub struct Asked {
+    address: Option<Word>,
+    namespace: AskedNamespace,
+}
+
+#[derive(PartialEq)]
+enum AskedNamespace {
     LeftOut,
     Anonymous,
-    Named(String),
+    Named(Word),
 }
 
 impl Asked {
-    pub fn new(address: Option<&Text<'_>>, namespace: &Namespace<'_>) -> Self {
+    pub fn new(address: Option<&Text<'_, '_>>, namespace: &Namespace<'_, '_>) -> Self {
         Self {
-            address: address.map(|text| text.get().into_owned()),
+            address: address.map(Word::new),
             namespace: match namespace {
                 Namespace::LeftOut => AskedNamespace::LeftOut,
                 Namespace::Anonymous => AskedNamespace::Anonymous,
-                Namespace::Named(text) => AskedNamespace::Named(text.get().into_owned()),
+                Namespace::Named(text) => AskedNamespace::Named(Word::new(text)),
             },
         }
     }
@@ -89,26 +116,31 @@ impl Asked {
     }
 
     /// Whether these are the arguments that were given, without copying them.
-    pub fn is(&self, address: Option<&Text<'_>>, namespace: &Namespace<'_>) -> bool {
-        let same_namespace = match (&self.namespace, namespace) {
-            (AskedNamespace::LeftOut, Namespace::LeftOut)
-            | (AskedNamespace::Anonymous, Namespace::Anonymous) => true,
-            (AskedNamespace::Named(known), Namespace::Named(text)) => *known == text.get(),
+    #[inline]
+    pub fn is(&self, address: Option<&Text<'_, '_>>, namespace: &Namespace<'_, '_>) -> bool {
+        let same_address = match (&self.address, address) {
+            (None, None) => true,
+            (Some(known), Some(text)) => known.is(text),
             _ => false,
         };
-        same_namespace
-            && match (&self.address, address) {
-                (None, None) => true,
-                (Some(known), Some(text)) => *known == text.get(),
+        same_address
+            && match (&self.namespace, namespace) {
+                (AskedNamespace::LeftOut, Namespace::LeftOut)
+                | (AskedNamespace::Anonymous, Namespace::Anonymous) => true,
+                (AskedNamespace::Named(known), Namespace::Named(text)) => known.is(text),
                 _ => false,
             }
+    }
+
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_ref().map(|word| word.text.as_str())
     }
 
     pub fn namespace(&self) -> NamespaceArg<'_> {
         match &self.namespace {
             AskedNamespace::LeftOut => NamespaceArg::LeftOut,
             AskedNamespace::Anonymous => NamespaceArg::Anonymous,
-            AskedNamespace::Named(name) => NamespaceArg::Named(name),
+            AskedNamespace::Named(name) => NamespaceArg::Named(&name.text),
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict};
@@ -27,7 +28,7 @@ use crate::session::Joined;
 #[pyclass(frozen, module = "seedcore_ray._core")]
 pub struct Attempt {
     request: Request,
-    asked: Asked,
+    asked: Arc<Asked>,
     end: Instant,
 }
 
@@ -43,8 +44,8 @@ pub struct Attempt {
 )]
 pub fn attempt(
     py: Python<'_>,
-    ray_address: Option<Text<'_>>,
-    ray_namespace: Namespace<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
     force_reinit: Option<&Bound<'_, PyAny>>,
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
@@ -58,7 +59,7 @@ pub fn attempt(
         return Ok(None);
     }
     check_init_kwargs(init_kwargs)?;
-    let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
+    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
     let options = Options {
         force,
         timeout,
@@ -107,7 +108,7 @@ impl Attempt {
                     if turn.wait(end).await {
                         Answer::Again
                     } else {
-                        Answer::Failed(busy)
+                        Answer::Failed(connect::refuse(busy))
                     }
                 })
                 .map(Some)
@@ -121,16 +122,27 @@ impl Attempt {
         logs::flush(py);
         result
     }
+
+    /// After a failure, on the caller's thread: lines that were written elsewhere are logged.
+    #[allow(clippy::unused_self, reason = "belongs to the attempt for its caller")]
+    fn flush(&self, py: Python<'_>) {
+        logs::flush(py);
+    }
 }
 
 impl Attempt {
     fn landing<'py>(&self, py: Python<'py>, mut waiter: Waiter) -> PyResult<Bound<'py, PyAny>> {
         let budget = self.request.budget;
+        let trial = self.request.trial.clone();
         awaitable(py, async move {
             match waiter.wait().await {
                 Ok(()) => Answer::Connected,
                 Err(error) if budget.may_retry(error.kind) => Answer::Again,
-                Err(error) => Answer::Failed(error),
+                Err(error) => {
+                    // The flight may go on without this caller.
+                    Request::failed(trial.as_ref(), &error);
+                    Answer::Failed(error)
+                }
             }
         })
     }
@@ -157,14 +169,18 @@ impl<'py> IntoPyObject<'py> for Answer {
     }
 }
 
-fn awaitable<'py>(
-    py: Python<'py>,
-    answer: impl Future<Output = Answer> + Send + 'static,
-) -> PyResult<Bound<'py, PyAny>> {
+/// `answer` as something to await on the running loop.
+pub fn awaitable<T>(
+    py: Python<'_>,
+    answer: impl Future<Output = T> + Send + 'static,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    T: for<'py> IntoPyObject<'py> + Send + 'static,
+{
     // Whatever has no runtime says so here, where it can be raised.
     process().runtime.handle()?;
     let locals = TaskLocals::with_running_loop(py)?;
-    generic::future_into_py_with_locals::<Bridge, _, Answer>(py, locals, async { Ok(answer.await) })
+    generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
 }
 
 /// Our runtime, as `pyo3-async-runtimes` wants it. Ours, so that its end is ours as well: results

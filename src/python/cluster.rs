@@ -3,14 +3,15 @@
 //! A call that is pending in Ray's own `GlobalStateAccessor` when the GCS dies takes the process
 //! down with it (ray-facts, "The one thing it cannot save"), so nothing here goes through it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio::time::sleep;
 
 use super::held::imported;
 use super::ray::{self, Presence};
-use super::{connect, held, logs, wait};
+use super::{awaiting, connect, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
@@ -54,11 +55,36 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
         if Instant::now() >= end {
             return Ok(false);
         }
-        let pause = std::time::Duration::from_millis(250);
-        wait::block(py, async move {
-            tokio::time::sleep(pause.min(end - Instant::now())).await;
-        })?;
+        wait::block(py, async move { sleep(next_look(end)).await })?;
     }
+}
+
+/// Awaits until the cluster answers, for at most `wait_s` seconds; one look at least.
+#[pyfunction]
+pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
+    let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
+    let control = control(py)?;
+    let means = means();
+    awaiting::awaitable(py, async move {
+        let Some(control) = control else {
+            return false;
+        };
+        loop {
+            if control.ask(&means).await.is_ok() {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            sleep(next_look(end)).await;
+        }
+    })
+}
+
+/// How long to pause before the next look, with `end` in mind.
+fn next_look(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+        .min(Duration::from_millis(250))
 }
 
 /// None when not connected; else what one round trip says.
@@ -66,34 +92,44 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
     let Some(control) = control(py)? else {
         return Ok(None);
     };
-    let (credentials, timeout) = means();
-    let began = Instant::now();
-    let answer = match &control {
-        Control::Fake(connected) => return Ok(connected.then_some(Ok(()))),
-        Control::Gcs(server) => wait::block(py, async {
-            probe::probe(server, Door::Gcs, &credentials, timeout)
-                .await
-                .result
-                .map(drop)
-        })?,
-        Control::Session { server, client_id } => {
-            let known = wait::block(
-                py,
-                probe::client_session_alive(server, client_id, &credentials, timeout),
-            )?;
-            known.and_then(|known| {
-                if known {
-                    Ok(())
-                } else {
-                    Err(session_lost(server))
+    let means = means();
+    wait::block(py, control.ask(&means)).map(Some)
+}
+
+impl Control {
+    /// One round trip, remembered as the last probe.
+    async fn ask(&self, means: &Means) -> Result<(), ConnectError> {
+        let began = Instant::now();
+        let (credentials, timeout) = (&means.credentials, means.timeout);
+        let answer = match self {
+            Self::Fake(true) => return Ok(()),
+            Self::Fake(false) => return Err(fake_is_off()),
+            Self::Gcs(server) => {
+                let report = probe::probe(server, Door::Gcs, credentials, timeout).await;
+                report.result.map(drop)
+            }
+            Self::Session { server, client_id } => {
+                match probe::client_session_alive(server, client_id, credentials, timeout).await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(probe::session_lost(server)),
+                    Err(error) => Err(error),
                 }
-            })
-        }
-    };
-    process()
-        .session
-        .probed(began.elapsed(), answer.as_ref().err().cloned());
-    Ok(Some(answer))
+            }
+        };
+        process()
+            .session
+            .probed(began.elapsed(), answer.as_ref().err().cloned());
+        answer
+    }
+}
+
+fn fake_is_off() -> ConnectError {
+    ConnectError::new(
+        Kind::InitFailed,
+        "",
+        "The stand-in for ray in sys.modules says that it is not initialized",
+        "A test put it there.",
+    )
 }
 
 fn control(py: Python<'_>) -> PyResult<Option<Control>> {
@@ -129,24 +165,20 @@ fn host_port(address: &str) -> Option<HostPort> {
 }
 
 /// Token, certificates and bound of a look at a cluster that we are connected to.
-fn means() -> (Credentials, std::time::Duration) {
+struct Means {
+    credentials: Credentials,
+    timeout: Duration,
+}
+
+fn means() -> Means {
     let env = Env::Process;
     let live = process().session.live();
     let target = live.as_ref().and_then(|live| live.target.as_ref());
     let is_auto = target.is_some_and(|target| target.address == RayAddress::Auto);
-    (
-        Credentials::from_env(&env, is_auto),
-        Settings::from_env(&env).0.probe_timeout,
-    )
-}
-
-fn session_lost(server: &HostPort) -> ConnectError {
-    ConnectError::new(
-        Kind::Lost,
-        format!("ray://{server}"),
-        format!("ray://{server} answers, but no longer knows this process"),
-        "The head was restarted. Call ensure_ray_initialized(force_reinit=True).",
-    )
+    Means {
+        credentials: Credentials::from_env(&env, is_auto),
+        timeout: Settings::from_env(&env).0.probe_timeout,
+    }
 }
 
 /// What the cluster has, as a dict with `status`.
@@ -162,10 +194,7 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
     match state? {
         None => info.set_item("status", "not_available")?,
-        Some(Err(error)) => {
-            info.set_item("status", "error")?;
-            info.set_item("error", error.to_string())?;
-        }
+        Some(Err(error)) => set_error(&info, &error)?,
         Some(Ok(state)) => {
             info.set_item("status", "available")?;
             info.set_item("cluster_resources", state.cluster.total)?;
@@ -176,12 +205,14 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
-/// None when not connected; else what the control plane says, or why it does not.
 fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>> {
     let Some(control) = control(py)? else {
         return Ok(None);
     };
-    let (credentials, timeout) = means();
+    let Means {
+        credentials,
+        timeout,
+    } = means();
     let began = Instant::now();
     let answer = match &control {
         Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
@@ -195,7 +226,8 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
         }
         Control::Session { server, client_id } => {
             let asked = probe::client_session_state(server, client_id, &credentials, timeout);
-            wait::block(py, asked)?.and_then(|state| state.ok_or_else(|| session_lost(server)))
+            let known = wait::block(py, asked)?;
+            known.and_then(|state| state.ok_or_else(|| probe::session_lost(server)))
         }
     };
     process()
@@ -215,26 +247,25 @@ pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let state = state(py);
     logs::flush(py);
     let info = PyDict::new(py);
-    let state = match state? {
-        None => {
-            info.set_item("status", "not_connected")?;
-            return Ok(info);
+    match state? {
+        None => info.set_item("status", "not_connected")?,
+        Some(Err(error)) => set_error(&info, &error)?,
+        Some(Ok(state)) => {
+            let live = process().session.live();
+            let live = live.as_deref();
+            info.set_item("status", "connected")?;
+            info.set_item("namespace", state.namespace)?;
+            info.set_item("address", live.map(|live| live.address.as_str()))?;
+            info.set_item("node_id", state.node_id)?;
+            info.set_item("cluster_resources", state.cluster.total)?;
+            let version = live.and_then(|live| live.facts.ray_version.as_deref());
+            info.set_item("ray_version", version)?;
         }
-        Some(Err(error)) => {
-            info.set_item("status", "error")?;
-            info.set_item("error", error.to_string())?;
-            return Ok(info);
-        }
-        Some(Ok(state)) => state,
-    };
-    let live = process().session.live();
-    let live = live.as_deref();
-    let version = live.and_then(|live| live.facts.ray_version.as_deref());
-    info.set_item("status", "connected")?;
-    info.set_item("namespace", state.namespace)?;
-    info.set_item("address", live.map(|live| live.address.as_str()))?;
-    info.set_item("node_id", state.node_id)?;
-    info.set_item("cluster_resources", state.cluster.total)?;
-    info.set_item("ray_version", version)?;
+    }
     Ok(info)
+}
+
+fn set_error(info: &Bound<'_, PyDict>, error: &ConnectError) -> PyResult<()> {
+    info.set_item("status", "error")?;
+    info.set_item("error", error.to_string())
 }

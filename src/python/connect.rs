@@ -8,13 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::{error, warn};
 
-use super::args::{Asked, AskedNamespace, Namespace, Text, check_init_kwargs, seconds};
+use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
 use super::flight::{Flight as PyFlight, on_flight_thread};
-use super::held::{self, Held, imported};
+use super::held::{self, imported};
 use super::ray::{self, Presence};
 use super::wait::{self, Budget};
-use super::{errors, logs};
+use super::{errors, logs, turned_away};
 use crate::address::RayAddress;
+use crate::breaker::{Verdict, circuit_open};
 use crate::config::{Env, Kubernetes, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders};
@@ -22,7 +23,7 @@ use crate::preflight::{Network, Sockets, Survey};
 use crate::probe::{self, Credentials};
 use crate::process::process;
 use crate::session::{Live, Mode};
-use crate::target::{Source, Target};
+use crate::target::{NamespaceArg, Source, Target};
 
 /// Connect this process to Ray once; True when connected.
 ///
@@ -56,8 +57,8 @@ use crate::target::{Source, Target};
 )]
 pub fn ensure_ray_initialized(
     py: Python<'_>,
-    ray_address: Option<Text<'_>>,
-    ray_namespace: Namespace<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
     force_reinit: Option<&Bound<'_, PyAny>>,
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
@@ -69,8 +70,12 @@ pub fn ensure_ray_initialized(
     if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(true);
     }
+    let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
+    if may_wait && turned_away::stands(py, ray_address.as_ref(), &ray_namespace) {
+        return Ok(false);
+    }
     check_init_kwargs(init_kwargs)?;
-    let asked = Asked::new(ray_address.as_ref(), &ray_namespace);
+    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
     let options = Options {
         force,
         timeout,
@@ -90,7 +95,8 @@ pub fn connect(py: Python<'_>) -> PyResult<()> {
     if held::answers(py, None, &Namespace::LeftOut) {
         return Ok(());
     }
-    ensure(py, &Asked::nothing(), &Options::default())?.map_err(|error| errors::raise(py, &error))
+    ensure(py, &Arc::new(Asked::nothing()), &Options::default())?
+        .map_err(|error| errors::raise(py, &error))
 }
 
 /// Wait until connected and answering; connects when nobody has.
@@ -115,7 +121,7 @@ pub fn wait_for_ray_ready(
         stubborn: true,
         ..Options::default()
     };
-    if ensure(py, &Asked::nothing(), &options)?.is_err() {
+    if ensure(py, &Arc::new(Asked::nothing()), &options)?.is_err() {
         return Ok(false);
     }
     super::cluster::answers_until(py, end)
@@ -151,9 +157,42 @@ pub struct Request {
     orders: Orders,
     pub budget: Budget,
     init_kwargs: Option<Py<PyDict>>,
+    pub trial: Option<Arc<Trial>>,
+}
+
+/// A try that the breaker has let through, and wants to hear of.
+pub struct Trial {
+    target: Target,
+    /// How long the circuit opens at first.
+    reset: Duration,
+    /// The one look on behalf of all, while the circuit is half open.
+    is_probe: bool,
+}
+
+impl Trial {
+    /// It ended so.
+    pub fn failed(&self, cause: &ConnectError) {
+        process().session.tried(&self.target, cause, self.reset);
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.is_probe {
+            process().session.vanished(&self.target);
+        }
+    }
 }
 
 impl Request {
+    /// A failure that this caller is told: remembered, and reported to the breaker.
+    pub fn failed(trial: Option<&Arc<Trial>>, cause: &ConnectError) {
+        process().session.note_failure(cause);
+        if let Some(trial) = trial {
+            trial.failed(cause);
+        }
+    }
+
     /// A new flight towards it.
     pub fn flight(&self) -> Arc<Flight> {
         let network: Arc<dyn Network> = Arc::new(Sockets);
@@ -180,7 +219,7 @@ impl Request {
 /// The slow path: everything but "connected, and these arguments are known".
 pub fn ensure(
     py: Python<'_>,
-    asked: &Asked,
+    asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let result = try_ensure(py, asked, options);
@@ -191,7 +230,7 @@ pub fn ensure(
 
 fn try_ensure(
     py: Python<'_>,
-    asked: &Asked,
+    asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     let request = match prepare(py, asked, options)? {
@@ -208,6 +247,7 @@ fn try_ensure(
 }
 
 /// What is known before anybody waits.
+#[allow(clippy::large_enum_variant, reason = "moved once, on the slow path")]
 pub enum Prepared {
     /// The answer.
     Done(Result<(), ConnectError>),
@@ -216,25 +256,34 @@ pub enum Prepared {
 }
 
 /// Decides whether a flight is needed. Does not block.
-pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyResult<Prepared> {
+pub fn prepare(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
     if on_flight_thread() || logs::is_flushing() {
-        let answer = if held::is_alive(py) {
-            Ok(())
-        } else {
-            Err(reentrant())
-        };
-        return Ok(Prepared::Done(answer));
+        let connected = held::is_alive(py);
+        return Ok(Prepared::Done(
+            connected.then_some(()).ok_or_else(reentrant),
+        ));
     }
-    py.import(intern!(py, "seedcore_ray._flight"))?
-        .call_method0(intern!(py, "switch_off_auto_connect"))?;
-    let target = match Target::resolve(asked.address.as_deref(), &asked.namespace(), &Env::Process)
-    {
+    if process().session.is_first_connect() {
+        py.import(intern!(py, "seedcore_ray._flight"))?
+            .call_method0(intern!(py, "switch_off_auto_connect"))?;
+    }
+    let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
         Ok(target) => target,
+        // Whatever was asked for, one process has one connection, and it is there.
+        Err(error) if !options.force && is_connected(py)? => {
+            warn_once(&format!("{error} This process stays connected."));
+            return Ok(Prepared::Done(Ok(())));
+        }
         Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
-        return refused(error);
+        // A worker loop in a forked child asks again and again.
+        return Ok(Prepared::Done(Err(refuse_once(error))));
     }
     let presence = ray::look(py)?;
     match &presence {
@@ -248,10 +297,20 @@ pub fn prepare(py: Python<'_>, asked: &Asked, options: &Options<'_, '_>) -> PyRe
         return Ok(Prepared::Done(Ok(())));
     }
     if !options.force && held::is_alive(py) {
-        compare(py, asked, &target);
+        compare(asked, &target);
         return Ok(Prepared::Done(Ok(())));
     }
-    request(py, target, options).map(Prepared::Go)
+    request(py, asked, target, options)
+}
+
+/// Whether there is a connection, made by us or by anybody else.
+fn is_connected(py: Python<'_>) -> PyResult<bool> {
+    if imported(py, "ray").is_some()
+        && let Presence::Real(module) = ray::look(py)?
+    {
+        notice(&module)?;
+    }
+    Ok(held::is_alive(py))
 }
 
 /// Takes note of what happened behind our back: somebody connected, or shut Ray down.
@@ -265,9 +324,7 @@ pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
         held::release();
         session.dropped();
     }
-    // Until our own ray.shutdown() is through, Ray may still say that it is connected.
-    let busy = session.is_initialising() || session.is_closing();
-    if !busy && ray::is_initialized(module)? {
+    if !session.is_changing() && ray::is_initialized(module)? {
         adopt(module);
     }
     Ok(())
@@ -286,7 +343,7 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
             .map(|server| format!("ray://{server}")),
         None => ray::gcs_address(py),
     };
-    held::hold(Held::new(module.clone().unbind(), witness));
+    held::hold(module, witness);
     process().session.adopt(Live {
         target: None,
         address: address.unwrap_or_else(|| "unknown".into()),
@@ -307,23 +364,23 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
 }
 
 /// After a connect, on the caller's thread: remember the arguments, warn when they meant something else.
-pub fn finish(py: Python<'_>, asked: &Asked, target: &Target) -> PyResult<()> {
+pub fn finish(py: Python<'_>, asked: &Arc<Asked>, target: &Target) -> PyResult<()> {
     py.import(intern!(py, "seedcore_ray._flight"))?
         .call_method0(intern!(py, "graceful_sigterm"))?;
-    compare(py, asked, target);
+    compare(asked, target);
     Ok(())
 }
 
 /// Warns, once for each pair, when the live connection is not what was asked for.
-fn compare(py: Python<'_>, asked: &Asked, target: &Target) {
+fn compare(asked: &Arc<Asked>, target: &Target) {
     let Some(live) = process().session.live() else {
         return;
     };
-    if !held::remember(py, asked) {
+    if !held::remember(asked) {
         return;
     }
     let other_address = target.address_source == Source::Argument && !same_address(&live, target);
-    let named = matches!(asked.namespace, AskedNamespace::Named(_))
+    let named = matches!(asked.namespace(), NamespaceArg::Named(_))
         && target.namespace_source == Source::Argument;
     // A Ray Client that somebody else made does not tell its namespace without a call.
     let known = live.mode != Mode::Adopted || live.namespace.is_some();
@@ -351,11 +408,27 @@ fn same_address(live: &Live, target: &Target) -> bool {
     }
 }
 
-fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResult<Request> {
+fn request(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    target: Target,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
     let env = Env::Process;
     let (settings, bad) = Settings::from_env(&env);
     for setting in bad {
         error!("{}", setting.message);
+    }
+    let mut timeout = options.timeout.unwrap_or(settings.connect_timeout);
+    let trial = match admit(&target, timeout, &settings, options) {
+        Ok(trial) => trial,
+        Err(turned_away) => {
+            remember_no(py, asked, &turned_away);
+            return Ok(Prepared::Done(Err(turned_away)));
+        }
+    };
+    if trial.as_ref().is_some_and(|trial| trial.is_probe) {
+        timeout = Duration::ZERO;
     }
     let blocks_loop = !options.on_loop && on_running_loop(py)?;
     if blocks_loop {
@@ -364,14 +437,13 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
              await seedcore_ray.ensure_ray_initialized_async() there instead"
         );
     }
-    let timeout = options.timeout.unwrap_or(settings.connect_timeout);
     let fallbacks = if settings.fallbacks {
         target.fallbacks(&Kubernetes::from_env(&env))
     } else {
         Vec::new()
     };
     let variables = env.snapshot();
-    Ok(Request {
+    Ok(Prepared::Go(Request {
         budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
         survey: Survey {
             fallbacks,
@@ -387,7 +459,39 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
             stubborn: options.stubborn,
         },
         init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
-    })
+        trial: trial.map(Arc::new),
+    }))
+}
+
+/// Asks the breaker. A call that only looks once, and one that waits however long it takes,
+/// neither opens nor obeys it.
+fn admit(
+    target: &Target,
+    timeout: Duration,
+    settings: &Settings,
+    options: &Options<'_, '_>,
+) -> Result<Option<Trial>, ConnectError> {
+    if timeout.is_zero() || options.stubborn || settings.breaker_reset.is_zero() {
+        return Ok(None);
+    }
+    let is_probe = match process().session.admits(target) {
+        Verdict::Closed => false,
+        Verdict::HalfOpen => true,
+        Verdict::Open { retry_after, cause } => return Err(circuit_open(&cause, retry_after)),
+    };
+    Ok(Some(Trial {
+        target: target.clone(),
+        reset: settings.breaker_reset,
+        is_probe,
+    }))
+}
+
+/// No log line: the failure that opened the circuit has one.
+fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
+    process().session.note_failure(error);
+    if let Some(retry_after) = error.retry_after {
+        turned_away::remember(py, asked, std::time::Instant::now() + retry_after);
+    }
 }
 
 fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
@@ -411,6 +515,8 @@ pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResu
         .and_then(|module| module.call_method1(intern!(py, "launch"), (handed,)));
     if let Err(error) = launched {
         // No thread could be started, or Ctrl-C came first: nobody must wait for this flight.
+        // If it was started after all, it must not get as far as `ray.init`.
+        flight.call_off();
         let cause = flight.cancelled();
         process().session.failed(flight, &cause);
         flight.land(Err(cause));
@@ -489,13 +595,14 @@ fn ray_missing(target: &Target) -> ConnectError {
     )
 }
 
-/// Reports a failure that needs no flight.
-fn refuse(error: ConnectError) -> ConnectError {
+/// Reports a failure that no flight reports.
+pub fn refuse(error: ConnectError) -> ConnectError {
     error!("{error}");
     process().session.note_failure(&error);
     error
 }
 
+/// As [`refuse`], for what asking again cannot change: one warning in a process.
 fn refuse_once(error: ConnectError) -> ConnectError {
     warn_once(&error.to_string());
     process().session.note_failure(&error);

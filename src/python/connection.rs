@@ -112,8 +112,9 @@ pub fn connection(py: Python<'_>) -> PyResult<Connection> {
     })
 }
 
-/// Why this process is not connected: the last cause as a `RayConnectionError`; None when it is
-/// connected, or when nobody has asked yet.
+/// Why the last connect failed, as a `RayConnectionError`; None once one has succeeded, after
+/// `shutdown_ray`, or when nobody has asked yet. A failed `force_reinit` leaves it beside the
+/// connection that was kept.
 #[pyfunction]
 pub fn last_error(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     process()

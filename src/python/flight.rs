@@ -11,8 +11,7 @@ use arc_swap::Guard;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::held::{self, Held};
-use super::{logs, ray, wait};
+use super::{held, logs, ray, wait};
 use crate::address::RayAddress;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
@@ -33,6 +32,10 @@ pub fn on_flight_thread() -> bool {
 
 /// One connect attempt, handed to the thread that carries it out.
 #[pyclass(module = "seedcore_ray._core")]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the core's flight, which this one carries"
+)]
 pub struct Flight {
     flight: Arc<flight::Flight>,
     init_kwargs: Option<Py<PyDict>>,
@@ -82,6 +85,9 @@ impl Flight {
         loop {
             let flight = &self.flight;
             let step = wait::detached(py, || process().runtime.block_on(flight.step()));
+            if let Some(probe) = flight.last_probe() {
+                process().session.note_probe(probe);
+            }
             logs::flush(py);
             match step {
                 Ok(flight::Step::Again) => {}
@@ -180,7 +186,7 @@ impl Flight {
         };
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
-        held::hold(Held::new(ray.clone().unbind(), witness));
+        held::hold(ray, witness);
         match process().session.arrived(&self.flight, live) {
             Arrival::Welcome => {
                 logs::flush(py);

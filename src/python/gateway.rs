@@ -33,12 +33,12 @@ pub fn gateway_urls(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     clippy::needless_pass_by_value,
     reason = "PyO3 hands over owned arguments"
 )]
-pub fn serve_urls<'py>(
-    py: Python<'py>,
+pub fn serve_urls(
+    py: Python<'_>,
     base_gateway: Option<String>,
     ml_base: Option<String>,
     cog_base: Option<String>,
-) -> PyResult<Bound<'py, PyDict>> {
+) -> PyResult<Bound<'_, PyDict>> {
     let urls = current(py);
     let dict = PyDict::new(py);
     let (base, ml, cog) = (

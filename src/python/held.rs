@@ -7,81 +7,87 @@ use arc_swap::ArcSwapOption;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyDict, PyString};
 
 use super::args::{Asked, Namespace, Text};
-use super::ray;
+use super::{ray, turned_away};
 
 static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
 
 /// How many different pairs of arguments are remembered as answered. More than a service has.
 const KNOWN: usize = 64;
 
-/// The proof that a connection is still there.
+/// The proof that a connection is still there: attributes that Ray itself keeps.
+///
+/// They are read from the objects' `__dict__`, which is half the price of an attribute look-up.
 pub enum Witness {
-    /// `global_worker._is_connected` (2.44 and up) or `.connected`: flips at `ray.shutdown()`.
-    Native {
-        worker: Py<PyAny>,
-        attribute: &'static str,
-    },
+    /// `global_worker._is_connected` (2.44 and up): flips at `ray.shutdown()`.
+    Native { worker: Py<PyDict> },
+    /// `global_worker.connected`, a property (before 2.44).
+    OldNative { worker: Py<PyAny> },
     /// The default context still has our client worker, and that one is not shutting down.
     Client {
-        context: Py<PyAny>,
+        context: Py<PyDict>,
         worker: Py<PyAny>,
+        own: Py<PyDict>,
     },
     /// No attribute was proven to flip in this Ray: `ray.is_initialized()` is asked.
     Ask,
 }
 
-/// A connection as Python sees it.
-pub struct Held {
-    ray: Py<PyAny>,
-    pub witness: Witness,
-    /// Arguments for which True is the answer without another look.
-    known: Vec<Asked>,
-}
-
-impl Held {
-    pub fn new(ray: Py<PyAny>, witness: Witness) -> Self {
-        Self {
-            ray,
-            witness,
-            known: vec![Asked::nothing()],
+impl Witness {
+    #[inline]
+    fn is_true(&self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = ray.py();
+        match self {
+            Self::Native { worker } => holds(worker.bind(py), intern!(py, "_is_connected"), true),
+            Self::Client {
+                context,
+                worker,
+                own,
+            } => {
+                let current = context.bind(py).get_item(intern!(py, "client_worker"))?;
+                Ok(current.is_some_and(|current| current.is(worker))
+                    && holds(own.bind(py), intern!(py, "_in_shutdown"), false)?)
+            }
+            Self::OldNative { worker } => worker.bind(py).getattr("connected")?.is_truthy(),
+            Self::Ask => ray::is_initialized(ray),
         }
     }
+}
 
+/// Whether `dict[key]` is the very constant `True` or `False`.
+#[inline]
+fn holds(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyString>, value: bool) -> PyResult<bool> {
+    let found = dict.get_item(key)?;
+    Ok(found.is_some_and(|found| found.is(&*PyBool::new(dict.py(), value))))
+}
+
+/// A connection as Python sees it.
+pub struct Held {
+    connection: Arc<Connected>,
+    /// Arguments for which True is the answer without another look.
+    known: Vec<Arc<Asked>>,
+}
+
+struct Connected {
+    ray: Py<PyAny>,
+    witness: Witness,
+}
+
+impl Connected {
+    #[inline]
     fn is_alive(&self, py: Python<'_>) -> bool {
         self.try_alive(py).unwrap_or(false)
     }
 
+    #[inline]
     fn try_alive(&self, py: Python<'_>) -> PyResult<bool> {
-        let Some(module) = modules(py)?.get_item(intern!(py, "ray"))? else {
-            return Ok(false);
-        };
-        if !module.is(&self.ray) {
-            return Ok(false);
-        }
-        match &self.witness {
-            Witness::Native {
-                worker,
-                attribute: "_is_connected",
-            } => is_true(worker.bind(py).getattr(intern!(py, "_is_connected"))?),
-            Witness::Native { worker, attribute } => is_true(worker.bind(py).getattr(*attribute)?),
-            Witness::Client { context, worker } => {
-                let current = context.bind(py).getattr(intern!(py, "client_worker"))?;
-                Ok(current.is(worker) && !is_true(current.getattr(intern!(py, "_in_shutdown"))?)?)
-            }
-            Witness::Ask => ray::is_initialized(&module),
+        match modules(py)?.get_item(intern!(py, "ray"))? {
+            Some(module) if module.is(&self.ray) => self.witness.is_true(&module),
+            _ => Ok(false),
         }
     }
-}
-
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "attribute reads give owned values"
-)]
-fn is_true(value: Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(value.is(pyo3::types::PyBool::new(value.py(), true)) || value.is_truthy()?)
 }
 
 /// `sys.modules`, looked up once: the dict object stays the same for the interpreter's life.
@@ -114,11 +120,16 @@ pub fn is_blocked(py: Python<'_>, name: &str) -> bool {
 
 /// The fast path: connected, still alive, and these arguments have been answered before.
 #[inline]
-pub fn answers(py: Python<'_>, address: Option<&Text<'_>>, namespace: &Namespace<'_>) -> bool {
+pub fn answers(
+    py: Python<'_>,
+    address: Option<&Text<'_, '_>>,
+    namespace: &Namespace<'_, '_>,
+) -> bool {
     let held = HELD.load();
     match &*held {
         Some(held) => {
-            held.known.iter().any(|asked| asked.is(address, namespace)) && held.is_alive(py)
+            held.known.iter().any(|asked| asked.is(address, namespace))
+                && held.connection.is_alive(py)
         }
         None => false,
     }
@@ -126,54 +137,44 @@ pub fn answers(py: Python<'_>, address: Option<&Text<'_>>, namespace: &Namespace
 
 /// Whether a connection is held and alive, whatever was asked for.
 pub fn is_alive(py: Python<'_>) -> bool {
-    HELD.load().as_ref().is_some_and(|held| held.is_alive(py))
+    HELD.load()
+        .as_ref()
+        .is_some_and(|held| held.connection.is_alive(py))
 }
 
-/// Holds this from now on.
-pub fn hold(held: Held) {
-    HELD.store(Some(Arc::new(held)));
+/// Holds this connection from now on.
+pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
+    turned_away::forget();
+    let connection = Arc::new(Connected {
+        ray: ray.clone().unbind(),
+        witness,
+    });
+    HELD.store(Some(Arc::new(Held {
+        connection,
+        known: vec![Arc::new(Asked::nothing())],
+    })));
 }
 
 /// Holds nothing any more.
 pub fn release() {
+    turned_away::forget();
     HELD.store(None);
 }
 
 /// Remembers that these arguments were looked at. True the first time; past [`KNOWN`] pairs never,
 /// so that a service with a namespace for each request does not flood its log.
-pub fn remember(py: Python<'_>, asked: &Asked) -> bool {
+pub fn remember(asked: &Arc<Asked>) -> bool {
     let Some(held) = HELD.load_full() else {
         return false;
     };
-    if held.known.contains(asked) {
+    if held.known.len() >= KNOWN || held.known.contains(asked) {
         return false;
     }
-    let first = held.known.len() < KNOWN;
-    if first {
-        let mut known = held.known.clone();
-        known.push(asked.clone());
-        let witness = held.witness.clone_ref(py);
-        hold(Held {
-            ray: held.ray.clone_ref(py),
-            witness,
-            known,
-        });
-    }
-    first
-}
-
-impl Witness {
-    fn clone_ref(&self, py: Python<'_>) -> Self {
-        match self {
-            Self::Native { worker, attribute } => Self::Native {
-                worker: worker.clone_ref(py),
-                attribute,
-            },
-            Self::Client { context, worker } => Self::Client {
-                context: context.clone_ref(py),
-                worker: worker.clone_ref(py),
-            },
-            Self::Ask => Self::Ask,
-        }
-    }
+    let mut known = held.known.clone();
+    known.push(Arc::clone(asked));
+    HELD.store(Some(Arc::new(Held {
+        connection: Arc::clone(&held.connection),
+        known,
+    })));
+    true
 }

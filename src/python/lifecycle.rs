@@ -21,10 +21,15 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Runs in a child right after a fork (`os.register_at_fork`): fresh state, nothing inherited.
 #[pyfunction]
-pub fn _after_fork(py: Python<'_>) {
+pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
     held::release();
     process::after_fork(parent_had_ray);
+    if parent_had_ray {
+        py.import("seedcore_ray._fork")?
+            .call_method0("leave_cleanly")?;
+    }
+    Ok(())
 }
 
 /// Runs at exit (`atexit`), while threads may still attach: stops ours before that is over.

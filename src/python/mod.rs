@@ -1,4 +1,8 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are Python docstrings: Args, Returns, Raises"
+)]
 
 mod args;
 mod awaiting;
@@ -13,6 +17,7 @@ mod lifecycle;
 mod logs;
 mod ray;
 mod settings;
+mod turned_away;
 mod wait;
 
 use pyo3::prelude::*;
@@ -25,7 +30,9 @@ mod _core {
     #[pymodule_export]
     use super::awaiting::{Attempt, attempt};
     #[pymodule_export]
-    use super::cluster::{cluster_info, connection_info, is_connected, is_ray_available};
+    use super::cluster::{
+        answers_future, cluster_info, connection_info, is_connected, is_ray_available,
+    };
     #[pymodule_export]
     use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
     #[pymodule_export]

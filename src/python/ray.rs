@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyImportError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyModule, PyString};
+use pyo3::types::{PyDict, PyModule, PyString};
 
 use super::held::{Witness, imported, is_blocked};
 use crate::session::Mode;
@@ -99,14 +99,14 @@ fn is_proven(version: Option<&str>) -> bool {
 }
 
 /// Ray's `global_worker`, in every process that has imported Ray.
-pub fn global_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+pub fn global_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     imported(py, "ray._private.worker")?
         .getattr("global_worker")
         .ok()
 }
 
 /// The client worker of the default context, when there is one.
-pub fn client_worker<'py>(py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+pub fn client_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     let context = imported(py, "ray.util.client")?
         .getattr("_default_context")
         .ok()?;
@@ -143,26 +143,45 @@ fn native_attribute(worker: &Bound<'_, PyAny>) -> Option<&'static str> {
 pub fn observe(ray: &Bound<'_, PyAny>) -> (Mode, Witness) {
     let py = ray.py();
     let proven = is_proven(version(ray).as_deref());
-    if let Some(worker) = client_worker(py) {
-        let context =
-            imported(py, "ray.util.client").and_then(|m| m.getattr("_default_context").ok());
-        let witness = match context {
-            Some(context) if proven => Witness::Client {
-                context: context.unbind(),
-                worker: worker.unbind(),
-            },
-            _ => Witness::Ask,
-        };
-        return (Mode::Client, witness);
-    }
-    let witness = global_worker(py).filter(|_| proven).and_then(|worker| {
-        let attribute = native_attribute(&worker)?;
-        Some(Witness::Native {
+    let (mode, witness) = match client_worker(py) {
+        Some(worker) => (Mode::Client, client_witness(&worker)),
+        None => (Mode::Native, native_witness(py)),
+    };
+    (mode, witness.filter(|_| proven).unwrap_or(Witness::Ask))
+}
+
+fn client_witness(worker: &Bound<'_, PyAny>) -> Option<Witness> {
+    let context = imported(worker.py(), "ray.util.client")?
+        .getattr("_default_context")
+        .ok()?;
+    Some(Witness::Client {
+        context: attributes(&context)?,
+        worker: worker.clone().unbind(),
+        own: attributes(worker)?,
+    })
+}
+
+fn native_witness(py: Python<'_>) -> Option<Witness> {
+    let worker = global_worker(py)?;
+    match native_attribute(&worker)? {
+        "_is_connected" => Some(Witness::Native {
+            worker: attributes(&worker)?,
+        }),
+        _ => Some(Witness::OldNative {
             worker: worker.unbind(),
-            attribute,
-        })
-    });
-    (Mode::Native, witness.unwrap_or(Witness::Ask))
+        }),
+    }
+}
+
+fn attributes(object: &Bound<'_, PyAny>) -> Option<Py<PyDict>> {
+    Some(
+        object
+            .getattr("__dict__")
+            .ok()?
+            .cast_into::<PyDict>()
+            .ok()?
+            .unbind(),
+    )
 }
 
 /// `host:port` of the GCS that this process is connected to natively.

@@ -8,12 +8,12 @@ use pyo3::exceptions::{PyException, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::connect::{self, Request};
 use super::{held, ray};
 use crate::error::{ConnectError, Kind};
-use crate::flight::{Patience, Waiter};
+use crate::flight::{LANDING, Patience, Waiter};
 use crate::process::process;
 use crate::session::{Closing, Joined, Turn};
 
@@ -22,9 +22,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The longest that a blocking call may hold a thread whose event loop is running.
 const ON_LOOP: Duration = Duration::from_secs(5);
-
-/// How much of that an answer may take, so that the flight can still say what the cause was.
-const ON_LOOP_ANSWER: Duration = Duration::from_millis(4500);
 
 /// Runs `future` on this thread, detached, until it ends or a signal handler raises.
 pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
@@ -78,7 +75,8 @@ pub struct Budget {
 impl Budget {
     pub fn new(timeout: Duration, probe_timeout: Duration, on_loop: bool) -> Self {
         let limit = if on_loop {
-            timeout.min(ON_LOOP_ANSWER)
+            // Time for the flight to land, so that the answer is its cause and not our limit.
+            timeout.min(ON_LOOP.saturating_sub(LANDING))
         } else {
             timeout
         };
@@ -124,9 +122,7 @@ fn wait_for(
             return Ok(result);
         }
         if hard.is_some_and(|hard| Instant::now() >= hard) {
-            let error = on_loop_too_long(waiter);
-            error!("{error}");
-            return Ok(Err(error));
+            return Ok(Err(connect::refuse(on_loop_too_long(waiter))));
         }
     }
 }
@@ -161,15 +157,21 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
-            Joined::After(mut turn) => match wait_turn(py, &mut turn, budget.end(began))? {
-                true => continue,
-                false => return Ok(Err(request.busy())),
-            },
+            Joined::After(mut turn) => {
+                if wait_turn(py, &mut turn, budget.end(began))? {
+                    continue;
+                }
+                return Ok(Err(connect::refuse(request.busy())));
+            }
         };
         match outcome {
             // The flight was somebody's with less patience; ours is not over.
             Err(cause) if budget.may_retry(cause.kind) && Instant::now() < budget.end(began) => {}
-            outcome => return Ok(outcome),
+            outcome => {
+                // The flight may go on without this caller, who has to find the cause all the same.
+                let trial = request.trial.as_ref();
+                return Ok(outcome.inspect_err(|cause| Request::failed(trial, cause)));
+            }
         }
     }
 }

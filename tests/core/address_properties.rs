@@ -3,6 +3,15 @@
 use proptest::prelude::*;
 use seedcore_ray::address::{RayAddress, host_in, redact};
 
+/// At least 2000 inputs; `PROPTEST_CASES` asks for more (`make soak`).
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig {
+        cases: asked.cases.max(2000),
+        ..asked
+    }
+}
+
 /// Text made of the pieces that addresses are made of, in any order.
 fn address_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -30,7 +39,7 @@ fn right_address() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn nothing_panics(text in any::<String>()) {

@@ -10,7 +10,7 @@ import pytest
 from . import hosts
 from .environments import PROJECT, Build, Environment
 
-TOOLS = ("pip", "setuptools>=77", "wheel", "pytest>=8", "coverage", "maturin>=1.9,<2")
+LOCK = PROJECT / "requirements/hosts.txt"
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +19,11 @@ def tools(pytestconfig: pytest.Config) -> Path:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     root = Path(pytestconfig.cache.mkdir("install-tools")) / f"py{version}"
     done = root / "installed"
-    if not done.exists() or done.read_text().split() != list(TOOLS):
+    if not done.exists() or done.read_text() != LOCK.read_text():
         subprocess.run([sys.executable, "-m", "venv", "--clear", root], check=True)
-        install = ["-m", "pip", "--quiet", "install", "--upgrade", *TOOLS]
+        install = ["-m", "pip", "--quiet", "install", "--require-hashes", "-r", str(LOCK)]
         subprocess.run([str(root / "bin/python"), *install], check=True)
-        done.write_text("\n".join(TOOLS))
+        done.write_text(LOCK.read_text())
     return root
 
 

@@ -62,8 +62,7 @@ class Authority:
         _openssl(
             *("x509", "-req", "-in", str(request), "-out", str(files.cert)),
             *("-CA", str(self.cert), "-CAkey", str(self._key), "-CAcreateserial"),
-            # Zero days: it ends in the second it begins.
-            *("-extfile", str(extensions), "-days", "0" if expired else "2"),
+            *("-extfile", str(extensions), "-days", "-1" if expired else "2"),
         )
         return files
 

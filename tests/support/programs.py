@@ -19,7 +19,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from seedcore_ray.testing.processes import descendants, send_signal
@@ -69,13 +68,9 @@ class ProgramResult:
     @property
     def fields(self) -> dict[str, Any]:
         """Everything it reported, later reports winning."""
-        merged: dict[str, Any] = {}
-        for line in self.stdout.splitlines():
-            if line.startswith(_RESULT):
-                merged.update(json.loads(line.removeprefix(_RESULT)))
-        if not merged:
-            raise AssertionError(f"the program reported nothing:\n{self.told()}")
-        return merged
+        if merged := _reported(self.stdout.splitlines()):
+            return merged
+        raise AssertionError(f"the program reported nothing:\n{self.told()}")
 
     def ok(self) -> ProgramResult:
         """Itself, if the program ended with 0; otherwise an error that shows what it printed."""
@@ -86,6 +81,14 @@ class ProgramResult:
     def told(self) -> str:
         """All of it, for a failure message."""
         return f"rc {self.rc} after {self.wall_s:.2f} s\n{self.stdout}\n--\n{self.stderr}"
+
+
+def _reported(lines: Sequence[str]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for line in lines:
+        if line.startswith(_RESULT):
+            merged.update(json.loads(line.removeprefix(_RESULT)))
+    return merged
 
 
 @dataclass
@@ -133,7 +136,7 @@ class Program:
                 *(_PRIVATE_PIDS if private_pids else prefix),
                 *(python, *flags, "-c", _PRELUDE + textwrap.dedent(source), *args),
             ],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -169,6 +172,15 @@ class Program:
 
         wait_until(marked, deadline_s, f"mark {name!r}\n{self._stderr}")
 
+    def close_stdin(self) -> None:
+        """End what the program reads: ``sys.stdin.read()`` waits for this."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def fields_so_far(self) -> dict[str, Any]:
+        """What it has reported up to now. After ``wait_for_mark``: all it reported before that."""
+        return _reported(list(self._stdout.text))
+
     def signal(self, number: signal.Signals) -> float:
         """Send a signal; returns the monotonic time at which it went out."""
         if self._private_pids:
@@ -202,16 +214,12 @@ class Program:
     def __enter__(self) -> Program:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.kill()
         self._home.cleanup()
 
     def _drain(self) -> None:
+        self.close_stdin()
         # Bounded: a grandchild that lives on may hold the pipes open.
         for reader in self._readers:
             reader.join(timeout=2)

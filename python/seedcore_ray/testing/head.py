@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from seedcore_ray.testing.ports import accepts, free_ports
@@ -217,12 +216,7 @@ class RayHead:
     def __enter__(self) -> RayHead:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     # -- what it consists of
@@ -249,9 +243,13 @@ class RayHead:
         """Undo ``freeze``."""
         self._signal_all(part, signal.SIGCONT)
 
+    def client_servers(self) -> list[Process]:
+        """The servers the head runs for Ray Clients: one per client that is connected."""
+        return [p for p in self.processes() if "--mode=specific-server" in p.command]
+
     def client_server_count(self) -> int:
-        """How many servers the head runs for Ray Clients: one per client that is connected."""
-        return sum("--mode=specific-server" in p.command for p in self.processes())
+        """How many of them there are. One is gone some seconds after its client has left."""
+        return len(self.client_servers())
 
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of what ``ray start`` printed."""

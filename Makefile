@@ -1,0 +1,135 @@
+# Everything here sets itself up: a virtual environment in .venv, the wheel in dist/.
+# On a fresh machine Rust, Python with its venv module, and make are enough.
+
+PYTHON ?= python3
+MATRIX_TESTS ?= tests/connect
+SOAK_TESTS ?= tests
+SOAK_CASES ?= 2000000
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := $(VENV)/requirements.stamp
+# The folder holds one wheel, so that what is tested is what was built.
+WHEELS := dist/test
+BUILT := $(WHEELS)/built.stamp
+INSTALLED := $(VENV)/installed.stamp
+wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
+
+TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+
+# rustup's cargo looks for its toolchains in HOME; where HOME is another one, beside itself.
+ifeq (,$(shell cargo --version 2>/dev/null))
+export RUSTUP_HOME ?= $(abspath $(dir $(shell command -v cargo))/../../.rustup)
+endif
+# A build of another environment must not reach in here.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+PACKAGE := pyproject.toml README.md LICENSE \
+	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
+PYTHON_SOURCES := python data/purelib tests benches examples
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help venv build develop demo test lint test-rust stubs test-python bench soak matrix \
+	wheel deny audit lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r name what; do printf '%-14s %s\n' "$$name" "$$what"; done
+
+venv: $(TOOLS) ## Make .venv with the pinned tools and Ray
+
+$(TOOLS): requirements/test.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "make: $(PYTHON) is older than 3.10; say make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+build: $(INSTALLED) ## Build the release wheel and install it into .venv
+
+$(BUILT): $(TOOLS) $(RUST_SOURCES) $(PACKAGE)
+	rm -rf $(WHEELS)
+	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out $(WHEELS)
+	@touch $@
+
+# Only what the wheel holds is installed: tests see what users get.
+$(INSTALLED): $(BUILT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index \
+		--force-reinstall $(wheel_file)
+	@touch $@
+
+develop: $(TOOLS) ## Install editable from a debug build: quick, for work on the code
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --locked
+	@rm -f $(INSTALLED)
+
+demo: $(INSTALLED) ## Connect to a private Ray head as a user's program would
+	$(BIN)/python examples/demo.py
+
+test: lint test-rust stubs test-python ## All that CI checks
+
+lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy
+	cargo fmt --check
+	cargo clippy --locked --quiet --all-targets -- -D warnings
+	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PYTHON_SOURCES)
+
+test-rust: ## The core, without a Python
+	cargo test --locked
+
+stubs: $(INSTALLED) ## Compare the stubs with the built module
+	$(BIN)/python -m mypy.stubtest seedcore_ray._core
+
+test-python: $(INSTALLED) ## pytest with a real Ray
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+
+# pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
+soak: $(INSTALLED) ## The long runs that make test leaves out
+	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
+		[ $$? -eq 5 ]
+
+bench: $(INSTALLED) ## Measure every number in the README, and write it there
+	$(BIN)/python -m benches.bench
+	$(BIN)/python -m benches.readme
+
+matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
+	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
+
+wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/wheel.txt
+	rustup target add $(TARGETS)
+	rm -rf dist/release
+	for target in $(TARGETS); do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig \
+			--target $$target --compatibility manylinux_2_28 --out dist/release || exit 1; \
+	done
+	$(BIN)/maturin sdist --out dist/release
+	@echo "Building from the sdist, as pip does where no wheel fits ..."
+	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/python -m pip wheel --quiet --no-deps \
+		--wheel-dir target/from-sdist dist/release/*.tar.gz
+	@ls -l dist/release
+
+deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crates
+	@cargo deny --version >/dev/null 2>&1 || \
+		{ echo "make: install it first: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --all-features check licenses bans sources
+	@[ -n "$(ADVISORIES)" ] && cargo deny --all-features check advisories || \
+		echo "advisories not checked: the database is on GitHub; ADVISORIES=1 asks it"
+
+lock: ## Pin requirements/*.in anew (needs uv)
+	for name in test hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade \
+		--output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
+
+clean: ## Remove everything that was made here
+	cargo clean
+	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
+	find python tests benches examples data -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f python/seedcore_ray/*.so

@@ -1,0 +1,217 @@
+"""The Rust core. Written by hand; `make stubs` compares it with the built module.
+
+Parameters with `...` as their default can be left out, and then the environment counts.
+"""
+
+from collections.abc import Awaitable
+from typing import Any, Literal, final
+
+from seedcore_ray._errors import RayConnectionError
+
+__all__ = [
+    "Attempt",
+    "Connection",
+    "Flight",
+    "Probe",
+    "_after_fork",
+    "_at_exit",
+    "_empty",
+    "answers_future",
+    "attempt",
+    "cluster_info",
+    "connect",
+    "connection",
+    "connection_info",
+    "ensure_ray_initialized",
+    "gateway_urls",
+    "generation",
+    "init_timeout_s",
+    "is_connected",
+    "is_ray_available",
+    "last_error",
+    "resolve_host",
+    "serve_urls",
+    "shutdown_ray",
+    "wait_for_ray_ready",
+]
+
+# Connect.
+
+def ensure_ray_initialized(
+    ray_address: str | None = None,
+    ray_namespace: str | None = "seedcore-dev",
+    force_reinit: bool = False,
+    *,
+    connect_timeout_s: float | None = None,
+    **init_kwargs: Any,
+) -> bool:
+    """Connect this process to Ray once; True when connected."""
+
+def connect() -> None:
+    """Connect from the environment, or raise RayConnectionError."""
+
+def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
+    """Wait until connected and answering; connects when nobody has."""
+
+def shutdown_ray() -> None:
+    """Disconnect. Idempotent, never raises."""
+
+# Look.
+
+def is_ray_available() -> bool:
+    """A real control-plane round trip, bounded by the probe timeout."""
+
+def is_connected() -> bool:
+    """Connected and answering; bounded by the probe timeout."""
+
+def cluster_info() -> dict[str, Any]:
+    """What the cluster has, as a dict with `status`."""
+
+def connection_info() -> dict[str, Any]:
+    """The connection as a dict with `status`."""
+
+def connection() -> Connection:
+    """What this process holds. Reads memory only."""
+
+def last_error() -> RayConnectionError | None:
+    """Why this process is not connected; None when it is, or when nobody has asked yet."""
+
+def generation() -> int:
+    """How many connections this process has made."""
+
+def init_timeout_s() -> float:
+    """The bound of `ray.init`, in seconds."""
+
+@final
+class Probe:
+    """One look at the cluster's control plane."""
+
+    @property
+    def at(self) -> float:
+        """When it ended, in seconds since the epoch."""
+    @property
+    def duration_s(self) -> float:
+        """How long it took, in seconds."""
+    @property
+    def ok(self) -> bool:
+        """Whether the cluster answered."""
+    @property
+    def error(self) -> str | None:
+        """The cause when it did not."""
+
+@final
+class Connection:
+    """What this process holds, and where each part of it came from."""
+
+    @property
+    def state(self) -> Literal["idle", "connecting", "connected", "failed"]:
+        """Where the session stands."""
+    @property
+    def address(self) -> str | None:
+        """The address in use, or the one last tried."""
+    @property
+    def address_source(self) -> str | None:
+        """`argument`, the name of a variable, or `default`; None for an adopted connection."""
+    @property
+    def namespace(self) -> str | None:
+        """Ray's namespace; None is the anonymous one, or not known."""
+    @property
+    def namespace_source(self) -> str | None:
+        """`argument`, the name of a variable, or `default`; None for an adopted connection."""
+    @property
+    def mode(self) -> Literal["native", "client", "adopted"] | None:
+        """Who connected and how; None when nobody has."""
+    @property
+    def since(self) -> float | None:
+        """When it was connected, in seconds since the epoch."""
+    @property
+    def cluster_id(self) -> str | None:
+        """Hex id of the cluster; only a native connection can know it."""
+    @property
+    def ray_version(self) -> str | None:
+        """Ray's version."""
+    @property
+    def last_probe(self) -> Probe | None:
+        """The last look at the cluster."""
+    @property
+    def generation(self) -> int:
+        """How many connections this process has made."""
+
+# The URLs of Ray Serve.
+
+def gateway_urls() -> dict[str, str]:
+    """`SERVE_GATEWAY`, `ML`, `COG` and `ORG`, computed from the environment now."""
+
+def serve_urls(
+    base_gateway: str | None = None,
+    ml_base: str | None = None,
+    cog_base: str | None = None,
+) -> dict[str, str]:
+    """The URLs of `get_serve_urls`. What is left out or blank comes from the environment."""
+
+def resolve_host(text: str) -> str | None:
+    """An address of the host that `text` names, looked up for at most 0.4 s."""
+
+# For the rest of this package: what an event loop waits for, and the thread of a connect.
+
+def answers_future(wait_s: float) -> Awaitable[bool]:
+    """Whether the cluster answers within `wait_s` seconds; False when not connected."""
+
+def attempt(
+    ray_address: str | None = None,
+    ray_namespace: str | None = ...,
+    force_reinit: bool | None = None,
+    connect_timeout_s: float | None = None,
+    init_kwargs: dict[str, Any] | None = None,
+    stubborn: bool = False,
+) -> Attempt | None:
+    """Begin to connect. None when connected already; raises what is known at once."""
+
+@final
+class Attempt:
+    """One caller's wish to be connected, on an event loop."""
+
+    def join(self) -> Awaitable[bool | RayConnectionError] | None:
+        """Take a seat in the flight under way, or launch one. None when connected."""
+    def finish(self) -> None:
+        """After the connect, on the caller's thread."""
+    def flush(self) -> None:
+        """After a failure, on the caller's thread: lines written elsewhere are logged."""
+
+@final
+class Flight:
+    """One connect attempt, handed to the thread that carries it out."""
+
+    @property
+    def force(self) -> bool:
+        """Whether a live connection has to go first."""
+    @property
+    def starts_cluster(self) -> bool:
+        """Whether `local` starts a cluster of its own."""
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still wants the connection."""
+    def preflight(self) -> bool:
+        """Sweep until the target answers. False when the flight ended without that."""
+    def init_seconds_left(self) -> float:
+        """Seconds left for `ray.init`; negative when its time is up."""
+    def accepts(self, ray_version: str, python_version: str) -> bool:
+        """Whether Ray will accept the cluster's versions; if not, the flight has ended."""
+    def init_arguments(self) -> dict[str, Any]:
+        """What to call `ray.init` with."""
+    def dropped(self) -> None:
+        """The live connection was shut down to make room."""
+    def arrived(self, ray: Any) -> bool:
+        """`ray.init` came back. False when nobody wants the connection any more."""
+    def overtaken(self, ray: Any) -> None:
+        """Somebody else connected in the meantime: theirs is used."""
+    def called_off(self) -> None:
+        """It ended because nobody wants it any more."""
+    def failed(self, error: BaseException) -> None:
+        """`ray.init` or `import ray` raised."""
+
+# Hooks of the interpreter, and the price of a call into this module.
+
+def _after_fork() -> None: ...
+def _at_exit() -> None: ...
+def _empty() -> bool: ...

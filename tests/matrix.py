@@ -1,0 +1,94 @@
+"""``make matrix``: the tests on the Rays and Pythons that we say we work with.
+
+``python tests/matrix.py WHEEL TEST...`` makes one environment for each pair in ``.venv-matrix``,
+installs the wheel there and runs the tests. A pair whose Python is not on this machine is skipped.
+Prints a table, writes it to ``docs/matrix.md`` when every pair ran, and exits 1 when a pair failed
+or none ran.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venv-matrix"
+DOCUMENT = ROOT / "docs/matrix.md"
+# What the tests import. Not pinned: a service that is held to an old Ray is held to nothing else.
+PACKAGES = ("anyio", "psutil", "pytest>=8", "setuptools>=77", "uvloop")
+
+
+class Pair(NamedTuple):
+    """A Ray and the Python it runs on."""
+
+    ray: str
+    python: str
+    # What that Ray needs kept back, found by running it.
+    also: tuple[str, ...] = ()
+
+
+PAIRS = (
+    Pair("2.33.0", "3.10"),
+    Pair("2.44.1", "3.11"),
+    Pair("2.55.1", "3.12"),
+    Pair("2.60.0", "3.12"),
+    Pair("2.60.0", "3.13"),
+)
+
+
+def main(wheel: str, *tests: str) -> int:
+    """Run the tests on every pair."""
+    rows = []
+    for pair in PAIRS:
+        print(f"\n== Ray {pair.ray}, Python {pair.python}", flush=True)
+        began = time.monotonic()
+        result = _run(pair, Path(wheel).resolve(strict=True), tests)
+        rows.append((pair, result, time.monotonic() - began))
+    lines = ["| Ray | Python | result | seconds |", "|---|---|---|---|"]
+    lines += [f"| {p.ray} | {p.python} | {result} | {seconds:.0f} |" for p, result, seconds in rows]
+    table = "\n".join(lines)
+    print(f"\n{table}")
+    results = [result for _, result, _ in rows]
+    ran = [result for result in results if not result.startswith("skipped")]
+    # A part of the matrix must not pass for all of it.
+    if len(ran) == len(PAIRS):
+        command = " ".join(["make matrix, over", *tests])
+        DOCUMENT.write_text(f"# Rays and Pythons\n\nLast run: {command}.\n\n{table}\n")
+    return 0 if ran and all(result == "passed" for result in ran) else 1
+
+
+def _run(pair: Pair, wheel: Path, tests: tuple[str, ...]) -> str:
+    interpreter = _find(pair.python)
+    if interpreter is None:
+        return f"skipped: no python{pair.python} here"
+    python = ENVIRONMENTS / f"ray{pair.ray}-py{pair.python}" / "bin/python"
+    if not python.exists():
+        subprocess.run([interpreter, "-m", "venv", python.parents[1]], check=True)
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    wanted = [f"ray[client]=={pair.ray}", *PACKAGES, *pair.also]
+    if subprocess.run([*pip, *wanted]).returncode:
+        return "failed: not installed"
+    subprocess.run([*pip, "--no-deps", "--no-index", "--force-reinstall", str(wheel)], check=True)
+    pytest = [str(python), "-m", "pytest", "-m", "matrix or not soak", *tests]
+    ended = subprocess.run([*pytest, "-p", "no:cacheprovider"], cwd=ROOT)
+    return "passed" if ended.returncode == 0 else f"failed: pytest exit {ended.returncode}"
+
+
+def _find(version: str) -> str | None:
+    """A Python of that version that starts: pyenv's own, not its shims, else one on the PATH."""
+    own = sorted((Path.home() / ".pyenv/versions").glob(f"{version}.*/bin/python{version}"))
+    on_path = shutil.which(f"python{version}")
+    for candidate in [*map(str, own), *([on_path] if on_path else [])]:
+        said = subprocess.run([candidate, "--version"], capture_output=True, text=True)
+        if re.match(rf"Python {re.escape(version)}\.", said.stdout):
+            return candidate
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

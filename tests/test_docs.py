@@ -1,0 +1,43 @@
+"""The documents against the code they speak of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def _names(pattern: str, *files: str) -> set[str]:
+    return {name for file in files for name in re.findall(pattern, (ROOT / file).read_text())}
+
+
+def test_every_kind_is_explained() -> None:
+    kinds = _names(r'=> "(\w+)",', "src/error.rs")
+    assert len(kinds) > 15
+    assert _names(r"(?m)^\| `(\w+)` \|", "docs/errors.md") == kinds
+
+
+def test_every_setting_is_explained() -> None:
+    settings = _names(r'"([A-Z]+_[A-Z_]+)"', "src/config.rs")
+    # What tells a Ray pod and a Kubernetes pod: set by those, read by us, nobody's setting.
+    marks = {name for name in settings if name.startswith(("RAY_NODE", "RAY_CL", "RAY_US", "KUBE"))}
+    explained = _names(r"`([A-Z]+_[A-Z_]+)", "docs/settings.md")
+    assert settings - marks <= explained
+    assert _names(r"`(SEEDCORE_[A-Z_]+)", "README.md") <= explained
+
+
+def test_every_dependency_has_its_reason() -> None:
+    # Python 3.10 has no tomllib; the shape of our own file is enough.
+    cargo = (ROOT / "Cargo.toml").read_text()
+    crates = set(re.findall(r"(?m)^\[dependencies\.(\S+)\]", cargo))
+    section = cargo.split("[dependencies]\n")[1].split("\n[")[0]
+    crates |= set(re.findall(r"(?m)^([\w-]+) = ", section))
+    packages = _names(r"(?m)^([\w-]+)", "requirements/test.in")
+    reasons = _names(r"(?m)^\| (`.*?`) \|", "docs/dependencies.md")
+    explained = {name.split("[")[0] for cell in reasons for name in re.findall(r"`(.*?)`", cell)}
+    assert explained == crates | packages
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
