@@ -1,5 +1,6 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
 
+mod adoption;
 mod args;
 mod awaiting;
 mod cluster;
@@ -11,7 +12,9 @@ mod gateway;
 mod held;
 mod lifecycle;
 mod logs;
+mod prepare;
 mod ray;
+mod request;
 mod settings;
 mod turned_away;
 mod wait;
