@@ -58,9 +58,8 @@ def _connect(flight: Flight) -> None:
     elif ray.is_initialized():
         flight.overtaken(ray)
         return
-    # Even of a client that is not initialised any more (its head was restarted) a worker is left,
-    # and ray.init would take that for a connection.
-    _undo(ray)
+    if ray.is_initialized() or _client_is_left():
+        _undo(ray)
     try:
         _init(flight, ray)
     except BaseException:
@@ -69,6 +68,13 @@ def _connect(flight: Flight) -> None:
     if not flight.arrived(ray):
         _undo(ray)
         flight.called_off()
+
+
+def _client_is_left() -> bool:
+    """Whether a lost client connection left its worker behind: ray.init would take it for one."""
+    client = sys.modules.get("ray.util.client")
+    context = getattr(client, "_default_context", None)
+    return getattr(context, "client_worker", None) is not None
 
 
 def _stay(flight: Flight) -> None:
