@@ -282,8 +282,12 @@ pub fn prepare(
         Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
-        // A worker loop in a forked child asks again and again.
-        return Ok(Prepared::Done(Err(refuse_once(error))));
+        // A worker loop in a forked child asks again and again: one line for all of them.
+        if process().session.is_first(&error.message) {
+            error!("{error}");
+        }
+        process().session.note_failure(&error);
+        return Ok(Prepared::Done(Err(error)));
     }
     let presence = ray::look(py)?;
     match &presence {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from seedcore_ray.testing import RayHead
@@ -30,12 +32,7 @@ class Beat:
 """
 _COUNT = """
 import ray
-inits = []
-original = ray.init
-def counted(*args, **kwargs):
-    inits.append(kwargs)
-    return original(*args, **kwargs)
-ray.init = counted
+inits = count_inits()
 """
 
 
@@ -189,8 +186,6 @@ report(answers=answers, inits=len(inits), ok=ensure_ray_initialized(),
 
 
 def test_ctrl_c_ends_a_loop_that_awaits_a_connect() -> None:
-    import signal
-
     with GrpcPeer.ray_client() as peer:
         source = (
             _ASYNC

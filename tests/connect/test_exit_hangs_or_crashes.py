@@ -6,7 +6,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import run
-from tests.support import GrpcPeer, SilentListener, closed_port
+from tests.support import GrpcPeer, SilentListener, closed_port, run_program
 
 _DEBUG = """
 import logging
@@ -83,8 +83,6 @@ from seedcore.utils.ray_utils import ensure_ray_initialized
 atexit.register(hook, "early")
 ensure_ray_initialized(connect_timeout_s=0.2)
 """
-    from tests.support import run_program
-
     ended = run_program(source, env={"RAY_ADDRESS": address}, deadline_s=40)
     assert ended.rc == 0, ended.told()
     assert "Traceback" not in ended.stderr and "panicked" not in ended.stderr, ended.told()

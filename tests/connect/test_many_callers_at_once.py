@@ -12,12 +12,7 @@ from tests.support import closed_port
 
 _COUNT = """
 import ray
-inits = []
-original = ray.init
-def counted(*args, **kwargs):
-    inits.append(kwargs)
-    return original(*args, **kwargs)
-ray.init = counted
+inits = count_inits()
 """
 
 
