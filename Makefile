@@ -86,7 +86,7 @@ stubs: $(INSTALLED) ## Compare the stubs with the built module
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
 
 test-python: $(INSTALLED) ## pytest with a real Ray
-	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
 soak: $(INSTALLED) ## The long runs that make test leaves out
