@@ -25,7 +25,7 @@ def is_ray_available() -> bool:
         import ray
         from ray.util.client import ray as client
 
-        if client.is_connected():  # type: ignore[no-untyped-call]
+        if client.is_connected():
             return True
         return bool(ray.is_initialized())
     except Exception:

@@ -70,6 +70,12 @@ const INIT_TIMEOUT: TimeSetting = TimeSetting {
     allow_zero: false,
 };
 
+const BREAKER_RESET: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_BREAKER_RESET_S",
+    default: 5,
+    allow_zero: true,
+};
+
 /// Where settings come from: the process, or a fixed table in tests.
 #[derive(Clone, Debug)]
 pub enum Env {
@@ -140,6 +146,18 @@ fn read_small(path: &Path) -> Option<String> {
     is_whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What the environment says about where to connect, as it stands there: to see whether it has
+/// changed since, without resolving it anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts([Option<OsString>; 3]);
+
+impl Whereabouts {
+    /// As it is now. Read it only while attached to the interpreter, as [`Env::Process`].
+    pub fn now() -> Self {
+        Self([ENV_RAY_ADDRESS, ENV_SEEDCORE_NS, ENV_RAY_NAMESPACE].map(std::env::var_os))
+    }
+}
+
 /// A setting whose value in the environment cannot be used; the default is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {
@@ -158,6 +176,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// Bound of `ray.init` itself: `SEEDCORE_RAY_INIT_TIMEOUT_S`, 30 s.
     pub init_timeout: Duration,
+    /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 is no breaker.
+    pub breaker_reset: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
 }
@@ -170,6 +190,7 @@ impl Settings {
             connect_timeout: CONNECT_TIMEOUT.read(env, &mut bad),
             probe_timeout: PROBE_TIMEOUT.read(env, &mut bad),
             init_timeout: INIT_TIMEOUT.read(env, &mut bad),
+            breaker_reset: BREAKER_RESET.read(env, &mut bad),
             fallbacks: read_switch(env, ENV_FALLBACKS, &mut bad),
         };
         (settings, bad)

@@ -231,6 +231,19 @@ impl Flight {
         self.cancel(&mut self.crew());
     }
 
+    /// There is a connection by now: whoever only wanted one has it. False when this flight is
+    /// past its preflight, or was to replace whatever there is.
+    #[must_use]
+    pub fn yields(&self) -> bool {
+        let mut crew = self.crew();
+        let yields = !self.orders.force && !self.in_init();
+        if yields {
+            self.cancel(&mut crew);
+            self.land(Ok(()));
+        }
+        yields
+    }
+
     /// Whether what `ray.init` connects is still wanted.
     pub fn is_wanted(&self) -> bool {
         self.crew().fate != Fate::CalledOff

@@ -4,6 +4,7 @@
 //! [`python`] knows `PyO3`; arrows between the rooms point down.
 
 pub mod address;
+pub mod breaker;
 pub mod config;
 pub mod error;
 pub mod flight;

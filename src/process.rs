@@ -1,9 +1,10 @@
 //! The one global: everything that belongs to this process and not to its parent.
 
 use std::mem;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use once_cell::sync::Lazy;
 
 use crate::logs::Queue;
 use crate::runtime::Runtime;
@@ -20,7 +21,11 @@ pub struct Process {
     pub logs: Queue,
 }
 
-static PROCESS: LazyLock<ArcSwap<Process>> = LazyLock::new(ArcSwap::default);
+#[allow(
+    clippy::non_std_lazy_statics,
+    reason = "once_cell is among what this project was asked to be built on"
+)]
+static PROCESS: Lazy<ArcSwap<Process>> = Lazy::new(ArcSwap::default);
 
 /// This process's own state. A lock-free read.
 pub fn process() -> Guard<Arc<Process>> {

@@ -14,74 +14,84 @@ const EXIT_BOUND: Duration = Duration::from_millis(500);
 #[derive(Default)]
 enum Life {
     #[default]
-    NotYet,
+    Unborn,
     Running(Tokio),
-    Over,
+    Stopped,
 }
 
 /// A runtime that does not exist until somebody needs it.
 #[derive(Default)]
 pub struct Runtime {
-    tokio: Mutex<Life>,
-    /// Threads inside [`Runtime::block_on`].
-    blocked: AtomicUsize,
+    life: Mutex<Life>,
+    /// Visits that are not over.
+    visits: AtomicUsize,
 }
 
 impl Runtime {
-    fn tokio(&self) -> MutexGuard<'_, Life> {
-        self.tokio.lock().unwrap_or_else(PoisonError::into_inner)
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A handle to spawn on; makes the runtime and its one thread when there is none. An error
-    /// after [`Runtime::stop`]: no thread of ours may come up while the interpreter ends.
+    /// A handle to spawn or block on; makes the runtime and its one thread when there is none.
+    ///
+    /// An error once it was stopped: nothing may be spawned that outlives the interpreter.
     pub fn handle(&self) -> io::Result<Handle> {
-        self.running()?
-            .ok_or_else(|| io::Error::other("the process is ending"))
-    }
-
-    /// None after [`Runtime::stop`].
-    fn running(&self) -> io::Result<Option<Handle>> {
-        let mut life = self.tokio();
-        if matches!(*life, Life::NotYet) {
-            *life = Life::Running(
-                Builder::new_multi_thread()
-                    .worker_threads(1)
-                    .thread_name("seedcore-ray")
-                    .enable_all()
-                    .build()?,
-            );
+        let mut life = self.life();
+        match &*life {
+            Life::Running(tokio) => return Ok(tokio.handle().clone()),
+            Life::Stopped => return Err(io::Error::other("the process is ending")),
+            Life::Unborn => {}
         }
-        Ok(match &*life {
-            Life::Running(tokio) => Some(tokio.handle().clone()),
-            _ => None,
-        })
+        let tokio = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("seedcore-ray")
+            .enable_all()
+            .build()?;
+        let handle = tokio.handle().clone();
+        *life = Life::Running(tokio);
+        Ok(handle)
     }
 
-    /// Runs `future` on this thread, which must not be one of the runtime's. Works after
-    /// [`Runtime::stop`] too, without any other thread: exit hooks may still ask.
+    /// Runs `future` on this thread, which must not be one of the runtime's.
+    ///
+    /// Exit hooks may come after [`Runtime::stop`]: they are served without any other thread.
     pub fn block_on<F: Future>(&self, future: F) -> io::Result<F::Output> {
-        self.blocked.fetch_add(1, Ordering::AcqRel);
-        let _leave = Leave(&self.blocked);
-        match self.running()? {
-            Some(handle) => Ok(handle.block_on(future)),
-            None => Ok(Builder::new_current_thread()
-                .enable_all()
-                .build()?
-                .block_on(future)),
+        let _visit = self.visit();
+        if let Ok(handle) = self.handle() {
+            return Ok(handle.block_on(future));
         }
+        let tokio = Builder::new_current_thread().enable_all().build()?;
+        let output = tokio.block_on(future);
+        tokio.shutdown_background();
+        Ok(output)
+    }
+
+    /// Whether the process is ending: see [`Runtime::stop`].
+    pub fn is_stopped(&self) -> bool {
+        matches!(*self.life(), Life::Stopped)
+    }
+
+    /// Keeps the runtime, and the interpreter, until it is dropped.
+    ///
+    /// For as long as a future lives that is polled in several [`Runtime::block_on`]s: its timers
+    /// panic on a runtime that was stopped. And for as long as a thread that has Rust on its stack
+    /// may have to attach: an interpreter that has ended meanwhile unwinds the thread, and Rust
+    /// answers that by ending the process (`FATAL: exception not rethrown`).
+    pub fn visit(&self) -> Visit<'_> {
+        self.visits.fetch_add(1, Ordering::AcqRel);
+        Visit(&self.visits)
     }
 
     /// Stops the threads for good, waiting for them no longer than half a second. Call it detached
     /// from the interpreter: a task may be about to deliver its result there.
     pub fn stop(&self) {
-        let Life::Running(tokio) = mem::replace(&mut *self.tokio(), Life::Over) else {
+        let Life::Running(tokio) = mem::replace(&mut *self.life(), Life::Stopped) else {
             return;
         };
         let end = Instant::now() + EXIT_BOUND;
-        while self.blocked.load(Ordering::Acquire) > 0 {
+        while self.visits.load(Ordering::Acquire) > 0 {
             if Instant::now() > end {
-                // Timers of a stopped runtime panic where they are awaited. Better leave it all
-                // to the end of the process.
+                // Better leave it all to the end of the process.
                 mem::forget(tokio);
                 return;
             }
@@ -91,9 +101,11 @@ impl Runtime {
     }
 }
 
-struct Leave<'a>(&'a AtomicUsize);
+/// A stay that [`Runtime::stop`] waits for.
+#[must_use]
+pub struct Visit<'a>(&'a AtomicUsize);
 
-impl Drop for Leave<'_> {
+impl Drop for Visit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

@@ -21,6 +21,7 @@ use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
+use crate::breaker::{Breaker, Verdict};
 use crate::error::{ConnectError, Kind};
 pub use crate::flight::LastProbe;
 use crate::flight::{Flight, Patience, Progress, Waiter};
@@ -187,6 +188,7 @@ pub struct Session {
     initialising: AtomicBool,
     exiting: AtomicBool,
     inner: Mutex<Inner>,
+    breaker: Mutex<Breaker<Target>>,
 }
 
 impl Session {
@@ -318,6 +320,33 @@ impl Session {
         self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
     }
 
+    fn breaker(&self) -> MutexGuard<'_, Breaker<Target>> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the breaker lets somebody try `target`.
+    pub fn admits(&self, target: &Target) -> Verdict {
+        self.breaker().check(target, Instant::now().into_std())
+    }
+
+    /// Tells the breaker how a try ended that it had let through. Only a cause that time may cure
+    /// has used its time up; `reset` is how long the circuit opens at first.
+    pub fn tried(&self, target: &Target, cause: &ConnectError, reset: Duration) {
+        let now = Instant::now().into_std();
+        match cause.kind {
+            kind if kind.is_transient() => {
+                self.breaker().opened(target, cause.clone(), reset, now);
+            }
+            Kind::Cancelled => self.breaker().released(target, now),
+            _ => self.breaker().succeeded(target),
+        }
+    }
+
+    /// Tells the breaker that a caller who was to probe is gone.
+    pub fn vanished(&self, target: &Target) {
+        self.breaker().released(target, Instant::now().into_std());
+    }
+
     /// Asks for a connection to what `flight` would try.
     pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
         let mut inner = self.inner();
@@ -362,6 +391,7 @@ impl Session {
         if !flight.is_wanted() || !owns(&inner, flight) {
             return Arrival::Unwanted;
         }
+        self.breaker().succeeded(&flight.survey.target);
         announce(&live);
         self.hold(&mut inner, live);
         inner.owner = None;
@@ -372,12 +402,18 @@ impl Session {
     /// Takes over a connection that somebody else made; not one that is being shut down.
     pub fn adopt(&self, live: Live) {
         let mut inner = self.inner();
-        if inner.live.is_none() && !matches!(inner.owner, Some(Owner::Shutdown(_))) {
-            info!(
-                "found Ray connected by someone else ({}), using that connection",
-                live.address
-            );
-            self.hold(&mut inner, live);
+        if inner.live.is_some() || matches!(inner.owner, Some(Owner::Shutdown(_))) {
+            return;
+        }
+        info!(
+            "found Ray connected by someone else ({}), using that connection",
+            live.address
+        );
+        self.hold(&mut inner, live);
+        if let Some(Owner::Connect(flight)) = &inner.owner
+            && flight.yields()
+        {
+            inner.owner = None;
         }
     }
 

@@ -16,6 +16,7 @@ __all__ = [
     "_after_fork",
     "_at_exit",
     "_empty",
+    "answers_future",
     "attempt",
     "cluster_info",
     "connect",
@@ -153,6 +154,9 @@ def resolve_host(text: str) -> str | None:
 
 # For the rest of this package: what an event loop waits for, and the thread of a connect.
 
+def answers_future(wait_s: float) -> Awaitable[bool]:
+    """Whether the cluster answers within `wait_s` seconds; False when not connected."""
+
 def attempt(
     ray_address: str | None = None,
     ray_namespace: str | None = ...,
@@ -171,6 +175,8 @@ class Attempt:
         """Take a seat in the flight under way, or launch one. None when connected."""
     def finish(self) -> None:
         """After the connect, on the caller's thread."""
+    def flush(self) -> None:
+        """After a failure, on the caller's thread: lines written elsewhere are logged."""
 
 @final
 class Flight:
@@ -179,6 +185,9 @@ class Flight:
     @property
     def force(self) -> bool:
         """Whether a live connection has to go first."""
+    @property
+    def starts_cluster(self) -> bool:
+        """Whether `local` starts a cluster of its own."""
     @property
     def wanted(self) -> bool:
         """Whether anybody still wants the connection."""

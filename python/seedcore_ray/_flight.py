@@ -54,12 +54,13 @@ def _connect(flight: Flight) -> None:
     if not flight.accepts(str(ray.__version__), platform.python_version()):
         return
     if flight.force:
-        if ray.is_initialized():
-            flight.dropped()
-            ray.shutdown()
+        flight.dropped()
     elif ray.is_initialized():
         flight.overtaken(ray)
         return
+    # Even of a client that is not initialised any more (its head was restarted) a worker is left,
+    # and ray.init would take that for a connection.
+    _undo(ray)
     try:
         _init(flight, ray)
     except BaseException:

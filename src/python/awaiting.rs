@@ -133,13 +133,14 @@ impl Attempt {
 impl Attempt {
     fn landing<'py>(&self, py: Python<'py>, mut waiter: Waiter) -> PyResult<Bound<'py, PyAny>> {
         let budget = self.request.budget;
+        let trial = self.request.trial.clone();
         awaitable(py, async move {
             match waiter.wait().await {
                 Ok(()) => Answer::Connected,
                 Err(error) if budget.may_retry(error.kind) => Answer::Again,
                 Err(error) => {
                     // The flight may go on without this caller.
-                    process().session.note_failure(&error);
+                    Request::failed(trial.as_ref(), &error);
                     Answer::Failed(error)
                 }
             }

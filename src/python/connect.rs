@@ -13,8 +13,9 @@ use super::flight::{Flight as PyFlight, on_flight_thread};
 use super::held::{self, imported};
 use super::ray::{self, Presence};
 use super::wait::{self, Budget};
-use super::{errors, logs};
+use super::{errors, logs, turned_away};
 use crate::address::RayAddress;
+use crate::breaker::{Verdict, circuit_open};
 use crate::config::{Env, Kubernetes, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders};
@@ -68,6 +69,10 @@ pub fn ensure_ray_initialized(
         .transpose()?;
     if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(true);
+    }
+    let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
+    if may_wait && turned_away::stands(py, ray_address.as_ref(), &ray_namespace) {
+        return Ok(false);
     }
     check_init_kwargs(init_kwargs)?;
     let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
@@ -152,9 +157,42 @@ pub struct Request {
     orders: Orders,
     pub budget: Budget,
     init_kwargs: Option<Py<PyDict>>,
+    pub trial: Option<Arc<Trial>>,
+}
+
+/// A try that the breaker has let through, and wants to hear of.
+pub struct Trial {
+    target: Target,
+    /// How long the circuit opens at first.
+    reset: Duration,
+    /// The one look on behalf of all, while the circuit is half open.
+    is_probe: bool,
+}
+
+impl Trial {
+    /// It ended so.
+    pub fn failed(&self, cause: &ConnectError) {
+        process().session.tried(&self.target, cause, self.reset);
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.is_probe {
+            process().session.vanished(&self.target);
+        }
+    }
 }
 
 impl Request {
+    /// A failure that this caller is told: remembered, and reported to the breaker.
+    pub fn failed(trial: Option<&Arc<Trial>>, cause: &ConnectError) {
+        process().session.note_failure(cause);
+        if let Some(trial) = trial {
+            trial.failed(cause);
+        }
+    }
+
     /// A new flight towards it.
     pub fn flight(&self) -> Arc<Flight> {
         let network: Arc<dyn Network> = Arc::new(Sockets);
@@ -236,6 +274,11 @@ pub fn prepare(
     }
     let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
         Ok(target) => target,
+        // Whatever was asked for, one process has one connection, and it is there.
+        Err(error) if !options.force && is_connected(py)? => {
+            warn_once(&format!("{error} This process stays connected."));
+            return Ok(Prepared::Done(Ok(())));
+        }
         Err(error) => return refused(error),
     };
     if let Some(error) = process().session.refusal(&target.address.to_string()) {
@@ -257,7 +300,17 @@ pub fn prepare(
         compare(asked, &target);
         return Ok(Prepared::Done(Ok(())));
     }
-    request(py, target, options).map(Prepared::Go)
+    request(py, asked, target, options)
+}
+
+/// Whether there is a connection, made by us or by anybody else.
+fn is_connected(py: Python<'_>) -> PyResult<bool> {
+    if imported(py, "ray").is_some()
+        && let Presence::Real(module) = ray::look(py)?
+    {
+        notice(&module)?;
+    }
+    Ok(held::is_alive(py))
 }
 
 /// Takes note of what happened behind our back: somebody connected, or shut Ray down.
@@ -355,11 +408,27 @@ fn same_address(live: &Live, target: &Target) -> bool {
     }
 }
 
-fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResult<Request> {
+fn request(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    target: Target,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
     let env = Env::Process;
     let (settings, bad) = Settings::from_env(&env);
     for setting in bad {
         error!("{}", setting.message);
+    }
+    let mut timeout = options.timeout.unwrap_or(settings.connect_timeout);
+    let trial = match admit(&target, timeout, &settings, options) {
+        Ok(trial) => trial,
+        Err(turned_away) => {
+            remember_no(py, asked, &turned_away);
+            return Ok(Prepared::Done(Err(turned_away)));
+        }
+    };
+    if trial.as_ref().is_some_and(|trial| trial.is_probe) {
+        timeout = Duration::ZERO;
     }
     let blocks_loop = !options.on_loop && on_running_loop(py)?;
     if blocks_loop {
@@ -368,14 +437,13 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
              await seedcore_ray.ensure_ray_initialized_async() there instead"
         );
     }
-    let timeout = options.timeout.unwrap_or(settings.connect_timeout);
     let fallbacks = if settings.fallbacks {
         target.fallbacks(&Kubernetes::from_env(&env))
     } else {
         Vec::new()
     };
     let variables = env.snapshot();
-    Ok(Request {
+    Ok(Prepared::Go(Request {
         budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
         survey: Survey {
             fallbacks,
@@ -391,7 +459,39 @@ fn request(py: Python<'_>, target: Target, options: &Options<'_, '_>) -> PyResul
             stubborn: options.stubborn,
         },
         init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
-    })
+        trial: trial.map(Arc::new),
+    }))
+}
+
+/// Asks the breaker. A call that only looks once, and one that waits however long it takes,
+/// neither opens nor obeys it.
+fn admit(
+    target: &Target,
+    timeout: Duration,
+    settings: &Settings,
+    options: &Options<'_, '_>,
+) -> Result<Option<Trial>, ConnectError> {
+    if timeout.is_zero() || options.stubborn || settings.breaker_reset.is_zero() {
+        return Ok(None);
+    }
+    let is_probe = match process().session.admits(target) {
+        Verdict::Closed => false,
+        Verdict::HalfOpen => true,
+        Verdict::Open { retry_after, cause } => return Err(circuit_open(&cause, retry_after)),
+    };
+    Ok(Some(Trial {
+        target: target.clone(),
+        reset: settings.breaker_reset,
+        is_probe,
+    }))
+}
+
+/// No log line: the failure that opened the circuit has one.
+fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
+    process().session.note_failure(error);
+    if let Some(retry_after) = error.retry_after {
+        turned_away::remember(py, asked, std::time::Instant::now() + retry_after);
+    }
 }
 
 fn on_running_loop(py: Python<'_>) -> PyResult<bool> {

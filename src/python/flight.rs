@@ -7,11 +7,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::Guard;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::held;
-use super::{logs, ray};
+use super::{held, logs, ray, wait};
 use crate::address::RayAddress;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
@@ -80,9 +80,11 @@ impl Flight {
     /// Sweeps until the target answers. False when the flight ended without that.
     fn preflight(&mut self, py: Python<'_>) -> bool {
         CARRIES_OUT.set(true);
+        let process_now = Guard::into_inner(process());
+        let _visit = process_now.runtime.visit();
         loop {
             let flight = &self.flight;
-            let step = py.detach(|| process().runtime.block_on(flight.step()));
+            let step = wait::detached(py, || process().runtime.block_on(flight.step()));
             if let Some(probe) = flight.last_probe() {
                 process().session.note_probe(probe);
             }

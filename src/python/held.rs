@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyString};
 
 use super::args::{Asked, Namespace, Text};
-use super::ray;
+use super::{ray, turned_away};
 
 static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
 
@@ -144,6 +144,7 @@ pub fn is_alive(py: Python<'_>) -> bool {
 
 /// Holds this connection from now on.
 pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
+    turned_away::forget();
     let connection = Arc::new(Connected {
         ray: ray.clone().unbind(),
         witness,
@@ -156,6 +157,7 @@ pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
 
 /// Holds nothing any more.
 pub fn release() {
+    turned_away::forget();
     HELD.store(None);
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use arc_swap::Guard;
 use pyo3::intern;
 use pyo3::prelude::*;
 use tracing::Level;
@@ -23,7 +24,12 @@ pub fn flush(py: Python<'_>) {
     if is_flushing() {
         return;
     }
-    let records = process().logs.take();
+    let process = Guard::into_inner(process());
+    let records = process.logs.take();
+    if records.is_empty() {
+        return;
+    }
+    let _visit = process.runtime.visit();
     FLUSHING.set(true);
     for record in records {
         if let Err(error) = emit(py, &record) {

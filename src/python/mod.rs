@@ -17,6 +17,7 @@ mod lifecycle;
 mod logs;
 mod ray;
 mod settings;
+mod turned_away;
 mod wait;
 
 use pyo3::prelude::*;

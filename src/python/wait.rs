@@ -3,7 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use pyo3::exceptions::PyException;
+use arc_swap::Guard;
+use pyo3::exceptions::{PyException, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,18 +25,42 @@ const ON_LOOP: Duration = Duration::from_secs(5);
 
 /// Runs `future` on this thread, detached, until it ends or a signal handler raises.
 pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
+    let process = Guard::into_inner(process());
+    let _visit = process.runtime.visit();
+    let has_ended = process.runtime.is_stopped();
     let mut future = pin!(future);
     loop {
-        let done = py.detach(|| {
-            process()
+        let done = detached(py, || {
+            process
                 .runtime
                 .block_on(async { timeout(TICK, future.as_mut()).await })
         })?;
+        if !has_ended && process.runtime.is_stopped() {
+            return Err(the_end());
+        }
         py.check_signals()?;
         if let Ok(value) = done {
             return Ok(value);
         }
     }
+}
+
+/// Runs `work` detached; once the process is ending, attached: see [`Runtime::visit`].
+///
+/// [`Runtime::visit`]: crate::runtime::Runtime::visit
+pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    let process = Guard::into_inner(process());
+    let _visit = process.runtime.visit();
+    if process.runtime.is_stopped() {
+        work()
+    } else {
+        py.detach(work)
+    }
+}
+
+/// Ends a daemon thread that waits when the process ends.
+fn the_end() -> PyErr {
+    PySystemExit::new_err("the process is ending")
 }
 
 /// What a caller may spend.
@@ -87,7 +112,7 @@ fn wait_for(
     loop {
         let until = Instant::now() + TICK;
         let until = hard.map_or(until, |hard| hard.min(until));
-        let done = py.detach(|| {
+        let done = detached(py, || {
             process()
                 .runtime
                 .block_on(async { timeout_at(until, waiter.wait()).await })
@@ -144,7 +169,8 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
             Err(cause) if budget.may_retry(cause.kind) && Instant::now() < budget.end(began) => {}
             outcome => {
                 // The flight may go on without this caller, who has to find the cause all the same.
-                return Ok(outcome.inspect_err(|cause| process().session.note_failure(cause)));
+                let trial = request.trial.as_ref();
+                return Ok(outcome.inspect_err(|cause| Request::failed(trial, cause)));
             }
         }
     }
@@ -153,7 +179,11 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
 fn wait_turn(py: Python<'_>, turn: &mut Turn, end: Instant) -> PyResult<bool> {
     loop {
         let until = (Instant::now() + TICK).min(end);
-        let over = py.detach(|| process().runtime.block_on(turn.wait(until)))?;
+        let has_ended = process().runtime.is_stopped();
+        let over = detached(py, || process().runtime.block_on(turn.wait(until)))?;
+        if !has_ended && process().runtime.is_stopped() {
+            return Err(the_end());
+        }
         py.check_signals()?;
         if over || Instant::now() >= end {
             return Ok(over);
@@ -178,6 +208,8 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         }
     }
     held::release();
+    let process_now = Guard::into_inner(process());
+    let _visit = process_now.runtime.visit();
     // Whatever Ray does here, the next connect must be able to begin.
     let result = ray.map_or(Ok(()), |ray| {
         ray.call_method0(intern!(py, "shutdown")).map(drop)

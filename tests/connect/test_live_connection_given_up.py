@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
+from tests.connect.scenario import play, run
 from tests.support import closed_port
 
 
 def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: RayHead) -> None:
-    told = play(
-        """
+    told = (
+        run(
+            """
         import ray
         native, client, dead = sys.argv[1:]
         ensure_ray_initialized(native, "first")
@@ -29,10 +30,13 @@ def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: 
         report(same=ensure_ray_initialized(client, "second", force_reinit=True),
                same_generation=held()["generation"] - first)
         """,
-        ray_head.gcs_address,
-        ray_head.client_address,
-        f"127.0.0.1:{closed_port()}",
-        **ray_head.env(),
+            ray_head.gcs_address,
+            ray_head.client_address,
+            f"127.0.0.1:{closed_port()}",
+            env=ray_head.env(),
+        )
+        .ok()
+        .fields
     )
     assert told["calls"] == [True] * 9
     # (native, second), (client, first), (dead), (auto, first), (client, second)

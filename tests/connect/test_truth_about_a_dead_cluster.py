@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from seedcore_ray.testing import RayHead
@@ -14,10 +16,9 @@ _MARGIN_S = 0.8
 _LOOKS = """
 def looks():
     told = {}
-    for look in (is_ray_available, is_connected, get_ray_cluster_info, get_connection_info,
-                 get_ray_node_ip, held, ensure_ray_initialized):
-        answer, seconds = timed(look)
-        told[look.__name__] = [answer, seconds]
+    for name in ("is_ray_available", "is_connected", "get_ray_cluster_info", "held",
+                 "get_connection_info", "get_ray_node_ip", "ensure_ray_initialized"):
+        told[name] = timed(globals()[name])
     return told
 """
 
@@ -96,8 +97,6 @@ def test_status_before_and_after_a_connect(ray_head: RayHead, mode: str) -> None
     told = play(
         _LOOKS
         + """
-before = {name: answer for name, (answer, _) in looks().items() if name != "ensure_ray_initialized"}
-shutdown_ray()
 report(never=[is_ray_available(), is_connected(), get_ray_cluster_info(), get_connection_info()])
 report(ready=wait_for_ray_ready(30), task=test_ray_connection(), ip=get_ray_node_ip(), last=error(),
        info=get_connection_info())
@@ -145,11 +144,10 @@ def _pipe(head: RayHead, name: str) -> str:
     import os
     import tempfile
 
-    path = os.path.join(tempfile.mkdtemp(prefix="srg-"), name.strip("./"))
+    path = Path(tempfile.mkdtemp(prefix="srg-")) / name.strip("./")
     os.mkfifo(path)
-    return path
+    return str(path)
 
 
 def _open(path: str) -> None:
-    with open(path, "w"):
-        pass
+    Path(path).write_text("")

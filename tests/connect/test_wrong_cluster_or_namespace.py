@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
+from tests.connect.scenario import play, run
 
 
 def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
     # One process for all of them: a native connection after a client one, and the reverse.
-    told = play(
-        """
+    told = (
+        run(
+            """
         import ray
         rounds = []
         for address in sys.argv[1:]:
@@ -30,11 +31,14 @@ def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
             rounds[-1]["after"] = [ray.is_initialized(), held()["state"], is_connected()]
         report(rounds=rounds, said=[logged(level) for level in ("INFO", "WARNING", "ERROR")])
         """,
-        ray_head.gcs_address,
-        ray_head.client_address,
-        "auto",
-        ray_head.client_address,
-        **ray_head.env(),
+            ray_head.gcs_address,
+            ray_head.client_address,
+            "auto",
+            ray_head.client_address,
+            env=ray_head.env(),
+        )
+        .ok()
+        .fields
     )
     modes = ["native", "client", "native", "client"]
     addresses = [ray_head.gcs_address, ray_head.client_address, ray_head.auto_address]
@@ -87,7 +91,7 @@ def test_local_starts_a_cluster_on_purpose() -> None:
 
 
 # namespace argument, environment, the namespace and where it came from
-_NAMESPACES = (
+_NAMESPACES: tuple[tuple[dict[str, str | None], dict[str, str], str | None, str], ...] = (
     ({}, {}, "seedcore-dev", "default"),
     ({"ray_namespace": "mine"}, {"SEEDCORE_NS": "env"}, "mine", "argument"),
     ({}, {"SEEDCORE_NS": "env", "RAY_NAMESPACE": "ray"}, "env", "SEEDCORE_NS"),

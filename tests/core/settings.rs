@@ -9,6 +9,7 @@ use crate::{env, env_with_files};
 const CONNECT: &str = "SEEDCORE_RAY_CONNECT_TIMEOUT_S";
 const PROBE: &str = "SEEDCORE_RAY_PROBE_TIMEOUT_S";
 const INIT: &str = "SEEDCORE_RAY_INIT_TIMEOUT_S";
+const RESET: &str = "SEEDCORE_RAY_BREAKER_RESET_S";
 const FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -20,6 +21,7 @@ fn defaults_are_those_of_the_contract() {
             (CONNECT, ""),
             (PROBE, " \t"),
             (INIT, "\n"),
+            (RESET, "\r"),
             (FALLBACKS, "  "),
         ],
     ] {
@@ -28,19 +30,27 @@ fn defaults_are_those_of_the_contract() {
         assert_eq!(settings.connect_timeout, Duration::from_secs(30));
         assert_eq!(settings.probe_timeout, Duration::from_secs(2));
         assert_eq!(settings.init_timeout, Duration::from_secs(30));
+        assert_eq!(settings.breaker_reset, Duration::from_secs(5));
         assert!(settings.fallbacks);
     }
 }
 
 #[test]
 fn each_setting_reads_its_own_variable() {
-    let vars = [(CONNECT, "1"), (PROBE, "3"), (INIT, "5"), (FALLBACKS, "0")];
+    let vars = [
+        (CONNECT, "1"),
+        (PROBE, "3"),
+        (INIT, "5"),
+        (RESET, "7"),
+        (FALLBACKS, "0"),
+    ];
     let (settings, bad) = Settings::from_env(&env(&vars));
     assert_eq!(bad, []);
     let expected = Settings {
         connect_timeout: Duration::from_secs(1),
         probe_timeout: Duration::from_secs(3),
         init_timeout: Duration::from_secs(5),
+        breaker_reset: Duration::from_secs(7),
         fallbacks: false,
     };
     assert_eq!(settings, expected);
@@ -59,7 +69,7 @@ fn seconds_that_can_be_used() {
         ("007", 7_000),
         ("31536000", 31_536_000_000),
     ] {
-        for name in [CONNECT, PROBE, INIT] {
+        for name in [CONNECT, PROBE, INIT, RESET] {
             let (settings, bad) = Settings::from_env(&env(&[(name, text)]));
             assert_eq!(bad, [], "{text:?}");
             assert_eq!(
@@ -70,12 +80,11 @@ fn seconds_that_can_be_used() {
         }
     }
     for text in ["0", "0.0", "-0", "0e9", "1e-300"] {
-        let (settings, bad) = Settings::from_env(&env(&[(CONNECT, text)]));
-        assert_eq!(
-            (settings.connect_timeout, bad.len()),
-            (Duration::ZERO, 0),
-            "{text:?}"
-        );
+        for name in [CONNECT, RESET] {
+            let (settings, bad) = Settings::from_env(&env(&[(name, text)]));
+            let zero = pick(&settings, name).is_zero() && bad.is_empty();
+            assert!(zero, "{name}={text:?}");
+        }
     }
 }
 
@@ -115,7 +124,7 @@ fn seconds_that_cannot_be_used_are_reported_and_replaced() {
         "'30'",
     ];
     for text in garbage {
-        for (name, default) in [(CONNECT, 30), (PROBE, 2), (INIT, 30)] {
+        for (name, default) in [(CONNECT, 30), (PROBE, 2), (INIT, 30), (RESET, 5)] {
             let (settings, bad) = Settings::from_env(&env(&[(name, text)]));
             assert_eq!(
                 pick(&settings, name),
@@ -135,7 +144,7 @@ fn seconds_that_cannot_be_used_are_reported_and_replaced() {
 }
 
 #[test]
-fn zero_is_one_sweep_and_nothing_else() {
+fn zero_is_one_sweep_or_no_breaker_and_nothing_else() {
     for name in [PROBE, INIT] {
         for text in ["0", "0.0", "-0.0", "1e-300"] {
             let (settings, bad) = Settings::from_env(&env(&[(name, text)]));
@@ -158,10 +167,16 @@ fn zero_is_one_sweep_and_nothing_else() {
 
 #[test]
 fn every_bad_setting_is_reported() {
-    let vars = [(CONNECT, "a"), (PROBE, "b"), (INIT, "c"), (FALLBACKS, "d")];
+    let vars = [
+        (CONNECT, "a"),
+        (PROBE, "b"),
+        (INIT, "c"),
+        (RESET, "d"),
+        (FALLBACKS, "e"),
+    ];
     let (_, bad) = Settings::from_env(&env(&vars));
     let names: Vec<_> = bad.iter().map(|setting| setting.name).collect();
-    assert_eq!(names, [CONNECT, PROBE, INIT, FALLBACKS]);
+    assert_eq!(names, [CONNECT, PROBE, INIT, RESET, FALLBACKS]);
 }
 
 #[test]
@@ -220,6 +235,7 @@ fn pick(settings: &Settings, name: &str) -> Duration {
     match name {
         CONNECT => settings.connect_timeout,
         PROBE => settings.probe_timeout,
+        RESET => settings.breaker_reset,
         _ => settings.init_timeout,
     }
 }

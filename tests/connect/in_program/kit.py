@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import seedcore_ray
 from seedcore.utils.ray_connector import (
     connect,
     get_connection_info,
@@ -26,6 +25,8 @@ from seedcore.utils.ray_utils import (
     shutdown_ray,
     test_ray_connection,
 )
+
+import seedcore_ray
 
 T = TypeVar("T")
 

@@ -1,0 +1,62 @@
+//! The fast no: while the breaker is open, the same call is answered without resolving anything.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use pyo3::prelude::*;
+
+use super::args::{Asked, Namespace, Text};
+use super::held::imported;
+use super::ray;
+use crate::config::Whereabouts;
+
+static TURNED_AWAY: ArcSwapOption<TurnedAway> = ArcSwapOption::const_empty();
+
+/// The last call that the breaker turned away.
+struct TurnedAway {
+    asked: Arc<Asked>,
+    whereabouts: Whereabouts,
+    /// `sys.modules["ray"]` at that time: a stand-in, or the real one, is asked anew.
+    ray: Option<Py<PyAny>>,
+    until: Instant,
+}
+
+/// Whether nothing has changed since this call was last turned away.
+pub fn stands(
+    py: Python<'_>,
+    address: Option<&Text<'_, '_>>,
+    namespace: &Namespace<'_, '_>,
+) -> bool {
+    let last = TURNED_AWAY.load();
+    last.as_ref().is_some_and(|last| {
+        last.asked.is(address, namespace)
+            && Instant::now() < last.until
+            && last.whereabouts == Whereabouts::now()
+            && is_same_ray(py, last.ray.as_ref())
+    })
+}
+
+/// Nobody has imported or replaced Ray in the meantime, nor connected it.
+fn is_same_ray(py: Python<'_>, then: Option<&Py<PyAny>>) -> bool {
+    match (imported(py, "ray"), then) {
+        (None, None) => true,
+        (Some(now), Some(then)) => now.is(then) && !ray::seems_connected(py),
+        _ => false,
+    }
+}
+
+/// Remembers a call that was turned away until then.
+pub fn remember(py: Python<'_>, asked: &Arc<Asked>, until: Instant) {
+    TURNED_AWAY.store(Some(Arc::new(TurnedAway {
+        asked: Arc::clone(asked),
+        whereabouts: Whereabouts::now(),
+        ray: imported(py, "ray").map(Bound::unbind),
+        until,
+    })));
+}
+
+/// Forgets it: there is a connection, or this is another process.
+pub fn forget() {
+    TURNED_AWAY.store(None);
+}

@@ -1,0 +1,17 @@
+//! The session and its flights on a paused clock: a scripted network, a scripted Ray. Half a
+//! minute of waiting takes no time here, and every bound is exact.
+
+mod abandoned_init;
+mod breaker;
+mod closing;
+mod fallbacks;
+mod forcing;
+mod giving_up;
+mod interleavings;
+mod joining;
+mod log_lines;
+mod patience;
+mod queue;
+mod runtime;
+mod scene;
+mod states;

@@ -1,0 +1,546 @@
+//! A network, a Ray and callers that do as they are told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use seedcore_ray::address::{HostPort, RayAddress};
+use seedcore_ray::error::{ConnectError, Kind};
+use seedcore_ray::flight::{Flight, Orders, Patience, Step, Waiter};
+use seedcore_ray::preflight::{BoxFuture, Network, Passed, Survey};
+use seedcore_ray::probe::local::{LocalRay, LocalSource};
+use seedcore_ray::probe::{Credentials, Door, Facts, Report};
+use seedcore_ray::session::{Arrival, Closing, Joined, Live, Mode, Session};
+use seedcore_ray::target::{Source, Target};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+/// Bound of one probe, as by default.
+pub const PROBE: Duration = secs(2);
+
+/// Bound of `ray.init`, as by default.
+pub const INIT: Duration = secs(30);
+
+/// What a caller may wait beyond its patience, for the flight to land.
+pub const GRACE: Duration = millis(250);
+
+pub const HEAD: &str = "ray://head:10001";
+pub const OTHER: &str = "ray://other:10001";
+
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What a server does with a look at it.
+#[derive(Clone, Copy, Debug)]
+pub enum Server {
+    Up,
+    Fails(Kind),
+    /// Takes the connection and says nothing.
+    Silent,
+    /// Answers after that long.
+    Slow(Duration),
+}
+
+/// What `ray.init` does.
+#[derive(Clone, Copy, Debug)]
+pub enum Init {
+    Connects { after: Duration },
+    Raises { after: Duration },
+}
+
+/// Something that happened, with milliseconds since the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happened {
+    pub at: u64,
+    pub what: String,
+}
+
+#[derive(Default)]
+struct Script {
+    /// What each server is, from when on.
+    servers: BTreeMap<String, Vec<(Duration, Server)>>,
+    local: Option<String>,
+    inits: VecDeque<Init>,
+    running_inits: u32,
+    most_inits_at_once: u32,
+    ray_is_up: bool,
+    happened: Vec<Happened>,
+}
+
+/// Everything outside of the session.
+pub struct Scene {
+    pub session: Arc<Session>,
+    pub lines: Arc<Lines>,
+    began: Instant,
+    script: Mutex<Script>,
+    fallbacks: Vec<RayAddress>,
+    _logging: DefaultGuard,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Copy)]
+pub struct Wish {
+    pub address: &'static str,
+    pub timeout: Duration,
+    pub force: bool,
+    pub stubborn: bool,
+}
+
+impl Wish {
+    pub const fn of(address: &'static str, timeout: Duration) -> Self {
+        Self {
+            address,
+            timeout,
+            force: false,
+            stubborn: false,
+        }
+    }
+
+    pub const fn forced(self) -> Self {
+        Self {
+            force: true,
+            ..self
+        }
+    }
+
+    pub const fn stubborn(self) -> Self {
+        Self {
+            stubborn: true,
+            ..self
+        }
+    }
+}
+
+/// A caller's answer, and when it had it.
+#[derive(Debug)]
+pub struct Answer {
+    pub result: Result<(), ConnectError>,
+    pub took: Duration,
+}
+
+impl Answer {
+    pub fn kind(&self) -> Option<Kind> {
+        self.result.as_ref().err().map(|error| error.kind)
+    }
+}
+
+impl Scene {
+    pub fn new() -> Arc<Self> {
+        Self::with_fallbacks(&[])
+    }
+
+    pub fn with_fallbacks(fallbacks: &[&str]) -> Arc<Self> {
+        let lines = Arc::new(Lines::default());
+        let subscriber = tracing_subscriber::registry().with(Listener(Arc::clone(&lines)));
+        Arc::new(Self {
+            session: Arc::default(),
+            lines,
+            began: Instant::now(),
+            script: Mutex::default(),
+            fallbacks: fallbacks.iter().map(|text| address(text)).collect(),
+            _logging: tracing::subscriber::set_default(subscriber),
+        })
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    /// From `from` after the beginning, `server` (`host:port`) is like this. Unheard-of servers
+    /// refuse.
+    pub fn set(&self, server: &str, from: Duration, is: Server) {
+        let mut script = self.script();
+        let times = script.servers.entry(server.to_owned()).or_default();
+        times.push((from, is));
+        times.sort_by_key(|&(from, _)| from);
+    }
+
+    pub fn up(&self, server: &str) {
+        self.set(server, Duration::ZERO, Server::Up);
+    }
+
+    /// The Ray that `auto` finds.
+    pub fn set_local(&self, server: Option<&str>) {
+        self.script().local = server.map(str::to_owned);
+    }
+
+    /// The next `ray.init`; it takes 10 ms where nothing was said.
+    pub fn then_init(&self, init: Init) {
+        self.script().inits.push_back(init);
+    }
+
+    pub fn at(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        let at = u64::try_from(self.at().as_millis()).unwrap();
+        let what = what.into();
+        self.script().happened.push(Happened { at, what });
+    }
+
+    /// When that happened, in milliseconds.
+    pub fn times_of(&self, what: &str) -> Vec<u64> {
+        let script = self.script();
+        let same = script.happened.iter().filter(|h| h.what == what);
+        same.map(|h| h.at).collect()
+    }
+
+    pub fn count(&self, what: &str) -> usize {
+        self.times_of(what).len()
+    }
+
+    pub fn most_inits_at_once(&self) -> u32 {
+        self.script().most_inits_at_once
+    }
+
+    pub fn ray_is_up(&self) -> bool {
+        self.script().ray_is_up
+    }
+
+    fn server(&self, server: &HostPort) -> Server {
+        let now = self.at();
+        let script = self.script();
+        let times = script.servers.get(&server.to_string());
+        let current = times.and_then(|times| times.iter().rfind(|&&(from, _)| from <= now));
+        current.map_or(Server::Fails(Kind::Refused), |&(_, is)| is)
+    }
+
+    pub fn flight(self: &Arc<Self>, wish: Wish) -> Arc<Flight> {
+        let scene = Arc::clone(self);
+        let survey = Survey {
+            target: target(wish.address),
+            fallbacks: self.fallbacks.clone(),
+            find_local: Arc::new(move || scene.find_local()),
+            credentials: Credentials::default(),
+            local_credentials: Credentials::default(),
+            probe_timeout: PROBE,
+        };
+        let orders = Orders {
+            init_timeout: INIT,
+            force: wish.force,
+            stubborn: wish.stubborn,
+        };
+        let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(self)));
+        Flight::new(survey, orders, network)
+    }
+
+    /// A flight to [`HEAD`] that nobody flies yet, and the seat of the caller who leads it.
+    pub fn lead(self: &Arc<Self>, timeout: Duration) -> (Arc<Flight>, Waiter) {
+        let flight = self.flight(Wish::of(HEAD, timeout));
+        match self.session.join(&flight, Patience::of(timeout)) {
+            Joined::Lead(waiter) => (flight, waiter),
+            _ => panic!("nobody else leads"),
+        }
+    }
+
+    fn find_local(&self) -> Result<LocalRay, ConnectError> {
+        match &self.script().local {
+            Some(server) => Ok(LocalRay {
+                address: address(server).host_port().unwrap().clone(),
+                source: LocalSource::Process,
+                ambiguous: false,
+            }),
+            None => Err(failure(Kind::NoLocalRay, "auto")),
+        }
+    }
+
+    /// A caller on a task of its own.
+    pub fn ask(self: &Arc<Self>, wish: Wish) -> JoinHandle<Answer> {
+        let scene = Arc::clone(self);
+        // Patience counts from the call, not from when the task comes to run.
+        let patience = Patience::of(wish.timeout);
+        tokio::spawn(async move { scene.connect(wish, patience).await })
+    }
+
+    /// As `src/python/wait.rs` does it: shares, leads, or waits for its turn.
+    async fn connect(self: &Arc<Self>, wish: Wish, patience: Patience) -> Answer {
+        let began = Instant::now();
+        let end = match patience {
+            Patience::Until(end) => end,
+            Patience::OneSweep => began + PROBE,
+        };
+        let result = loop {
+            let flight = self.flight(wish);
+            match self.session.join(&flight, patience) {
+                Joined::Connected(_) => break Ok(()),
+                Joined::Refused(error) => break Err(error),
+                Joined::Wait(mut waiter) => break waiter.wait().await,
+                Joined::Lead(mut waiter) => {
+                    tokio::spawn(Arc::clone(self).fly(flight));
+                    break waiter.wait().await;
+                }
+                Joined::After(mut turn) => {
+                    if !turn.wait(end).await {
+                        break Err(failure(Kind::InitTimeout, wish.address));
+                    }
+                }
+            }
+        };
+        Answer {
+            result,
+            took: began.elapsed(),
+        }
+    }
+
+    /// As `python/seedcore_ray/_flight.py` does it.
+    pub async fn fly(self: Arc<Self>, flight: Arc<Flight>) {
+        let passed = loop {
+            match flight.step().await {
+                Step::Again => {}
+                Step::GiveUp(cause) => return self.give_up(&flight, cause),
+                Step::Init(passed) => break passed,
+            }
+        };
+        if !self.session.begin_init(&flight) {
+            return self.give_up(&flight, flight.cancelled());
+        }
+        if flight.orders.force && self.ray_is_up() {
+            self.session.dropped();
+            self.shut_down();
+        } else if self.ray_is_up() {
+            self.session.adopt(foreign());
+            self.session.overtaken(&flight);
+            return flight.land(Ok(()));
+        }
+        match self.init(&passed).await {
+            Err(cause) => self.give_up(&flight, cause),
+            Ok(()) => match self.session.arrived(&flight, live(&flight, &passed)) {
+                Arrival::Welcome => flight.land(Ok(())),
+                Arrival::Unwanted => {
+                    self.shut_down();
+                    self.give_up(&flight, flight.cancelled());
+                }
+            },
+        }
+    }
+
+    fn give_up(&self, flight: &Arc<Flight>, cause: ConnectError) {
+        self.session.failed(flight, &cause);
+        flight.land(Err(cause));
+    }
+
+    async fn init(&self, passed: &Passed) -> Result<(), ConnectError> {
+        let shown = passed.init_address.to_string();
+        self.note(format!("init {shown}"));
+        let init = {
+            let mut script = self.script();
+            script.running_inits += 1;
+            script.most_inits_at_once = script.most_inits_at_once.max(script.running_inits);
+            script.inits.pop_front()
+        };
+        let init = init.unwrap_or(Init::Connects { after: millis(10) });
+        let result = match init {
+            Init::Connects { after } => {
+                sleep(after).await;
+                Ok(())
+            }
+            Init::Raises { after } => {
+                sleep(after).await;
+                Err(failure(Kind::InitFailed, &shown))
+            }
+        };
+        let mut script = self.script();
+        script.running_inits -= 1;
+        script.ray_is_up |= result.is_ok();
+        result
+    }
+
+    fn shut_down(&self) {
+        self.note("shutdown");
+        self.script().ray_is_up = false;
+    }
+
+    /// `shutdown_ray()`, as `src/python/wait.rs` does it; true when nothing is left to wait for.
+    pub async fn close(&self) -> bool {
+        let end = Instant::now() + secs(5);
+        loop {
+            match self.session.close(self.ray_is_up()) {
+                Closing::Nothing | Closing::OnArrival => return true,
+                Closing::Run => {
+                    self.shut_down();
+                    self.session.closed();
+                    return true;
+                }
+                Closing::After(mut turn) => {
+                    if !turn.wait(end).await {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody else connects.
+    pub fn adopt(&self, live: Live) {
+        self.script().ray_is_up = true;
+        self.session.adopt(live);
+    }
+
+    /// Ray is shut down behind our back, and that is noticed.
+    pub fn lose(&self) {
+        self.script().ray_is_up = false;
+        self.session.dropped();
+    }
+
+    /// From now on `ray.init` takes 10 ms again.
+    pub fn forget_inits(&self) {
+        self.script().inits.clear();
+    }
+
+    /// One caller, connected.
+    pub async fn connected(self: &Arc<Self>, to: &'static str) {
+        let answer = self.ask(Wish::of(to, secs(30))).await.unwrap();
+        assert_eq!(answer.result, Ok(()));
+    }
+}
+
+/// The scene as a network.
+struct Wires(Arc<Scene>);
+
+impl Network for Wires {
+    fn probe<'a>(
+        &'a self,
+        server: &'a HostPort,
+        _: Door,
+        _: &'a Credentials,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Report> {
+        Box::pin(async move {
+            self.0.note(format!("probe {server}"));
+            let result = look(self.0.server(server), server, timeout).await;
+            Report {
+                steps: Vec::new(),
+                result: result.map(|()| Facts::default()),
+            }
+        })
+    }
+
+    fn poke<'a>(
+        &'a self,
+        server: &'a HostPort,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), ConnectError>> {
+        Box::pin(async move {
+            self.0.note(format!("poke {server}"));
+            match self.0.server(server) {
+                is @ (Server::Slow(_)
+                | Server::Fails(Kind::Refused | Kind::Unreachable | Kind::Dns)) => {
+                    look(is, server, timeout).await
+                }
+                // Nobody has to speak, let alone to speak Ray, for a port to be open.
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+async fn look(is: Server, server: &HostPort, timeout: Duration) -> Result<(), ConnectError> {
+    let shown = server.to_string();
+    let silent = || Err(failure(Kind::Timeout, &shown));
+    match is {
+        Server::Up => Ok(()),
+        Server::Fails(kind) => Err(failure(kind, &shown)),
+        Server::Slow(after) if after < timeout => {
+            sleep(after).await;
+            Ok(())
+        }
+        Server::Slow(_) | Server::Silent => {
+            sleep(timeout).await;
+            silent()
+        }
+    }
+}
+
+pub fn failure(kind: Kind, address: &str) -> ConnectError {
+    ConnectError::new(kind, address, format!("{address}: {kind}"), "try a hint")
+}
+
+pub fn address(text: &str) -> RayAddress {
+    RayAddress::parse(text).unwrap()
+}
+
+pub fn target(text: &str) -> Target {
+    Target {
+        address: address(text),
+        address_source: Source::Argument,
+        namespace: Some("ns".into()),
+        namespace_source: Source::Default,
+    }
+}
+
+fn live(flight: &Flight, passed: &Passed) -> Live {
+    Live {
+        target: Some(flight.survey.target.clone()),
+        address: passed.address.to_string(),
+        namespace: flight.survey.target.namespace.clone(),
+        mode: Mode::Client,
+        since: SystemTime::now(),
+        facts: passed.facts.clone(),
+        took: flight.began.elapsed(),
+        instead_of: passed.instead_of.clone(),
+    }
+}
+
+/// A connection that somebody else made.
+pub fn foreign() -> Live {
+    Live {
+        target: None,
+        address: "10.0.0.1:6379".into(),
+        namespace: None,
+        mode: Mode::Adopted,
+        since: SystemTime::now(),
+        facts: Facts::default(),
+        took: Duration::ZERO,
+        instead_of: None,
+    }
+}
+
+/// The log lines of this thread, where all tasks of a test run.
+#[derive(Default)]
+pub struct Lines(Mutex<Vec<(Level, String)>>);
+
+impl Lines {
+    pub fn at(&self, level: Level) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let same = lines.iter().filter(|line| line.0 == level);
+        same.map(|line| line.1.clone()).collect()
+    }
+
+    /// How many warnings, and how many errors.
+    pub fn warnings_and_errors(&self) -> (usize, usize) {
+        (self.at(Level::WARN).len(), self.at(Level::ERROR).len())
+    }
+}
+
+struct Listener(Arc<Lines>);
+
+impl<S: Subscriber> Layer<S> for Listener {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        let mut lines = self.0.0.lock().unwrap();
+        lines.push((*event.metadata().level(), message.0));
+    }
+}
+
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            write!(self.0, "{value:?}").unwrap();
+        }
+    }
+}
