@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
 use super::connect::{self, Options, Prepared, Request};
+use super::ending::survived;
 use super::errors::{raise, to_exception};
 use super::{held, logs};
 use crate::error::ConnectError;
@@ -67,8 +68,11 @@ pub fn attempt(
         init_kwargs,
         on_loop: true,
     };
-    let prepared = connect::prepare(py, &asked, &options);
-    logs::flush(py);
+    let prepared = survived(|| {
+        let prepared = connect::prepare(py, &asked, &options);
+        logs::flush(py);
+        prepared
+    });
     match prepared? {
         Prepared::Done(Ok(())) => Ok(None),
         Prepared::Done(Err(error)) => Err(raise(py, &error)),
@@ -98,7 +102,7 @@ impl Attempt {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                connect::launch(py, &self.request, &flight)?;
+                survived(|| connect::launch(py, &self.request, &flight))?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),
@@ -118,9 +122,11 @@ impl Attempt {
 
     /// After the connect, on the caller's thread.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        let result = connect::finish(py, &self.asked, self.request.target());
-        logs::flush(py);
-        result
+        survived(|| {
+            let result = connect::finish(py, &self.asked, self.request.target());
+            logs::flush(py);
+            result
+        })
     }
 
     /// After a failure, on the caller's thread: lines that were written elsewhere are logged.
@@ -180,7 +186,9 @@ where
     // Whatever has no runtime says so here, where it can be raised.
     process().runtime.handle()?;
     let locals = TaskLocals::with_running_loop(py)?;
-    generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
+    survived(|| {
+        generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
+    })
 }
 
 /// Our runtime, as `pyo3-async-runtimes` wants it. Ours, so that its end is ours as well: results

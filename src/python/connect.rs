@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 use tracing::{error, warn};
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
+use super::ending::survived;
 use super::flight::{Flight as PyFlight, on_flight_thread};
 use super::held::{self, imported};
 use super::ray::{self, Presence};
@@ -135,9 +136,11 @@ pub fn wait_for_ray_ready(
 /// is already running, what it connects is disconnected on arrival.
 #[pyfunction]
 pub fn shutdown_ray(py: Python<'_>) -> PyResult<()> {
-    let result = shut_down(py);
-    logs::flush(py);
-    result
+    survived(|| {
+        let result = shut_down(py);
+        logs::flush(py);
+        result
+    })
 }
 
 /// What a call wants besides its target.
@@ -222,10 +225,12 @@ pub fn ensure(
     asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
-    let result = try_ensure(py, asked, options);
-    // A failure outside a flight has its lines still queued.
-    logs::flush(py);
-    result
+    survived(|| {
+        let result = try_ensure(py, asked, options);
+        // A failure outside a flight has its lines still queued.
+        logs::flush(py);
+        result
+    })
 }
 
 fn try_ensure(
