@@ -14,7 +14,11 @@ MODES = ("native", "client")
 
 @contextmanager
 def stuck(mode: str) -> Iterator[tuple[GrpcPeer, str]]:
-    """The peer, and the address under which ``ray.init`` hangs there."""
+    """The peer, and the address under which ``ray.init`` hangs.
+
+    A native ``ray.init`` takes the port to the machine's own address, where the peer is not, and
+    hangs there: it is never the peer that holds it.
+    """
     if mode == "client":
         with GrpcPeer.ray_client() as peer:
             yield peer, peer.client_address

@@ -201,24 +201,21 @@ report(children=children, parent=error()["kind"])
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_child_forked_in_the_middle_of_ray_init(mode: str) -> None:
-    with stuck(mode) as (peer, address):
-        source = (
+    with stuck(mode) as (_, address):
+        ended = run(
             _LEAVE
             + """
-threading.Thread(target=ensure_ray_initialized, args=[sys.argv[1]], daemon=True).start()
-mark("started")
-sys.stdin.read()
-report(children=[leave(exits(0)), leave(exits(3))], state=held()["state"])
+import ray
+assert ensure_ray_initialized(sys.argv[1]) is False and error()["kind"] == "init_timeout"
+report(children=[leave(exits(0)), leave(exits(3)), leave(raises)], state=held()["state"])
 os._exit(0)
-"""
-        )
-        with start(source, address) as program:
-            wait_until(peer.held.is_set, 30, "ray.init to hang")
-            program.close_stdin()
-            ended = program.finish(60).ok()
+""",
+            address,
+            env={"SEEDCORE_RAY_INIT_TIMEOUT_S": "1.5"},
+        ).ok()
     told = ended.fields
     assert told["state"] == "connecting"
-    for (code, seconds), wanted in zip(told["children"], (0, 3), strict=True):
+    for (code, seconds), wanted in zip(told["children"], (0, 3, 1), strict=True):
         assert code == wanted and seconds < _SOON_S, ended.told()
 
 
