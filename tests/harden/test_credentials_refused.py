@@ -86,7 +86,7 @@ def _said(each: Mapping[str, Any], kind: str, message: str, hint: str) -> None:
     error = each["error"]
     assert error["kind"] == kind, error
     assert message in error["message"], error
-    assert hint in error["hint"], error
+    assert hint.lower() in error["hint"].lower(), error
     assert each["seconds"] < 2, each
 
 
@@ -193,46 +193,51 @@ def test_a_server_that_echoes_the_token_does_not_get_it_into_the_message() -> No
     assert WRONG_TOKEN not in ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_rotated_token_is_picked_up_by_the_next_connect(heads: Heads, mode: str) -> None:
-    heads.stop()
-    first = RayHead(token=TOKEN)
-    # Another head on the same ports: the cluster was restarted with another token.
-    second = RayHead(token=OTHER_TOKEN)
-    second._ports = first._ports  # one cluster to the program
-    source = (
-        _DEBUG
-        + """
+_ROTATED = (
+    _DEBUG
+    + """
 import ray
 def task():
     return ray.get(ray.remote(lambda: 42).remote())
-ok = ensure_ray_initialized()
-report(first=[ok, task()])
-mark("connected")
+report(first=[ensure_ray_initialized(), task()])
 shutdown_ray()
 mark("left")
-while not os.path.exists("rotated"):
-    time.sleep(0.01)
+sys.stdin.read()
 old = ensure_ray_initialized(connect_timeout_s=0)
 report(old=[old, error()])
 os.environ["RAY_AUTH_TOKEN"] = sys.argv[1]
 report(new=[ensure_ray_initialized(), error(), task(), is_ray_available()])
 """
-    )
+)
+
+
+@pytest.mark.timeout(180)
+def test_a_rotated_token_is_picked_up_by_the_next_connect(heads: Heads) -> None:
+    heads.stop()
+    first, second = RayHead(token=TOKEN), RayHead(token=OTHER_TOKEN)
+    # The same cluster to its clients, restarted with another token.
+    second._ports = first._ports
     with ExitStack() as stack:
         stack.enter_context(first)
-        env = {**first.env(), "RAY_ADDRESS": _address(first, mode)}
-        program = stack.enter_context(start(source, OTHER_TOKEN, env=env))
-        program.wait_for_mark("left", 60)
+        programs = [
+            stack.enter_context(
+                start(_ROTATED, OTHER_TOKEN, env={**first.env(), "RAY_ADDRESS": at})
+            )
+            for at in (first.gcs_address, first.client_address)
+        ]
+        for program in programs:
+            program.wait_for_mark("left", 60)
         first.stop()
         stack.enter_context(second)
-        Path(f"/proc/{program.pid}/cwd/rotated").touch()
-        told = program.finish(60).ok().fields
-    assert told["first"] == [True, 42]
-    ok, error = told["old"]
-    assert ok is False and error["kind"] == "auth"
-    assert "refused the token from RAY_AUTH_TOKEN" in error["message"]
-    assert told["new"] == [True, None, 42, True]
+        for program in programs:
+            program.close_stdin()
+        results = [program.finish(60).ok().fields for program in programs]
+    for told in results:
+        assert told["first"] == [True, 42]
+        ok, error = told["old"]
+        assert ok is False and error["kind"] == "auth"
+        assert "refused the token from RAY_AUTH_TOKEN" in error["message"]
+        assert told["new"] == [True, None, 42, True]
 
 
 # -- TLS
@@ -280,7 +285,7 @@ def test_a_tls_head_tells_each_fault_apart(
     )
     _said(told["plaintext"], "tls", "TLS", "RAY_USE_TLS")
     _said(told["unknown CA"], "tls", "not signed by our CA", "RAY_TLS_CA_CERT")
-    _said(told["our certificate refused"], "tls", "refused our client certificate", "cluster's CA")
+    _said(told["our certificate refused"], "tls", "our client certificate", "cluster's CA")
     for name, variable in (
         ("certificate not set", "RAY_TLS_SERVER_CERT"),
         ("key not set", "RAY_TLS_SERVER_KEY"),

@@ -120,11 +120,13 @@ def _check(exit_: _Exit, ended: ProgramResult) -> None:
     assert ended.rc == _CODES[exit_.how], told
     assert ended.stderr.count("Traceback") == (exit_.how == "exception"), told
     for bad in (
-        *("Fatal Python error", "panicked", "Segmentation", "core dumped", "raised"),
-        *("never awaited", "was destroyed", "Exception ignored", "unraisable", "terminate called"),
-        *("Event loop is closed", "could not acquire lock", "RuntimeWarning"),
+        *("Fatal Python error", "panicked", "Segmentation", "core dumped", "raised", "FATAL"),
+        *("Exception ignored", "unraisable", "terminate called", "Event loop is closed"),
+        *("could not acquire lock", "RuntimeWarning"),
     ):
-        assert bad not in ended.stderr.replace("RuntimeError: meant", ""), told
+        assert bad not in ended.stderr, told
+    # asyncio says it of any task on a loop that its program drops.
+    assert "loop" in exit_.who or "was destroyed" not in ended.stderr, told
 
 
 def _play(count: int, seed: int) -> None:
@@ -156,21 +158,19 @@ def test_the_rest_of_three_hundred_exits() -> None:
 
 
 _ABANDON = """
-os.environ["SEEDCORE_RAY_INIT_TIMEOUT_S"] = "0.3"
+os.environ["SEEDCORE_RAY_INIT_TIMEOUT_S"] = "1"
 how = sys.argv[1]
 import ray
 assert ensure_ray_initialized() is False
 assert error()["kind"] == "init_timeout" and held()["state"] == "connecting"
-mark("abandoned")
 """
 
 
 @pytest.mark.parametrize("how", list(_CODES))
 @pytest.mark.parametrize("mode", MODES)
 def test_an_abandoned_ray_init(mode: str, how: str) -> None:
-    with stuck(mode) as (peer, address):
+    with stuck(mode) as (_, address):
         ended = run(_SLOW_LOGS + _ABANDON + _END, how, env={"RAY_ADDRESS": address})
-        assert peer.held.is_set()
     _check(_Exit("main", how, mode, 0), ended)
 
 
