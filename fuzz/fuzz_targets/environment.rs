@@ -41,10 +41,10 @@ const FILES: [&str; 3] = [
     "/root/.ray/auth_token",
 ];
 
-/// Some names exist.
-struct Some;
+/// Every other name exists.
+struct EveryOther;
 
-impl Resolver for Some {
+impl Resolver for EveryOther {
     fn resolves(&self, host: &str) -> bool {
         host.len() % 2 == 0
     }
@@ -68,7 +68,7 @@ fuzz_target!(|text: &str| {
         } else if letter == '!' {
             vars.remove("RAY_AUTH_TOKEN");
         } else {
-            argument = Option::Some(value);
+            argument = Some(value);
         }
     }
     let env = Env::Fixed { vars, files };
@@ -89,7 +89,7 @@ fuzz_target!(|text: &str| {
             let _ = target.fallbacks(&kubernetes);
         }
     }
-    let _ = Gateway::from_env(&env, &Some);
+    let _ = Gateway::from_env(&env, &EveryOther);
     for auto in [false, true] {
         let credentials = Credentials::from_env(&env, auto);
         assert!(!format!("{credentials:?}").contains(SECRET));

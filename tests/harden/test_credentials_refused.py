@@ -333,7 +333,7 @@ def test_tls_faults_of_scripted_servers(heads: Heads, tmp_path: Path) -> None:
         _said(told[f"elsewhere {mode}"], "tls", "ray-head.prod", "subjectAltName")
         assert "192.0.2.9" in told[f"elsewhere {mode}"]["error"]["message"]
         _said(told[f"plain {mode}"], "tls", "the server does not", "unset RAY_USE_TLS")
-        _said(told[f"web {mode}"], "not_ray", "HTTP", "")
+        _said(told[f"web {mode}"], "not_ray", "web server", "10001")
         _said(told[f"silent {mode}"], "timeout", "tls", "")
         assert told[f"picky {mode}"]["error"]["kind"] in ("not_ready", "not_ray", "timeout")
         _said(told[f"https {mode}"], "not_ray", "HTTP/2", "10001")
