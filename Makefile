@@ -5,6 +5,7 @@ PYTHON ?= python3
 MATRIX_TESTS ?= tests/connect
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
+FUZZ_RUNS ?= 3400000
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -33,7 +34,7 @@ PYTHON_SOURCES := python data/purelib tests benches examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs test-python bench soak matrix \
+.PHONY: help venv build develop demo test lint test-rust stubs test-python bench soak fuzz matrix \
 	wheel deny lock clean
 
 help: ## List the targets
@@ -89,10 +90,22 @@ test-python: $(INSTALLED) ## pytest with a real Ray
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
-soak: $(INSTALLED) ## The long runs that make test leaves out
+soak: $(INSTALLED) fuzz ## The long runs that make test leaves out
 	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
 		[ $$? -eq 5 ]
+
+# Our code has no unsafe block for a sanitizer to watch: without one, twice as many inputs.
+fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fuzz are
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
+		for target in address environment replies; do \
+			cargo +nightly fuzz run --sanitizer none $$target -- -runs=$(FUZZ_RUNS) \
+				-timeout=5 -max_len=4096 -print_final_stats=1 || exit 1; \
+		done; \
+	else \
+		echo "not fuzzed: that needs rustup toolchain install nightly, and" \
+			"cargo install --locked cargo-fuzz"; \
+	fi
 
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench

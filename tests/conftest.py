@@ -11,6 +11,7 @@ from types import FrameType
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support import secrets
 from tests.support.heads import Heads
 from tests.support.programs import clean_env
 
@@ -31,6 +32,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _rank(item):
             item.add_marker(pytest.mark.head)
     items.sort(key=_rank)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when any program of it printed a token, a key or a password."""
+    if secrets.leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where."""
+    if secrets.leaks:
+        terminalreporter.section("secrets that were printed", red=True, bold=True)
+        for leak in secrets.leaks:
+            terminalreporter.line(leak)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,9 +20,12 @@ def leave_cleanly() -> None:
         return
     atexit.unregister(worker.shutdown)
     atexit.unregister(getattr(sys.modules["ray"], "shutdown", worker.shutdown))
-    if getattr(worker.global_worker, "mode", None) is not None:
-        _keep_for_ever(_native_handles(worker))
-        _skip_static_destructors()
+    # Whatever the mode: a ray.init that another thread was in the middle of has none yet.
+    _keep_for_ever(_native_handles(worker))
+    _skip_static_destructors()
+    # Ray's excepthook reports what ends a driver to the cluster, and hangs here. It asks for this
+    # first; who wrapped the hook meanwhile still calls it, so replacing it is not enough.
+    worker.global_worker.mode = None
 
 
 def _native_handles(worker: Any) -> list[object]:

@@ -116,6 +116,31 @@ fn short(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// Everything that is read from a GCS, from any bytes.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    use prost::Message as _;
+
+    if let Ok(reply) = CheckAliveReply::decode(bytes) {
+        let version = short(&reply.ray_version);
+        assert!(version.is_none_or(|version| version.len() <= 64));
+        let _ = accepted(reply.status);
+    }
+    if let Ok(reply) = KvGetReply::decode(bytes) {
+        let _ = versions(&reply.value);
+    }
+    if let Ok(reply) = ClusterIdReply::decode(bytes) {
+        assert!(hex(&reply.cluster_id).len() <= 128);
+    }
+    if let Ok(reply) = NodeInfoReply::decode(bytes) {
+        let _ = accepted(reply.status);
+    }
+    if let Ok(reply) = ResourcesReply::decode(bytes) {
+        let _ = sum(&reply.nodes);
+    }
+    let _ = versions(bytes);
+}
+
 pub(super) fn hex(bytes: &[u8]) -> String {
     // Ray's ids have 28 bytes; nobody else's longer ones may fill the logs.
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {

@@ -147,6 +147,14 @@ pub async fn client_session_state(
     settle(outcome, &ask, &mut trace, timeout)
 }
 
+/// Reads `bytes` as every reply that a server may give (`fuzz/`).
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_replies(bytes: &[u8]) {
+    gcs::fuzz(bytes);
+    ray_client::fuzz(bytes);
+}
+
 /// The server answers, and has no session of ours.
 pub fn session_lost(server: &HostPort) -> ConnectError {
     ConnectError::new(

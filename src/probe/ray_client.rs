@@ -76,6 +76,18 @@ async fn ask(line: &Line, client_id: &str, kind: i32) -> Result<ClusterInfoRespo
     line.send(CLUSTER_INFO, request).await
 }
 
+/// Everything that is read from a Ray Client server, from any bytes.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    use prost::Message as _;
+
+    if let Ok(reply) = ClusterInfoResponse::decode(bytes) {
+        let _ = alive(&reply.json);
+        let _ = hex(&reply.context.unwrap_or_default().node_id);
+    }
+    let _ = std::str::from_utf8(bytes).map(alive);
+}
+
 /// Nodes that are alive, of the JSON that `ray.nodes()` becomes.
 fn alive(json: &str) -> usize {
     let nodes: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();

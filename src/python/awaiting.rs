@@ -8,14 +8,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, JoinError, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
+use super::ending::survived;
 use super::errors::{raise, to_exception};
 use super::prepare::{self, Prepared};
 use super::request::{self, Options, Request};
@@ -68,8 +70,11 @@ pub fn attempt(
         init_kwargs,
         on_loop: true,
     };
-    let prepared = prepare::prepare(py, &asked, &options);
-    logs::flush(py);
+    let prepared = survived(|| {
+        let prepared = prepare::prepare(py, &asked, &options);
+        logs::flush(py);
+        prepared
+    });
     match prepared? {
         Prepared::Done(Ok(())) => Ok(None),
         Prepared::Done(Err(error)) => Err(raise(py, &error)),
@@ -99,7 +104,7 @@ impl Attempt {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                request::launch(py, &self.request, &flight)?;
+                survived(|| request::launch(py, &self.request, &flight))?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),
@@ -119,9 +124,11 @@ impl Attempt {
 
     /// After the connect, on the caller's thread.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        let result = prepare::finish(py, &self.asked, self.request.target());
-        logs::flush(py);
-        result
+        survived(|| {
+            let result = prepare::finish(py, &self.asked, self.request.target());
+            logs::flush(py);
+            result
+        })
     }
 
     /// After a failure, on the caller's thread: lines that were written elsewhere are logged.
@@ -180,8 +187,49 @@ where
 {
     // Whatever has no runtime says so here, where it can be raised.
     process().runtime.handle()?;
-    let locals = TaskLocals::with_running_loop(py)?;
-    generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
+    let event_loop = pyo3_async_runtimes::get_running_loop(py)?.unbind();
+    let listener = Bound::new(py, Listener { event_loop })?;
+    let locals = TaskLocals::new(listener.into_any());
+    survived(|| {
+        generic::future_into_py_with_locals::<Bridge, _, T>(py, locals, async { Ok(answer.await) })
+    })
+}
+
+/// The loop that awaits, as `pyo3-async-runtimes` sees it: one that was closed in the meantime takes
+/// its answer in silence, where that crate would print a traceback.
+#[pyclass(frozen)]
+struct Listener {
+    event_loop: Py<PyAny>,
+}
+
+#[pymethods]
+impl Listener {
+    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = self.event_loop.bind(py);
+        event_loop.call_method0(intern!(py, "create_future"))
+    }
+
+    #[pyo3(signature = (*args, **kwargs))]
+    fn call_soon_threadsafe(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let event_loop = self.event_loop.bind(py);
+        survived(|| {
+            let name = intern!(py, "call_soon_threadsafe");
+            let Err(error) = event_loop.call_method(name, args, kwargs) else {
+                return Ok(());
+            };
+            let is_closed = event_loop.call_method0(intern!(py, "is_closed"))?;
+            if is_closed.is_truthy()? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        })
+    }
 }
 
 /// Our runtime, as `pyo3-async-runtimes` wants it. Ours, so that its end is ours as well: results

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::time::sleep;
 
+use super::ending::survived;
 use super::held::imported;
 use super::ray::{self, Presence};
 use super::{adoption, awaiting, held, logs, wait};
@@ -63,7 +64,7 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
 #[pyfunction]
 pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-    let control = control(py)?;
+    let control = survived(|| control(py))?;
     let means = means();
     awaiting::awaitable(py, async move {
         let Some(control) = control else {
@@ -89,11 +90,13 @@ fn next_look(end: Instant) -> Duration {
 
 /// None when not connected; else what one round trip says.
 fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
-    let Some(control) = control(py)? else {
-        return Ok(None);
-    };
-    let means = means();
-    wait::block(py, control.ask(&means)).map(Some)
+    survived(|| {
+        let Some(control) = control(py)? else {
+            return Ok(None);
+        };
+        let means = means();
+        wait::block(py, control.ask(&means)).map(Some)
+    })
 }
 
 impl Control {
@@ -189,7 +192,7 @@ fn means() -> Means {
 ///     timeout.
 #[pyfunction]
 pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let state = state(py);
+    let state = survived(|| state(py));
     logs::flush(py);
     let info = PyDict::new(py);
     match state? {
@@ -244,7 +247,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
 ///     Bounded by the probe timeout.
 #[pyfunction]
 pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let state = state(py);
+    let state = survived(|| state(py));
     logs::flush(py);
     let info = PyDict::new(py);
     match state? {

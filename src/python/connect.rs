@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
+use super::ending::survived;
 use super::flight::on_flight_thread;
 use super::prepare::{self, Prepared};
 use super::ray::{self, Presence};
@@ -126,9 +127,11 @@ pub fn wait_for_ray_ready(
 /// is already running, what it connects is disconnected on arrival.
 #[pyfunction]
 pub fn shutdown_ray(py: Python<'_>) -> PyResult<()> {
-    let result = shut_down(py);
-    logs::flush(py);
-    result
+    survived(|| {
+        let result = shut_down(py);
+        logs::flush(py);
+        result
+    })
 }
 
 /// The slow path: everything but "connected, and these arguments are known".
@@ -137,10 +140,12 @@ pub fn ensure(
     asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
-    let result = try_ensure(py, asked, options);
-    // A failure outside a flight has its lines still queued.
-    logs::flush(py);
-    result
+    survived(|| {
+        let result = try_ensure(py, asked, options);
+        // A failure outside a flight has its lines still queued.
+        logs::flush(py);
+        result
+    })
 }
 
 fn try_ensure(

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 
+use super::ending::survived;
 use super::errors::to_exception;
 use super::held::imported;
 use super::{adoption, ray};
@@ -136,11 +137,13 @@ fn take_note(py: Python<'_>) -> PyResult<()> {
     if imported(py, "ray").is_none() {
         return Ok(());
     }
-    if let ray::Presence::Real(module) = ray::look(py)? {
-        adoption::notice(&module)?;
-        super::logs::flush(py);
-    }
-    Ok(())
+    survived(|| {
+        if let ray::Presence::Real(module) = ray::look(py)? {
+            adoption::notice(&module)?;
+            super::logs::flush(py);
+        }
+        Ok(())
+    })
 }
 
 fn epoch(time: SystemTime) -> f64 {

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3::{import_exception, intern};
 
+use super::ending::survived;
 use crate::error::ConnectError;
 
 // Defined in Python: under abi3 below 3.12 a native class cannot extend a built-in exception.
@@ -18,8 +19,10 @@ pub fn to_exception<'py>(py: Python<'py>, error: &ConnectError) -> PyResult<Boun
     details.set_item(intern!(py, "attempts"), error.attempts)?;
     let retry_after = error.retry_after.map(|after| after.as_secs_f64());
     details.set_item(intern!(py, "retry_after_s"), retry_after)?;
-    py.get_type::<RayConnectionError>()
-        .call((&error.message,), Some(&details))
+    survived(|| {
+        py.get_type::<RayConnectionError>()
+            .call((&error.message,), Some(&details))
+    })
 }
 
 /// `error`, raised.

@@ -7,10 +7,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::Guard;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::ending::survived;
 use super::{held, logs, ray, wait};
 use crate::address::RayAddress;
 use crate::config::Env;
@@ -51,6 +51,57 @@ impl Flight {
         }
     }
 
+    fn sweep(&mut self, py: Python<'_>) -> bool {
+        loop {
+            let flight = &self.flight;
+            let step = wait::detached(py, || process().runtime.block_on(flight.step()));
+            if let Some(probe) = flight.last_probe() {
+                process().session.note_probe(probe);
+            }
+            logs::flush(py);
+            match step {
+                Ok(flight::Step::Again) => {}
+                Ok(flight::Step::Init(passed)) if process().session.begin_init(flight) => {
+                    self.passed = Some(passed);
+                    return true;
+                }
+                Ok(flight::Step::Init(_)) => {
+                    self.give_up(py, self.flight.cancelled());
+                    return false;
+                }
+                Ok(flight::Step::GiveUp(error)) => {
+                    self.give_up(py, error);
+                    return false;
+                }
+                Err(error) => {
+                    self.give_up(py, no_runtime(&self.flight, &error));
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn settle(&self, ray: &Bound<'_, PyAny>) -> bool {
+        let Some(passed) = &self.passed else {
+            return false;
+        };
+        let py = ray.py();
+        let live = self.live(ray, passed);
+        let (_, witness) = ray::observe(ray);
+        held::hold(ray, witness);
+        match process().session.arrived(&self.flight, live) {
+            Arrival::Welcome => {
+                logs::flush(py);
+                self.flight.land(Ok(()));
+                true
+            }
+            Arrival::Unwanted => {
+                held::release();
+                false
+            }
+        }
+    }
+
     fn give_up(&self, py: Python<'_>, error: ConnectError) {
         process().session.failed(&self.flight, &error);
         // Lines first: who waits finds them written when it comes back.
@@ -80,35 +131,7 @@ impl Flight {
     /// Sweeps until the target answers. False when the flight ended without that.
     fn preflight(&mut self, py: Python<'_>) -> bool {
         CARRIES_OUT.set(true);
-        let process_now = Guard::into_inner(process());
-        let _visit = process_now.runtime.visit();
-        loop {
-            let flight = &self.flight;
-            let step = wait::detached(py, || process().runtime.block_on(flight.step()));
-            if let Some(probe) = flight.last_probe() {
-                process().session.note_probe(probe);
-            }
-            logs::flush(py);
-            match step {
-                Ok(flight::Step::Again) => {}
-                Ok(flight::Step::Init(passed)) if process().session.begin_init(flight) => {
-                    self.passed = Some(passed);
-                    return true;
-                }
-                Ok(flight::Step::Init(_)) => {
-                    self.give_up(py, self.flight.cancelled());
-                    return false;
-                }
-                Ok(flight::Step::GiveUp(error)) => {
-                    self.give_up(py, error);
-                    return false;
-                }
-                Err(error) => {
-                    self.give_up(py, no_runtime(&self.flight, &error));
-                    return false;
-                }
-            }
-        }
+        survived(|| self.sweep(py))
     }
 
     /// Whether a live connection has to go first.
@@ -180,32 +203,17 @@ impl Flight {
     /// `ray.init` came back. False when nobody wants the connection any more: shut it down, then
     /// call `called_off`.
     fn arrived(&self, ray: &Bound<'_, PyAny>) -> bool {
-        let py = ray.py();
-        let Some(passed) = &self.passed else {
-            return false;
-        };
-        let live = self.live(ray, passed);
-        let (_, witness) = ray::observe(ray);
-        held::hold(ray, witness);
-        match process().session.arrived(&self.flight, live) {
-            Arrival::Welcome => {
-                logs::flush(py);
-                self.flight.land(Ok(()));
-                true
-            }
-            Arrival::Unwanted => {
-                held::release();
-                false
-            }
-        }
+        survived(|| self.settle(ray))
     }
 
     /// Somebody else connected in the meantime: theirs is used.
     fn overtaken(&self, ray: &Bound<'_, PyAny>) {
-        super::adoption::adopt(ray);
-        process().session.overtaken(&self.flight);
-        logs::flush(ray.py());
-        self.flight.land(Ok(()));
+        survived(|| {
+            super::adoption::adopt(ray);
+            process().session.overtaken(&self.flight);
+            logs::flush(ray.py());
+            self.flight.land(Ok(()));
+        });
     }
 
     /// It ended because nobody wants it any more.
@@ -215,8 +223,10 @@ impl Flight {
 
     /// `ray.init` or `import ray` raised.
     fn failed(&self, error: &Bound<'_, PyAny>) {
-        let cause = self.cause(error);
-        self.give_up(error.py(), cause);
+        survived(|| {
+            let cause = self.cause(error);
+            self.give_up(error.py(), cause);
+        });
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use arc_swap::Guard;
 use pyo3::intern;
 use pyo3::prelude::*;
 use tracing::Level;
 
+use super::ending::survived;
 use crate::logs::Record;
 use crate::process::process;
 
@@ -24,18 +24,18 @@ pub fn flush(py: Python<'_>) {
     if is_flushing() {
         return;
     }
-    let process = Guard::into_inner(process());
-    let records = process.logs.take();
+    let records = process().logs.take();
     if records.is_empty() {
         return;
     }
-    let _visit = process.runtime.visit();
     FLUSHING.set(true);
-    for record in records {
-        if let Err(error) = emit(py, &record) {
-            error.write_unraisable(py, None);
+    survived(|| {
+        for record in records {
+            if let Err(error) = emit(py, &record) {
+                error.write_unraisable(py, None);
+            }
         }
-    }
+    });
     FLUSHING.set(false);
 }
 

@@ -6,6 +6,7 @@ mod awaiting;
 mod cluster;
 mod connect;
 mod connection;
+mod ending;
 mod errors;
 mod flight;
 mod gateway;

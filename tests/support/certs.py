@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from seedcore_ray.testing import CertFiles
+from tests.support.secrets import key_is_secret
 
 _LOOPBACK = ("DNS:localhost", "IP:127.0.0.1")
 
@@ -72,6 +73,7 @@ def _make_key(path: Path) -> None:
     _openssl(
         *("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(path))
     )
+    key_is_secret(path.read_text(), "a private key")
 
 
 def _openssl(*arguments: str) -> None:

@@ -7,10 +7,11 @@ from typing import Literal
 
 from seedcore_ray.testing import RayHead
 from tests.support.certs import Authority
+from tests.support.secrets import secret
 
 HeadKind = Literal["plain", "token", "tls"]
 
-TOKEN = "a-token-of-the-test-suite-0123456789"
+TOKEN = secret("a-token-of-the-test-suite-0123456789", "the head's token")
 
 
 class Heads:

@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 
 PING_METHOD = "/ray.rpc.RayletDriver/ClusterInfo"
 CHECK_ALIVE_METHOD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+CLUSTER_ID_METHOD = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 KV_GET_METHOD = "/ray.rpc.InternalKVGcsService/InternalKVGet"
 
 
@@ -238,6 +239,7 @@ class GrpcPeer(_Peer):
         return cls(
             {
                 CHECK_ALIVE_METHOD: Reply(status + _field(2, ray_version.encode())),
+                CLUSTER_ID_METHOD: Reply(status + _field(2, bytes(range(28)))),
                 KV_GET_METHOD: Reply(status + _field(2, metadata.encode())),
             }
         )

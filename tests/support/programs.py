@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from seedcore_ray.testing.processes import descendants, send_signal
+from tests.support import secrets
 from tests.support.polling import wait_until
 
 _RESULT = "@result "
@@ -223,6 +224,8 @@ class Program:
         # Bounded: a grandchild that lives on may hold the pipes open.
         for reader in self._readers:
             reader.join(timeout=2)
+        test = os.environ.get("PYTEST_CURRENT_TEST", "a program")
+        secrets.look_through(f"{self._stdout}\n{self._stderr}", test)
 
 
 def run_program(

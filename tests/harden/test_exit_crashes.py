@@ -1,0 +1,209 @@
+"""Processes that end at any moment of a connect, however they end: exit code kept, no crash.
+
+With debug logging on and slow Python log handlers, since those are what an exit runs into.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from seedcore_ray.testing import RayHead
+from tests.connect.scenario import run, start
+from tests.harden.stuck import MODES, stuck
+from tests.support import GrpcPeer, ProgramResult, SilentListener, closed_port, wait_until
+
+_AT_ONCE = 4
+# Every program of the normal run, and the rest of the 300.
+_FEW, _MANY = 30, 270
+
+_SLOW_LOGS = """
+import logging
+class Slow(logging.StreamHandler):
+    def emit(self, record):
+        time.sleep(0.003)
+        super().emit(record)
+logging.basicConfig(level=logging.DEBUG, handlers=[Slow()])
+logging.getLogger("seedcore_ray").propagate = True
+logging.getLogger("asyncio").setLevel(logging.WARNING)
+"""
+# Whoever waits, at the moment of the end: threads of both kinds, and tasks.
+_WAITERS = """
+import asyncio
+from seedcore_ray import ensure_ray_initialized_async
+def on_a_thread(daemon):
+    def wait():
+        try:
+            ensure_ray_initialized(connect_timeout_s=1)
+        except BaseException as error:
+            print("raised", repr(error), file=sys.stderr, flush=True)
+    threading.Thread(target=wait, daemon=daemon).start()
+async def on_a_loop(seconds):
+    tasks = [asyncio.create_task(ensure_ray_initialized_async()) for _ in range(3)]
+    await asyncio.sleep(seconds)
+def abandoned_loop(seconds):
+    # Nobody closes it or cancels its tasks.
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(on_a_loop(seconds))
+    globals()["kept"] = loop
+who, seconds, how = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+if who == "thread":
+    on_a_thread(daemon=False)
+    time.sleep(seconds)
+elif who == "daemon":
+    on_a_thread(daemon=True)
+    time.sleep(seconds)
+elif who == "asyncio":
+    asyncio.run(on_a_loop(seconds))
+elif who == "loop thread":
+    threading.Thread(target=abandoned_loop, args=[60], daemon=True).start()
+    time.sleep(seconds)
+else:
+    abandoned_loop(seconds)
+"""
+_END = """
+if how == "sys.exit":
+    sys.exit(3)
+elif how == "exception":
+    raise RuntimeError("meant")
+elif how == "os._exit":
+    sys.stderr.flush()
+    os._exit(4)
+elif how == "SIGTERM":
+    os.kill(os.getpid(), 15)
+    time.sleep(5)
+"""
+_WHO = ("thread", "daemon", "asyncio", "loop thread", "abandoned loop")
+_CODES = {
+    "return": 0,
+    "sys.exit": 3,
+    "exception": 1,
+    "os._exit": 4,
+    "SIGTERM": -signal.SIGTERM,
+}
+
+
+@dataclass(frozen=True)
+class _Exit:
+    who: str
+    how: str
+    address: str
+    after_s: float
+
+    def play(self) -> ProgramResult:
+        arguments = (self.who, f"{self.after_s:.3f}", self.how)
+        env = {"RAY_ADDRESS": self.address}
+        return run(_SLOW_LOGS + _WAITERS + _END, *arguments, env=env, deadline_s=60)
+
+
+@contextmanager
+def _addresses() -> Iterator[list[str]]:
+    """Where a connect fails at once, waits for the network, or waits inside ``ray.init``."""
+    with SilentListener() as silent, GrpcPeer.ray_client() as stuck:
+        # Ray takes a second to import: three out of four are in our own hands all the time.
+        yield [
+            f"127.0.0.1:{closed_port()}",
+            f"ray://127.0.0.1:{closed_port()}",
+            silent.address,
+            stuck.client_address,
+        ]
+
+
+def _check(exit_: _Exit, ended: ProgramResult) -> None:
+    told = f"{exit_}\n{ended.told()}"
+    assert ended.rc == _CODES[exit_.how], told
+    assert ended.stderr.count("Traceback") == (exit_.how == "exception"), told
+    for bad in (
+        *("Fatal Python error", "panicked", "Segmentation", "core dumped", "raised", "FATAL"),
+        *("Exception ignored", "unraisable", "terminate called", "Event loop is closed"),
+        *("could not acquire lock", "RuntimeWarning"),
+    ):
+        assert bad not in ended.stderr, told
+    # asyncio says it of any task on a loop that its program drops.
+    assert "loop" in exit_.who or "was destroyed" not in ended.stderr, told
+
+
+def _play(count: int, seed: int) -> None:
+    chance = random.Random(seed)
+    with _addresses() as addresses, ThreadPoolExecutor(_AT_ONCE) as pool:
+        exits = [
+            _Exit(
+                who=_WHO[number % len(_WHO)],
+                how=list(_CODES)[number // len(_WHO) % len(_CODES)],
+                address=addresses[chance.randrange(len(addresses))],
+                # Most of what happens, happens early.
+                after_s=chance.random() ** 2 * 1.6,
+            )
+            for number in range(count)
+        ]
+        for exit_, ended in zip(exits, pool.map(_Exit.play, exits), strict=True):
+            _check(exit_, ended)
+
+
+@pytest.mark.timeout(180)
+def test_thirty_exits_at_random_moments() -> None:
+    _play(_FEW, seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_rest_of_three_hundred_exits() -> None:
+    _play(_MANY, seed=2)
+
+
+_ABANDON = """
+os.environ["SEEDCORE_RAY_INIT_TIMEOUT_S"] = "1"
+how = sys.argv[1]
+import ray
+assert ensure_ray_initialized() is False
+assert error()["kind"] == "init_timeout" and held()["state"] == "connecting"
+"""
+
+
+@pytest.mark.parametrize("how", list(_CODES))
+@pytest.mark.parametrize("mode", MODES)
+def test_an_abandoned_ray_init(mode: str, how: str) -> None:
+    with stuck(mode) as (_, address):
+        ended = run(_SLOW_LOGS + _ABANDON + _END, how, env={"RAY_ADDRESS": address})
+    _check(_Exit("main", how, mode, 0), ended)
+
+
+@pytest.mark.parametrize("how", ["return", "sys.exit", "exception", "SIGTERM"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_connected_process(ray_head: RayHead, mode: str, how: str) -> None:
+    address = ray_head.gcs_address if mode == "native" else ray_head.client_address
+    source = _SLOW_LOGS + 'how = sys.argv[1]\nassert ensure_ray_initialized()\nmark("up")\n' + _END
+    ended = run(source, how, env={"RAY_ADDRESS": address})
+    told = ended.told()
+    # After a connect on the main thread SIGTERM exits as it does after ray.init: by its number.
+    assert ended.rc == (15 if how == "SIGTERM" else _CODES[how]), told
+    assert ended.stderr.count("Traceback") == (how == "exception"), told
+    for bad in ("Fatal Python error", "panicked", "Exception ignored"):
+        assert bad not in ended.stderr, told
+
+
+def test_an_exit_by_a_signal_from_outside_while_tasks_wait() -> None:
+    source = """
+import asyncio
+from seedcore_ray import ensure_ray_initialized_async
+async def main():
+    tasks = [asyncio.create_task(ensure_ray_initialized_async()) for _ in range(8)]
+    await asyncio.sleep(0)
+    mark("waiting")
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+    for number, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
+        with SilentListener() as silent:
+            with start(_SLOW_LOGS + source, env={"RAY_ADDRESS": silent.address}) as program:
+                program.wait_for_mark("waiting")
+                wait_until(lambda: silent.accepted > 0, 10, "the probe")
+                program.signal(number)
+                ended = program.finish(10)
+            assert ended.rc == code and "Traceback" not in ended.stderr, ended.told()

@@ -1,0 +1,36 @@
+"""What must never be shown: tokens, keys and passwords, and where one was printed all the same.
+
+Every secret that the tests use is made known with ``secret``. ``Program`` hands over all that it
+printed; ``conftest`` fails the run when a secret was in it.
+"""
+
+from __future__ import annotations
+
+_SHOWN_AROUND = 60
+
+_secrets: dict[str, str] = {}
+leaks: list[str] = []
+"""Each place where a secret was printed, with the secret itself taken out."""
+
+
+def secret(value: str, name: str) -> str:
+    """``value``, which from now on nothing may print. ``name`` stands for it in complaints."""
+    _secrets[value] = name
+    return value
+
+
+def key_is_secret(pem: str, name: str) -> None:
+    """As ``secret``, for each line of a private key."""
+    for line in pem.splitlines():
+        if line and not line.startswith("-----"):
+            secret(line, name)
+
+
+def look_through(text: str, where: str) -> None:
+    """Note each secret in ``text``."""
+    for value, name in _secrets.items():
+        at = text.find(value)
+        if at >= 0:
+            before = text[max(0, at - _SHOWN_AROUND) : at]
+            after = text[at + len(value) :][:_SHOWN_AROUND]
+            leaks.append(f"{name} printed by {where}: {before!r} *** {after!r}")
