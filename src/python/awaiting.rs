@@ -19,7 +19,7 @@ use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
 use super::errors::{raise, to_exception};
 use super::prepare::{self, Prepared};
 use super::request::{self, Options, Request};
-use super::{held, logs};
+use super::{held, logs, wait};
 use crate::error::ConnectError;
 use crate::flight::Waiter;
 use crate::process::process;
@@ -68,8 +68,11 @@ pub fn attempt(
         init_kwargs,
         on_loop: true,
     };
-    let prepared = prepare::prepare(py, &asked, &options);
-    logs::flush(py);
+    let prepared = wait::staying(|| {
+        let prepared = prepare::prepare(py, &asked, &options);
+        logs::flush(py);
+        prepared
+    });
     match prepared? {
         Prepared::Done(Ok(())) => Ok(None),
         Prepared::Done(Err(error)) => Err(raise(py, &error)),
@@ -99,7 +102,7 @@ impl Attempt {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                request::launch(py, &self.request, &flight)?;
+                wait::staying(|| request::launch(py, &self.request, &flight))?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),

@@ -126,9 +126,11 @@ pub fn wait_for_ray_ready(
 /// is already running, what it connects is disconnected on arrival.
 #[pyfunction]
 pub fn shutdown_ray(py: Python<'_>) -> PyResult<()> {
-    let result = shut_down(py);
-    logs::flush(py);
-    result
+    wait::staying(|| {
+        let result = shut_down(py);
+        logs::flush(py);
+        result
+    })
 }
 
 /// The slow path: everything but "connected, and these arguments are known".
@@ -137,10 +139,12 @@ pub fn ensure(
     asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
-    let result = try_ensure(py, asked, options);
-    // A failure outside a flight has its lines still queued.
-    logs::flush(py);
-    result
+    wait::staying(|| {
+        let result = try_ensure(py, asked, options);
+        // A failure outside a flight has its lines still queued.
+        logs::flush(py);
+        result
+    })
 }
 
 fn try_ensure(

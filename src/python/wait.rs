@@ -59,6 +59,15 @@ pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
+/// Runs `work`, which may call into Python, with the interpreter kept: see [`Runtime::visit`].
+///
+/// [`Runtime::visit`]: crate::runtime::Runtime::visit
+pub fn staying<T>(work: impl FnOnce() -> T) -> T {
+    let process = Guard::into_inner(process());
+    let _visit = process.runtime.visit();
+    work()
+}
+
 /// Ends a daemon thread that waits when the process ends.
 fn the_end() -> PyErr {
     PySystemExit::new_err("the process is ending")
@@ -209,8 +218,6 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         }
     }
     held::release();
-    let process_now = Guard::into_inner(process());
-    let _visit = process_now.runtime.visit();
     // Whatever Ray does here, the next connect must be able to begin.
     let result = ray.map_or(Ok(()), |ray| {
         ray.call_method0(intern!(py, "shutdown")).map(drop)
