@@ -209,8 +209,6 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         }
     }
     held::release();
-    let process_now = Guard::into_inner(process());
-    let _visit = process_now.runtime.visit();
     // Whatever Ray does here, the next connect must be able to begin.
     let result = ray.map_or(Ok(()), |ray| {
         ray.call_method0(intern!(py, "shutdown")).map(drop)

@@ -33,7 +33,8 @@ mark("go")
 deadline = time.monotonic() + 30
 while held()["state"] == "connecting" and time.monotonic() < deadline:
     time.sleep(0.02)
-report(state_after=held()["state"], initialized=ray.is_initialized(), said=logged("INFO"))
+report(state_after=held()["state"], initialized=ray.is_initialized(),
+       said=logged("INFO", "connected to Ray"))
 report(again=ensure_ray_initialized(connect_timeout_s=20), last=held()["state"])
 """,
     "other_target": """
