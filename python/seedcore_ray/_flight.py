@@ -55,10 +55,10 @@ def _connect(flight: Flight) -> None:
         return
     if flight.force:
         flight.dropped()
-    elif ray.is_initialized():
+    elif _is_initialized(ray):
         flight.overtaken(ray)
         return
-    if ray.is_initialized() or _client_is_left():
+    if _is_initialized(ray) or _client_is_left():
         _undo(ray)
     try:
         _init(flight, ray)
@@ -68,6 +68,13 @@ def _connect(flight: Flight) -> None:
     if not flight.arrived(ray):
         _undo(ray)
         flight.called_off()
+
+
+def _is_initialized(ray: Any) -> bool:
+    try:
+        return bool(ray.is_initialized())
+    except Exception:  # a client that lost its head asks over a closed channel
+        return False
 
 
 def _client_is_left() -> bool:

@@ -134,8 +134,8 @@ def test_their_init_while_we_still_look_is_used(ray_head: RayHead) -> None:
     told = play(
         """
         import ray
-        waiting = threading.Thread(target=lambda: report(waited=ensure_ray_initialized(
-            "127.0.0.1:1", connect_timeout_s=20)))
+        waiting = threading.Thread(
+            target=ensure_ray_initialized, args=["127.0.0.1:1"], kwargs={"connect_timeout_s": 20})
         waiting.start()
         while held()["state"] != "connecting":
             time.sleep(0.01)

@@ -70,7 +70,8 @@ shutdown_ray()
     steps = [line[2].split(":")[0] for line in lines if line[0] == "DEBUG"]
     assert {"dns", "tcp", "grpc"} <= set(steps)
     assert [line for line in lines if line[0] in ("WARNING", "ERROR")] == []
-    assert "SIGTERM handler is not set" not in ended.stderr
+    if mode == "native":  # a client's server says it too, of itself, and may send it here
+        assert "SIGTERM handler is not set" not in ended.stderr
 
 
 def test_no_secret_is_shown_anywhere() -> None:

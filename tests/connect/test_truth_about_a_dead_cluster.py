@@ -90,7 +90,7 @@ shutdown_ray()
         told = program.finish(90).ok().fields
     available, connected, cluster, info = told["lost"]
     assert [available, connected] == [False, False]
-    # Until Ray's client itself has noticed, the server tells; the two looks may fall on either side.
+    # Until Ray's client has noticed, the server tells; the looks may fall on either side of that.
     assert cluster["status"] in ("error", "not_available")
     assert info["status"] in ("error", "not_connected")
     if info["status"] == "error":
