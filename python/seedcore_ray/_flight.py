@@ -55,7 +55,7 @@ def _connect(flight: Flight) -> None:
         return
     if flight.force:
         flight.dropped()
-    elif ray.is_initialized():
+    elif _is_initialized(ray):
         flight.overtaken(ray)
         return
     if _has_remains(ray):
@@ -80,10 +80,17 @@ def _has_remains(ray: Any) -> bool:
     hook = sys.modules.get("ray._private.client_mode_hook")
     context = getattr(sys.modules.get("ray.util.client"), "_default_context", None)
     return bool(
-        ray.is_initialized()
-        or getattr(hook, "is_client_mode_enabled", True)
+        getattr(hook, "is_client_mode_enabled", True)
         or getattr(context, "client_worker", None) is not None
+        or _is_initialized(ray)
     )
+
+
+def _is_initialized(ray: Any) -> bool:
+    """False where Ray cannot say: a client that is just being cut off raises."""
+    with suppress(Exception):
+        return bool(ray.is_initialized())
+    return False
 
 
 def _stay(flight: Flight) -> None:

@@ -1,6 +1,6 @@
 //! The real Ray, as far as it can be read without asking a cluster.
 
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyString};
@@ -76,11 +76,15 @@ fn is_real(module: &Bound<'_, PyAny>) -> bool {
         && module.hasattr("_private").unwrap_or(false)
 }
 
-/// `ray.is_initialized()`; False where a fake has no such thing.
+/// `ray.is_initialized()`; False where a fake has no such thing, and where Ray cannot say: a client
+/// that is just being cut off raises ("Cannot invoke RPC on closed channel!").
 pub fn is_initialized(ray: &Bound<'_, PyAny>) -> PyResult<bool> {
-    match ray.getattr_opt(intern!(ray.py(), "is_initialized"))? {
-        Some(function) => function.call0()?.is_truthy(),
-        None => Ok(false),
+    let Some(function) = ray.getattr_opt(intern!(ray.py(), "is_initialized"))? else {
+        return Ok(false);
+    };
+    match function.call0().and_then(|answer| answer.is_truthy()) {
+        Err(error) if error.is_instance_of::<PyException>(ray.py()) => Ok(false),
+        answer => answer,
     }
 }
 
