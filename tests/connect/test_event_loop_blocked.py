@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, start
+from tests.connect.scenario import COUNT_INITS, play, start
 from tests.support import GrpcPeer, closed_port, wait_until
 
 _ASYNC = """
@@ -28,15 +28,6 @@ class Beat:
         self.on = False
         await self.task
 """
-_COUNT = """
-import ray
-inits = []
-original = ray.init
-def counted(*args, **kwargs):
-    inits.append(kwargs)
-    return original(*args, **kwargs)
-ray.init = counted
-"""
 
 
 @pytest.mark.parametrize("mode", ["native", "client"])
@@ -45,7 +36,7 @@ def test_tasks_and_threads_share_one_init_and_the_loop_goes_on(
 ) -> None:
     told = play(
         _ASYNC
-        + _COUNT
+        + COUNT_INITS
         + """
 async def main():
     thread_said = []
@@ -163,7 +154,7 @@ asyncio.run(main())
 def test_two_loops_in_two_threads_and_one_that_closes_mid_connect(ray_head: RayHead) -> None:
     told = play(
         _ASYNC
-        + _COUNT
+        + COUNT_INITS
         + """
 async def leave():
     asyncio.create_task(ensure_runtime_ready())

@@ -311,8 +311,7 @@ def test_tls_faults_of_scripted_servers(heads: Heads, tmp_path: Path) -> None:
         silent: Any = stack.enter_context(SilentListener())
         for peer in (expired, elsewhere, plain):
             stack.enter_context(peer)
-        picky = stack.enter_context(_tls_server(heads.authority.issue("picky"), ["h2"]))
-        https = stack.enter_context(_tls_server(heads.authority.issue("https"), ["http/1.1"]))
+        picky = stack.enter_context(_tls_server(heads.authority.issue("picky")))
         servers = {
             "expired": expired.port,
             "elsewhere": elsewhere.port,
@@ -320,7 +319,6 @@ def test_tls_faults_of_scripted_servers(heads: Heads, tmp_path: Path) -> None:
             "web": web.port,
             "silent": silent.port,
             "picky": picky,
-            "https": https,
         }
         told = _ask(
             {
@@ -338,7 +336,6 @@ def test_tls_faults_of_scripted_servers(heads: Heads, tmp_path: Path) -> None:
         _said(told[f"web {mode}"], "not_ray", "web server", "10001")
         _said(told[f"silent {mode}"], "timeout", "tls", "")
         assert told[f"picky {mode}"]["error"]["kind"] in ("tls", "not_ready")
-        _said(told[f"https {mode}"], "not_ray", "HTTP/2", "10001")
 
 
 def _without(env: Mapping[str, str], name: str) -> dict[str, str]:
@@ -346,13 +343,13 @@ def _without(env: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _tls_server(files: CertFiles, protocols: list[str]) -> Iterator[int]:
+def _tls_server(files: CertFiles) -> Iterator[int]:
     """Shakes hands, then hangs up; its port."""
     import socket
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.cert, files.key)
-    context.set_alpn_protocols(protocols)
+    context.set_alpn_protocols(["h2"])
     listener = socket.create_server((HOST, 0))
 
     def serve() -> None:
