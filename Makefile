@@ -35,7 +35,7 @@ PYTHON_SOURCES := python data/purelib tests benches examples
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs test-python bench soak fuzz matrix \
-	wheel deny audit lock clean
+	wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -87,7 +87,7 @@ stubs: $(INSTALLED) ## Compare the stubs with the built module
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
 
 test-python: $(INSTALLED) ## pytest with a real Ray
-	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
 soak: $(INSTALLED) fuzz ## The long runs that make test leaves out
@@ -132,9 +132,12 @@ wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the s
 deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crates
 	@cargo deny --version >/dev/null 2>&1 || \
 		{ echo "make: install it first: cargo install --locked cargo-deny" >&2; exit 1; }
-	cargo deny --all-features check licenses bans sources
-	@[ -n "$(ADVISORIES)" ] && cargo deny --all-features check advisories || \
-		echo "advisories not checked: the database is on GitHub; ADVISORIES=1 asks it"
+	cargo deny check --hide-inclusion-graph licenses bans sources
+ifdef ADVISORIES
+	cargo deny check advisories
+else
+	@echo "advisories not checked: their database is on GitHub; make deny ADVISORIES=1 asks it"
+endif
 
 lock: ## Pin requirements/*.in anew (needs uv)
 	for name in test hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \

@@ -85,19 +85,28 @@ impl Runtime {
     /// Stops the threads for good, waiting for them no longer than half a second. Call it detached
     /// from the interpreter: a task may be about to deliver its result there.
     pub fn stop(&self) {
-        let Life::Running(tokio) = mem::replace(&mut *self.life(), Life::Stopped) else {
-            return;
-        };
+        let life = mem::replace(&mut *self.life(), Life::Stopped);
+        // Visitors may be there before there is a runtime.
+        let is_empty = self.wait_for_visits();
+        if let Life::Running(tokio) = life {
+            if is_empty {
+                tokio.shutdown_timeout(EXIT_BOUND);
+            } else {
+                // Better leave it all to the end of the process.
+                mem::forget(tokio);
+            }
+        }
+    }
+
+    fn wait_for_visits(&self) -> bool {
         let end = Instant::now() + EXIT_BOUND;
         while self.visits.load(Ordering::Acquire) > 0 {
             if Instant::now() > end {
-                // Better leave it all to the end of the process.
-                mem::forget(tokio);
-                return;
+                return false;
             }
             thread::sleep(Duration::from_millis(1));
         }
-        tokio.shutdown_timeout(EXIT_BOUND);
+        true
     }
 }
 

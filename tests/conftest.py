@@ -23,8 +23,6 @@ _ORDER = ("ray_head", "own_head", "token_head", "tls_head")
 def pytest_configure(config: pytest.Config) -> None:
     """Name our markers, so that --strict-markers holds."""
     config.addinivalue_line("markers", "timeout(seconds): fail the test when it runs longer")
-    config.addinivalue_line("markers", "soak: takes minutes; run with -m soak")
-    config.addinivalue_line("markers", "matrix: installs other versions of Ray; run with -m matrix")
     config.addinivalue_line("markers", "head: needs a real Ray head (set by its fixtures)")
 
 

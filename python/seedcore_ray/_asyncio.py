@@ -6,10 +6,13 @@ Nothing here imports ``asyncio``: what is awaited belongs to the loop that runs.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from seedcore_ray import _core
 from seedcore_ray._errors import RayConnectionError
+
+TYPE_CHECKING = False  # typing's own costs more than all of this package
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class _LeftOut(str):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from typing import Any
-
 from seedcore_ray import _core
 from seedcore_ray._asyncio import ensure_runtime_ready
 from seedcore_ray._core import (
@@ -21,6 +17,10 @@ from seedcore_ray._core import (
 )
 from seedcore_ray._errors import RayConnectionError
 from seedcore_ray._node_ip import get_ray_node_ip
+
+TYPE_CHECKING = False  # typing's own costs more than all of this package
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "RayConnectionError",
@@ -43,6 +43,8 @@ def test_ray_connection() -> bool:
         did not within ``SEEDCORE_RAY_INIT_TIMEOUT_S`` (30 s): a first task waits for a worker
         process to start. Never raises.
     """
+    import threading
+
     if not _core.ensure_ray_initialized():
         return False
     answer: list[Any] = []
@@ -64,5 +66,7 @@ def _run_task(answer: list[Any]) -> None:
         # this package.
         answer.append(ray.get(ray.remote(lambda: 42).remote()))
     except Exception as error:
+        import logging
+
         log = logging.getLogger("seedcore_ray.connection")
         log.warning("the test task failed: %s: %s", type(error).__name__, error)

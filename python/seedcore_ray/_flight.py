@@ -58,7 +58,7 @@ def _connect(flight: Flight) -> None:
     elif _is_initialized(ray):
         flight.overtaken(ray)
         return
-    if _has_remains(ray):
+    if _client_is_left() or _is_initialized(ray):
         _undo(ray)
     try:
         _init(flight, ray)
@@ -70,27 +70,18 @@ def _connect(flight: Flight) -> None:
         flight.called_off()
 
 
-def _has_remains(ray: Any) -> bool:
-    """Whether anything of an earlier connection is there.
-
-    Even of a client that is not initialised any more (its head was restarted) a worker is left,
-    and ray.init would take that for a connection. Asked first, since ray.shutdown imports 35
-    modules of Ray: 30 ms of every first connect.
-    """
-    hook = sys.modules.get("ray._private.client_mode_hook")
-    context = getattr(sys.modules.get("ray.util.client"), "_default_context", None)
-    return bool(
-        getattr(hook, "is_client_mode_enabled", True)
-        or getattr(context, "client_worker", None) is not None
-        or _is_initialized(ray)
-    )
-
-
 def _is_initialized(ray: Any) -> bool:
     """False where Ray cannot say: a client that is just being cut off raises."""
     with suppress(Exception):
         return bool(ray.is_initialized())
     return False
+
+
+def _client_is_left() -> bool:
+    """Whether a lost client connection left its worker behind: ray.init would take it for one."""
+    client = sys.modules.get("ray.util.client")
+    context = getattr(client, "_default_context", None)
+    return getattr(context, "client_worker", None) is not None
 
 
 def _stay(flight: Flight) -> None:

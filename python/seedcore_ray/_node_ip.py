@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 
 from seedcore_ray import _core
@@ -42,11 +41,15 @@ def _of_ray_address() -> str | None:
 
 
 def _of_host_name() -> str | None:
-    return _core.resolve_host(socket.gethostname())
+    from socket import gethostname
+
+    return _core.resolve_host(gethostname())
 
 
 def _of_interface() -> str | None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    from socket import AF_INET, SOCK_DGRAM, socket
+
+    with socket(AF_INET, SOCK_DGRAM) as probe:
         probe.connect(_ANYWHERE)
         return str(probe.getsockname()[0])
 

@@ -28,7 +28,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Text<'a, 'py> {
         match object.cast::<PyString>() {
             Ok(text) => Ok(Self(text)),
             Err(_) => Err(PyTypeError::new_err(format!(
-                "expected str or None, not {}",
+                "ray_address and ray_namespace take a str or None, not {}",
                 object.get_type().name()?
             ))),
         }

@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
-use super::connect::{self, Options, Prepared, Request};
 use super::ending::survived;
 use super::errors::{raise, to_exception};
+use super::prepare::{self, Prepared};
+use super::request::{self, Options, Request};
 use super::{held, logs};
 use crate::error::ConnectError;
 use crate::flight::Waiter;
@@ -70,7 +71,7 @@ pub fn attempt(
         on_loop: true,
     };
     let prepared = survived(|| {
-        let prepared = connect::prepare(py, &asked, &options);
+        let prepared = prepare::prepare(py, &asked, &options);
         logs::flush(py);
         prepared
     });
@@ -103,7 +104,7 @@ impl Attempt {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                survived(|| connect::launch(py, &self.request, &flight))?;
+                survived(|| request::launch(py, &self.request, &flight))?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),
@@ -113,7 +114,7 @@ impl Attempt {
                     if turn.wait(end).await {
                         Answer::Again
                     } else {
-                        Answer::Failed(connect::refuse(busy))
+                        Answer::Failed(prepare::refuse(busy))
                     }
                 })
                 .map(Some)
@@ -124,7 +125,7 @@ impl Attempt {
     /// After the connect, on the caller's thread.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         survived(|| {
-            let result = connect::finish(py, &self.asked, self.request.target());
+            let result = prepare::finish(py, &self.asked, self.request.target());
             logs::flush(py);
             result
         })

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::ending::survived;
 use super::held::imported;
 use super::ray::{self, Presence};
-use super::{awaiting, connect, held, logs, wait};
+use super::{adoption, awaiting, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
@@ -149,7 +149,7 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
         }
         Presence::Missing | Presence::NotImported => return Ok(None),
     };
-    connect::notice(&module)?;
+    adoption::notice(&module)?;
     if !held::is_alive(py) {
         return Ok(None);
     }

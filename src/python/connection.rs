@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use super::ending::survived;
 use super::errors::to_exception;
 use super::held::imported;
-use super::{connect, ray};
+use super::{adoption, ray};
 use crate::process::process;
 use crate::session::LastProbe;
 
@@ -139,7 +139,7 @@ fn take_note(py: Python<'_>) -> PyResult<()> {
     }
     survived(|| {
         if let ray::Presence::Real(module) = ray::look(py)? {
-            connect::notice(&module)?;
+            adoption::notice(&module)?;
             super::logs::flush(py);
         }
         Ok(())

@@ -209,7 +209,7 @@ impl Flight {
     /// Somebody else connected in the meantime: theirs is used.
     fn overtaken(&self, ray: &Bound<'_, PyAny>) {
         survived(|| {
-            super::connect::adopt(ray);
+            super::adoption::adopt(ray);
             process().session.overtaken(&self.flight);
             logs::flush(ray.py());
             self.flight.land(Ok(()));

@@ -1,9 +1,6 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
-#![allow(
-    clippy::doc_markdown,
-    reason = "these comments are Python docstrings: Args, Returns, Raises"
-)]
 
+mod adoption;
 mod args;
 mod awaiting;
 mod cluster;
@@ -16,7 +13,9 @@ mod gateway;
 mod held;
 mod lifecycle;
 mod logs;
+mod prepare;
 mod ray;
+mod request;
 mod settings;
 mod turned_away;
 mod wait;

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::connect::{self, Request};
+use super::prepare;
+use super::request::{self, Request};
 use super::{held, ray};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{LANDING, Patience, Waiter};
@@ -122,7 +123,7 @@ fn wait_for(
             return Ok(result);
         }
         if hard.is_some_and(|hard| Instant::now() >= hard) {
-            return Ok(Err(connect::refuse(on_loop_too_long(waiter))));
+            return Ok(Err(prepare::refuse(on_loop_too_long(waiter))));
         }
     }
 }
@@ -153,7 +154,7 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
             Joined::Connected(_) => return Ok(Ok(())),
             Joined::Refused(error) => return Ok(Err(error)),
             Joined::Lead(mut waiter) => {
-                connect::launch(py, request, &flight)?;
+                request::launch(py, request, &flight)?;
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
@@ -161,7 +162,7 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
                 if wait_turn(py, &mut turn, budget.end(began))? {
                     continue;
                 }
-                return Ok(Err(connect::refuse(request.busy())));
+                return Ok(Err(prepare::refuse(request.busy())));
             }
         };
         match outcome {
@@ -208,8 +209,6 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         }
     }
     held::release();
-    let process_now = Guard::into_inner(process());
-    let _visit = process_now.runtime.visit();
     // Whatever Ray does here, the next connect must be able to begin.
     let result = ray.map_or(Ok(()), |ray| {
         ray.call_method0(intern!(py, "shutdown")).map(drop)

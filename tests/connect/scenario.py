@@ -12,18 +12,6 @@ _KIT = {"PYTHONPATH": str(Path(__file__).parent / "in_program")}
 _IMPORT = "import os, sys, time, threading\nfrom kit import *\n"
 
 
-COUNT_INITS = """
-import ray
-inits = []
-original = ray.init
-def counted(*args, **kwargs):
-    inits.append(kwargs)
-    return original(*args, **kwargs)
-ray.init = counted
-"""
-"""For the beginning of a program: ``inits`` is what ``ray.init`` was called with."""
-
-
 def play(source: str, *args: str, deadline_s: float = 60.0, **env: str) -> dict[str, Any]:
     """Run a program that ends with 0; what it reported."""
     return run(source, *args, deadline_s=deadline_s, env=env).ok().fields

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +88,8 @@ def test_each_cause_of_a_scripted_peer(heads: Heads) -> None:
             (silent.address, "timeout", "grpc"),
             (silent.client_address, "timeout", "grpc"),
             (hangs_up.address, "not_ready", "closed"),
-            (web.address, "not_ray", "HTTP"),
-            (web.client_address, "not_ray", "HTTP"),
+            (web.address, "not_ray", "web server"),
+            (web.client_address, "not_ray", "web server"),
             (tls.address, "tls", "TLS"),
             (tls.client_address, "tls", "TLS"),
             (refuses.address, "auth", "token"),
@@ -180,26 +179,13 @@ def test_another_version_is_refused_with_both_versions_named(ray_head: RayHead, 
     assert told["then"] and told["no_error"] is None
 
 
-@pytest.fixture(params=["missing", "stale"])
-def local(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, str]]:
-    """Kind, RAY_TMPDIR and the dead address in it."""
-    dead = f"127.0.0.1:{closed_port()}"
+@pytest.mark.parametrize("kind", ["no_local_ray", "stale_local_ray"])
+def test_auto_without_a_local_ray_answers_at_once(kind: str, tmp_path: Path) -> None:
+    dead = ""
     (tmp_path / "ray").mkdir()
-    if request.param == "stale":
+    if kind == "stale_local_ray":
+        dead = f"127.0.0.1:{closed_port()}"
         (tmp_path / "ray" / "ray_current_cluster").write_text(dead)
-    yield (
-        ("no_local_ray", str(tmp_path), "")
-        if request.param == "missing"
-        else (
-            "stale_local_ray",
-            str(tmp_path),
-            dead,
-        )
-    )
-
-
-def test_auto_without_a_local_ray_answers_at_once(local: tuple[str, str, str]) -> None:
-    kind, directory, dead = local
     ended = run_program(
         """
         import sys, time, ray, seedcore_ray
@@ -214,7 +200,7 @@ def test_auto_without_a_local_ray_answers_at_once(local: tuple[str, str, str]) -
         report(waited=wait_for_ray_ready(1.2), waited_seconds=time.monotonic() - began)
         """,
         private_pids=True,
-        env={"RAY_TMPDIR": directory},
+        env={"RAY_TMPDIR": str(tmp_path)},
     ).ok()
     told = ended.fields
     assert told["ok"] is False and told["seconds"] < 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import COUNT_INITS, play, start
+from tests.connect.scenario import play, start
 from tests.support import GrpcPeer, closed_port, wait_until
 
 _ASYNC = """
@@ -28,6 +30,10 @@ class Beat:
         self.on = False
         await self.task
 """
+_COUNT = """
+import ray
+inits = count_inits()
+"""
 
 
 @pytest.mark.parametrize("mode", ["native", "client"])
@@ -36,7 +42,7 @@ def test_tasks_and_threads_share_one_init_and_the_loop_goes_on(
 ) -> None:
     told = play(
         _ASYNC
-        + COUNT_INITS
+        + _COUNT
         + """
 async def main():
     thread_said = []
@@ -93,7 +99,7 @@ async def main():
         after = held()["state"]
         try:
             async with asyncio.timeout(0.3):
-                await ensure_ray_initialized_async(sys.argv[1])
+                await ensure_ray_initialized_async("127.0.0.1:2")  # the breaker knows the other
         except TimeoutError:
             timed_out = True
         os.environ.update(RAY_ADDRESS=sys.argv[1], SEEDCORE_RAY_CONNECT_TIMEOUT_S="0")
@@ -154,7 +160,7 @@ asyncio.run(main())
 def test_two_loops_in_two_threads_and_one_that_closes_mid_connect(ray_head: RayHead) -> None:
     told = play(
         _ASYNC
-        + COUNT_INITS
+        + _COUNT
         + """
 async def leave():
     asyncio.create_task(ensure_runtime_ready())
@@ -180,8 +186,6 @@ report(answers=answers, inits=len(inits), ok=ensure_ray_initialized(),
 
 
 def test_ctrl_c_ends_a_loop_that_awaits_a_connect() -> None:
-    import signal
-
     with GrpcPeer.ray_client() as peer:
         source = (
             _ASYNC

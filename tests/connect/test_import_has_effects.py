@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
@@ -123,10 +126,6 @@ def test_a_reload_keeps_the_connection(ray_head: RayHead, way: str) -> None:
 
 
 def test_signatures_are_those_of_the_contract() -> None:
-    import inspect
-
-    from seedcore.utils import ray_connector, ray_utils
-
     expected = {
         ray_utils.ensure_ray_initialized: (
             "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, "

@@ -9,7 +9,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play, start
-from tests.support import GrpcPeer, SilentListener, closed_port, wait_until
+from tests.support import GrpcPeer, SilentListener, TcpRelay, closed_port, wait_until
 
 # Generous against a loaded machine; the promise is 100 ms.
 _PROMPT_S = 1.0
@@ -71,27 +71,20 @@ def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
     assert told["state"] == "connecting", "ray.init cannot be stopped"
 
 
-def test_ctrl_c_in_a_look_at_a_frozen_head() -> None:
-    # A connection that somebody else made, to a peer that then falls silent.
-    with GrpcPeer.ray_client() as peer, SilentListener() as silent:
-        before = f"""
-import ray.util.client as client
-class Worker:
-    _conn_str, _client_id, _in_shutdown, closed = "{silent.address}", "abc", False, False
-    is_connected = staticmethod(lambda: True)
-client._default_context.client_worker = Worker()
-client.ray.is_connected = lambda: True
-import ray._private.client_mode_hook as hook
-"""
-        assert peer.port
-        env = {"SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
-        call = "ray.is_initialized = lambda: True; is_ray_available()"
-        with start(_INTERRUPTED.format(before=before, call=call), env=env) as program:
+def test_ctrl_c_in_a_look_at_a_head_that_fell_silent(ray_head: RayHead) -> None:
+    with TcpRelay(("127.0.0.1", ray_head.client_port)) as relay:
+        env = {"RAY_ADDRESS": relay.client_address, "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
+        before = "ensure_ray_initialized(); mark('connected'); time.sleep(1)"
+        # Ray's own exit hooks would wait for the silent server.
+        source = _INTERRUPTED.format(before=before, call="is_ray_available()") + "os._exit(0)"
+        with start(source, env=env) as program:
+            program.wait_for_mark("connected", 60)
+            relay.pause()
+            accepted = relay.accepted
             program.wait_for_mark("waiting")
-            wait_until(lambda: silent.accepted, 20, "a probe")
+            wait_until(lambda: relay.accepted > accepted, 20, "a probe")
             sent = program.signal(signal.SIGINT)
-            # Leaves without Ray's own exit hooks: the worker is made of paper.
-            told = program.finish(20).fields
+            told = program.finish(20).ok().fields
     assert told["interrupted"] and told["at"] - sent < _PROMPT_S
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, run
+from tests.connect.scenario import play
 from tests.support import closed_port
 
 
 def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: RayHead) -> None:
-    told = (
-        run(
-            """
+    told = play(
+        """
         import ray
         native, client, dead = sys.argv[1:]
         ensure_ray_initialized(native, "first")
@@ -30,13 +29,10 @@ def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: 
         report(same=ensure_ray_initialized(client, "second", force_reinit=True),
                same_generation=held()["generation"] - first)
         """,
-            ray_head.gcs_address,
-            ray_head.client_address,
-            f"127.0.0.1:{closed_port()}",
-            env=ray_head.env(),
-        )
-        .ok()
-        .fields
+        ray_head.gcs_address,
+        ray_head.client_address,
+        f"127.0.0.1:{closed_port()}",
+        RAY_TMPDIR=str(ray_head.directory),
     )
     assert told["calls"] == [True] * 9
     # (native, second), (client, first), (dead), (auto, first), (client, second)

@@ -7,15 +7,20 @@ import signal
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import COUNT_INITS, play, start
+from tests.connect.scenario import play, start
 from tests.support import closed_port
+
+_COUNT = """
+import ray
+inits = count_inits()
+"""
 
 
 @pytest.mark.parametrize("mode", ["native", "client"])
 def test_64_cold_threads_make_one_init_and_one_server(ray_head: RayHead, mode: str) -> None:
     before = _client_servers(ray_head)
     source = (
-        COUNT_INITS
+        _COUNT
         + """
 start = threading.Barrier(64)
 answers = []
@@ -74,7 +79,7 @@ def test_each_thread_waits_no_longer_than_it_asked_for() -> None:
 def test_a_head_that_comes_up_while_we_wait_is_connected(own_head: RayHead) -> None:
     own_head.shut()
     source = (
-        COUNT_INITS
+        _COUNT
         + """
 mark("waiting")
 ok = ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)

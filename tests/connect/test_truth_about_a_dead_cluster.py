@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,17 @@ def looks():
 """
 
 
-def test_a_frozen_head_is_told_in_time_and_thawed_is_back(own_head: RayHead) -> None:
+def test_a_frozen_head_is_told_in_time_and_thawed_is_back(
+    own_head: RayHead, tmp_path: Path
+) -> None:
     source = (
         _LOOKS
         + """
-import sys
 import ray
 ensure_ray_initialized(sys.argv[1])
 report(before=looks())
 mark("connected")
-sys.stdin = open(sys.argv[2])  # opens once the head is frozen
+open(sys.argv[2]).read()
 report(frozen=looks(), waited=timed(wait_for_ray_ready, 2))
 mark("looked")
 open(sys.argv[3]).read()
@@ -42,8 +44,9 @@ report(thawed=looks(), answered=answered, task=ray.get(ray.remote(lambda: 42).re
     )
     env = {"SEEDCORE_RAY_PROBE_TIMEOUT_S": str(_PROBE_TIMEOUT_S)}
     for address in (own_head.gcs_address, own_head.client_address):
-        gates = [_pipe(own_head, f"{address[:3]}{name}") for name in ("frozen", "thawed")]
-        with start(source, address, *gates, env=env) as program:
+        mode = "client" if address.startswith("ray://") else "native"
+        gates = [_gate(tmp_path / f"{mode}-{name}") for name in ("frozen", "thawed")]
+        with start(source, address, *map(str, gates), env=env) as program:
             program.wait_for_mark("connected", 60)
             own_head.freeze()
             try:
@@ -68,7 +71,7 @@ report(thawed=looks(), answered=answered, task=ray.get(ray.remote(lambda: 42).re
         assert told["thawed"]["is_ray_available"][0] and told["answered"] and told["task"] == 42
 
 
-def test_a_restarted_head_no_longer_knows_a_client(own_head: RayHead) -> None:
+def test_a_restarted_head_no_longer_knows_a_client(own_head: RayHead, tmp_path: Path) -> None:
     source = """
 import ray
 ensure_ray_initialized(sys.argv[1])
@@ -79,16 +82,19 @@ report(forced=ensure_ray_initialized(sys.argv[1], force_reinit=True), back=is_co
        task=ray.get(ray.remote(lambda: 42).remote()))
 shutdown_ray()
 """
-    gate = _pipe(own_head, "../restarted")
-    with start(source, own_head.client_address, gate) as program:
+    gate = _gate(tmp_path / "restarted")
+    with start(source, own_head.client_address, str(gate)) as program:
         program.wait_for_mark("connected", 60)
         own_head.restart()
         _open(gate)
         told = program.finish(90).ok().fields
     available, connected, cluster, info = told["lost"]
     assert [available, connected] == [False, False]
-    assert cluster["status"] == info["status"] == "error"
-    assert "no longer knows" in info["error"] and "force_reinit" in info["error"]
+    # Until Ray's client itself has noticed, the server tells; the two looks may fall on either side.
+    assert cluster["status"] in ("error", "not_available")
+    assert info["status"] in ("error", "not_connected")
+    if info["status"] == "error":
+        assert "no longer knows" in info["error"] and "force_reinit" in info["error"]
     assert told["forced"] and told["back"] and told["task"] == 42
 
 
@@ -139,15 +145,12 @@ def test_the_test_task_needs_nothing_of_ours_on_the_cluster(ray_head: RayHead) -
     assert told["ok"] and told["said"] == []
 
 
-def _pipe(head: RayHead, name: str) -> str:
+def _gate(path: Path) -> Path:
     """A named pipe: who opens it to read waits until somebody opens it to write."""
-    import os
-    import tempfile
-
-    path = Path(tempfile.mkdtemp(prefix="srg-")) / name.strip("./")
     os.mkfifo(path)
-    return str(path)
+    return path
 
 
-def _open(path: str) -> None:
-    Path(path).write_text("")
+def _open(gate: Path) -> None:
+    with gate.open("w"):
+        pass

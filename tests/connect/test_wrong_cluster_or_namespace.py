@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, run
+from tests.connect.scenario import play
 
 
 def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
     # One process for all of them: a native connection after a client one, and the reverse.
-    told = (
-        run(
-            """
+    told = play(
+        """
         import ray
         rounds = []
         for address in sys.argv[1:]:
@@ -31,14 +33,11 @@ def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
             rounds[-1]["after"] = [ray.is_initialized(), held()["state"], is_connected()]
         report(rounds=rounds, said=[logged(level) for level in ("INFO", "WARNING", "ERROR")])
         """,
-            ray_head.gcs_address,
-            ray_head.client_address,
-            "auto",
-            ray_head.client_address,
-            env=ray_head.env(),
-        )
-        .ok()
-        .fields
+        ray_head.gcs_address,
+        ray_head.client_address,
+        "auto",
+        ray_head.client_address,
+        RAY_TMPDIR=str(ray_head.directory),
     )
     modes = ["native", "client", "native", "client"]
     addresses = [ray_head.gcs_address, ray_head.client_address, ray_head.auto_address]
@@ -127,7 +126,7 @@ def test_the_namespace_is_in_force_and_its_source_told(ray_head: RayHead, mode: 
         report(rounds=rounds)
         """,
         ray_head.gcs_address if mode == "native" else ray_head.client_address,
-        _json([case[:2] for case in cases]),
+        json.dumps([case[:2] for case in cases]),
         deadline_s=90,
     )
     for (_, _, namespace, source), got in zip(cases, told["rounds"], strict=True):
@@ -194,15 +193,7 @@ def test_init_kwargs_reach_ray_and_what_ray_refuses_leaves_nothing(
     ],
 )
 def test_a_mistake_in_the_call_is_raised(call: str, raised: str, words: str) -> None:
-    from seedcore.utils import ray_connector, ray_utils
-
     names = {**vars(ray_utils), **vars(ray_connector)}
     with pytest.raises((TypeError, ValueError), match=words) as caught:
         eval(call, names)
     assert type(caught.value).__name__ == raised
-
-
-def _json(value: object) -> str:
-    import json
-
-    return json.dumps(value)

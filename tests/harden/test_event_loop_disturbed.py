@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import COUNT_INITS, play, run, start
+from tests.connect.scenario import play, run, start
 from tests.harden.stuck import MODES, stuck
 from tests.support import SilentListener, closed_port, wait_until
 
@@ -48,6 +48,11 @@ class Beat:
         await self.task
 """
 
+_COUNT = """
+import ray
+inits = count_inits()
+"""
+
 
 def _address(head: RayHead, mode: str) -> str:
     return head.gcs_address if mode == "native" else head.client_address
@@ -57,7 +62,7 @@ def _address(head: RayHead, mode: str) -> str:
 def test_every_twin_connects_on_every_loop(ray_head: RayHead, loop: str) -> None:
     told = play(
         _LOOPS
-        + COUNT_INITS
+        + _COUNT
         + """
 async def main():
     first = await connect_async()
@@ -109,7 +114,7 @@ def test_sixty_four_tasks_share_one_init_and_one_cancelled_harms_no_other(
 ) -> None:
     told = play(
         _LOOPS
-        + COUNT_INITS
+        + _COUNT
         + """
 async def main():
     twins = [ensure_runtime_ready, ensure_ray_initialized_async, connect_async,
@@ -209,7 +214,7 @@ os._exit(0)
 def test_two_loops_in_two_threads_with_different_libraries(ray_head: RayHead) -> None:
     told = play(
         _LOOPS
-        + COUNT_INITS
+        + _COUNT
         + """
 answers = []
 async def main():

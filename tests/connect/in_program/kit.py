@@ -33,6 +33,7 @@ T = TypeVar("T")
 __all__ = [
     "caught",
     "connect",
+    "count_inits",
     "ensure_ray_initialized",
     "error",
     "get_connection_info",
@@ -102,6 +103,21 @@ def caught() -> dict[str, Any] | None:
     except seedcore_ray.RayConnectionError as raised:
         return {"message": str(raised.args[0]), **vars(raised)}
     return None
+
+
+def count_inits() -> list[dict[str, Any]]:
+    """The keyword arguments of each call of ``ray.init`` from now on."""
+    import ray
+
+    calls: list[dict[str, Any]] = []
+    original = ray.init
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(kwargs)
+        return original(*args, **kwargs)
+
+    ray.init = counted
+    return calls
 
 
 def namespace() -> str:

@@ -1,0 +1,217 @@
+//! One caller's wish, resolved: what, how, for how long, and whether the breaker lets it try.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tracing::{error, warn};
+
+use super::args::Asked;
+use super::flight::Flight as PyFlight;
+use super::held::imported;
+use super::prepare::Prepared;
+use super::turned_away;
+use super::wait::Budget;
+use crate::breaker::{Verdict, circuit_open};
+use crate::config::{Env, Kubernetes, Settings};
+use crate::error::{ConnectError, Kind};
+use crate::flight::{Flight, Orders};
+use crate::preflight::{Network, Sockets, Survey};
+use crate::probe::{self, Credentials};
+use crate::process::process;
+use crate::target::Target;
+
+/// What a call wants besides its target.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a, 'py> {
+    pub force: bool,
+    pub timeout: Option<Duration>,
+    pub stubborn: bool,
+    pub init_kwargs: Option<&'a Bound<'py, PyDict>>,
+    /// The caller awaits, so that nothing is blocked.
+    pub on_loop: bool,
+}
+
+/// One caller's wish, resolved: what, how, and for how long.
+pub struct Request {
+    survey: Survey,
+    orders: Orders,
+    pub budget: Budget,
+    init_kwargs: Option<Py<PyDict>>,
+    pub trial: Option<Arc<Trial>>,
+}
+
+/// A try that the breaker has let through, and wants to hear of.
+pub struct Trial {
+    target: Target,
+    /// How long the circuit opens at first.
+    reset: Duration,
+    /// The one look on behalf of all, while the circuit is half open.
+    is_probe: bool,
+}
+
+impl Trial {
+    /// It ended so.
+    pub fn failed(&self, cause: &ConnectError) {
+        process().session.tried(&self.target, cause, self.reset);
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.is_probe {
+            process().session.vanished(&self.target);
+        }
+    }
+}
+
+impl Request {
+    /// A failure that this caller is told: remembered, and reported to the breaker.
+    pub fn failed(trial: Option<&Arc<Trial>>, cause: &ConnectError) {
+        process().session.note_failure(cause);
+        if let Some(trial) = trial {
+            trial.failed(cause);
+        }
+    }
+
+    /// A new flight towards it.
+    pub fn flight(&self) -> Arc<Flight> {
+        let network: Arc<dyn Network> = Arc::new(Sockets);
+        Flight::new(self.survey.clone(), self.orders, network)
+    }
+
+    /// What is asked for.
+    pub const fn target(&self) -> &Target {
+        &self.survey.target
+    }
+
+    /// Other work did not end in time.
+    pub fn busy(&self) -> ConnectError {
+        let address = self.survey.target.address.to_string();
+        ConnectError::new(
+            Kind::InitTimeout,
+            &address,
+            format!("Not connecting to {address}: an earlier ray.init or ray.shutdown still runs"),
+            "A running ray.init cannot be stopped; try again later or restart the process.",
+        )
+    }
+}
+
+pub fn resolve(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    target: Target,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
+    let env = Env::Process;
+    let (settings, bad) = Settings::from_env(&env);
+    for setting in bad {
+        error!("{}", setting.message);
+    }
+    let mut timeout = options.timeout.unwrap_or(settings.connect_timeout);
+    let trial = match admit(&target, timeout, &settings, options) {
+        Ok(trial) => trial,
+        Err(turned_away) => {
+            remember_no(py, asked, &turned_away);
+            return Ok(Prepared::Done(Err(turned_away)));
+        }
+    };
+    if trial.as_ref().is_some_and(|trial| trial.is_probe) {
+        timeout = Duration::ZERO;
+    }
+    let blocks_loop = !options.on_loop && on_running_loop(py)?;
+    if blocks_loop {
+        warn!(
+            "ensure_ray_initialized() blocks a thread whose event loop is running, for up to 5 s; \
+             await seedcore_ray.ensure_ray_initialized_async() there instead"
+        );
+    }
+    let fallbacks = if settings.fallbacks {
+        target.fallbacks(&Kubernetes::from_env(&env))
+    } else {
+        Vec::new()
+    };
+    let variables = env.snapshot();
+    Ok(Prepared::Go(Request {
+        budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
+        survey: Survey {
+            fallbacks,
+            find_local: Arc::new(move || probe::local::find(&variables, None)),
+            credentials: Credentials::from_env(&env, false),
+            local_credentials: Credentials::from_env(&env, true),
+            probe_timeout: settings.probe_timeout,
+            target,
+        },
+        orders: Orders {
+            init_timeout: settings.init_timeout,
+            force: options.force,
+            stubborn: options.stubborn,
+        },
+        init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
+        trial: trial.map(Arc::new),
+    }))
+}
+
+/// Asks the breaker. A call that only looks once, and one that waits however long it takes,
+/// neither opens nor obeys it.
+fn admit(
+    target: &Target,
+    timeout: Duration,
+    settings: &Settings,
+    options: &Options<'_, '_>,
+) -> Result<Option<Trial>, ConnectError> {
+    if timeout.is_zero() || options.stubborn || settings.breaker_reset.is_zero() {
+        return Ok(None);
+    }
+    let is_probe = match process().session.admits(target) {
+        Verdict::Closed => false,
+        Verdict::HalfOpen => true,
+        Verdict::Open { retry_after, cause } => return Err(circuit_open(&cause, retry_after)),
+    };
+    Ok(Some(Trial {
+        target: target.clone(),
+        reset: settings.breaker_reset,
+        is_probe,
+    }))
+}
+
+/// No log line: the failure that opened the circuit has one.
+fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
+    process().session.note_failure(error);
+    if let Some(retry_after) = error.retry_after {
+        turned_away::remember(py, asked, Instant::now() + retry_after);
+    }
+}
+
+fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
+    match imported(py, "asyncio") {
+        Some(asyncio) => Ok(!asyncio
+            .call_method0(intern!(py, "_get_running_loop"))?
+            .is_none()),
+        None => Ok(false),
+    }
+}
+
+/// Hands the flight to a thread of its own.
+pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResult<()> {
+    let kwargs = request
+        .init_kwargs
+        .as_ref()
+        .map(|kwargs| kwargs.clone_ref(py));
+    let handed = PyFlight::new(Arc::clone(flight), kwargs);
+    let launched = py
+        .import(intern!(py, "seedcore_ray._flight"))
+        .and_then(|module| module.call_method1(intern!(py, "launch"), (handed,)));
+    if let Err(error) = launched {
+        // No thread could be started, or Ctrl-C came first: nobody must wait for this flight.
+        // If it was started after all, it must not get as far as `ray.init`.
+        flight.call_off();
+        let cause = flight.cancelled();
+        process().session.failed(flight, &cause);
+        flight.land(Err(cause));
+        return Err(error);
+    }
+    Ok(())
+}

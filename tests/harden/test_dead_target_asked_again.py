@@ -1,0 +1,116 @@
+"""The breaker: once a connect has used up its timeout, the next calls are answered at once."""
+
+from __future__ import annotations
+
+from tests.connect.scenario import play
+from tests.support import closed_port
+
+_ASK = """
+address = sys.argv[1]
+def ask(**options):
+    return timed(ensure_ray_initialized, address, **options)
+"""
+
+
+def test_calls_are_turned_away_with_the_last_cause_and_no_log_line() -> None:
+    told = play(
+        _ASK
+        + """
+first = ask(connect_timeout_s=0.3)
+lines = len(records)
+again = [ask() for _ in range(100)]
+report(first=first, again=[ok for ok, _ in again], slowest=max(s for _, s in again),
+       new=[r.getMessage() for r in records[lines:] if r.levelname != "DEBUG"],
+       error=error())
+""",
+        f"ray://127.0.0.1:{closed_port()}",
+    )
+    ok, seconds = told["first"]
+    assert not ok and seconds >= 0.3
+    assert told["again"] == [False] * 100 and told["slowest"] < 0.2
+    assert told["new"] == []
+    error = told["error"]
+    assert error["kind"] == "circuit_open"
+    assert "connection refused" in error["message"]
+    assert 0 < error["retry_after_s"] <= 5
+    assert "SEEDCORE_RAY_BREAKER_RESET_S" in error["hint"]
+
+
+def test_one_look_neither_opens_nor_obeys_it() -> None:
+    told = play(
+        _ASK
+        + """
+ask(connect_timeout_s=0)
+after_a_look = ask(connect_timeout_s=0.3)
+kinds = [error()["kind"]]
+ask(connect_timeout_s=0)
+kinds.append(error()["kind"])
+report(waited=after_a_look[1], kinds=kinds)
+""",
+        f"ray://127.0.0.1:{closed_port()}",
+    )
+    assert told["waited"] >= 0.3, "a single look must not open the circuit"
+    assert told["kinds"] == ["refused", "refused"], "a single look must be taken, open or not"
+
+
+def test_another_target_is_tried() -> None:
+    told = play(
+        _ASK
+        + """
+ask(connect_timeout_s=0.3)
+ensure_ray_initialized(sys.argv[2], connect_timeout_s=0.3)
+other = error()["kind"]
+os.environ["RAY_ADDRESS"] = address
+ensure_ray_initialized()
+report(other=other, same_by_environment=error()["kind"])
+os.environ["RAY_ADDRESS"] = sys.argv[3]
+report(changed=timed(ensure_ray_initialized, connect_timeout_s=0.3)[1])
+""",
+        *(f"ray://127.0.0.1:{port}" for port in (closed_port(), closed_port(), closed_port())),
+    )
+    assert told["other"] == "refused"
+    assert told["same_by_environment"] == "circuit_open"
+    assert told["changed"] >= 0.3
+
+
+def test_when_its_time_is_up_one_of_64_threads_looks() -> None:
+    told = play(
+        _ASK
+        + """
+ask(connect_timeout_s=0.3)
+ask()
+time.sleep(error()["retry_after_s"] + 0.01)
+def looks():
+    return len([line for line in logged("DEBUG", "refused") if line.startswith("tcp")])
+before = looks()
+gate = threading.Barrier(64)
+answers = []
+def caller():
+    gate.wait()
+    answers.append(ask())
+threads = [threading.Thread(target=caller) for _ in range(64)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+ask()
+report(answers=[ok for ok, _ in answers], looks=looks() - before, error=error())
+""",
+        f"ray://127.0.0.1:{closed_port()}",
+        SEEDCORE_RAY_BREAKER_RESET_S="0.5",
+    )
+    assert told["answers"] == [False] * 64
+    assert told["looks"] == 1
+    assert told["error"]["kind"] == "circuit_open"
+
+
+def test_zero_switches_it_off() -> None:
+    told = play(
+        _ASK
+        + """
+ask(connect_timeout_s=0.3)
+report(again=ask(connect_timeout_s=0.3), kind=error()["kind"])
+""",
+        f"ray://127.0.0.1:{closed_port()}",
+        SEEDCORE_RAY_BREAKER_RESET_S="0",
+    )
+    assert told["again"][1] >= 0.3
+    assert told["kind"] == "refused"
