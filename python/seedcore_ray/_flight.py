@@ -58,7 +58,7 @@ def _connect(flight: Flight) -> None:
     elif _is_initialized(ray):
         flight.overtaken(ray)
         return
-    if _is_initialized(ray) or _client_is_left():
+    if _client_is_left() or _is_initialized(ray):
         _undo(ray)
     try:
         _init(flight, ray)

@@ -47,14 +47,10 @@ class Beat:
         self.on = False
         await self.task
 """
+
 _COUNT = """
 import ray
-inits = []
-original = ray.init
-def counted(*args, **kwargs):
-    inits.append(kwargs)
-    return original(*args, **kwargs)
-ray.init = counted
+inits = count_inits()
 """
 
 

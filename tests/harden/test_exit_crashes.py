@@ -166,12 +166,15 @@ assert error()["kind"] == "init_timeout" and held()["state"] == "connecting"
 """
 
 
-@pytest.mark.parametrize("how", list(_CODES))
 @pytest.mark.parametrize("mode", MODES)
-def test_an_abandoned_ray_init(mode: str, how: str) -> None:
-    with stuck(mode) as (_, address):
-        ended = run(_SLOW_LOGS + _ABANDON + _END, how, env={"RAY_ADDRESS": address})
-    _check(_Exit("main", how, mode, 0), ended)
+def test_an_abandoned_ray_init(mode: str) -> None:
+    with stuck(mode) as (_, address), ThreadPoolExecutor(_AT_ONCE) as pool:
+
+        def play(how: str) -> ProgramResult:
+            return run(_SLOW_LOGS + _ABANDON + _END, how, env={"RAY_ADDRESS": address})
+
+        for how, ended in zip(_CODES, pool.map(play, _CODES), strict=True):
+            _check(_Exit("main", how, mode, 0), ended)
 
 
 @pytest.mark.parametrize("how", ["return", "sys.exit", "exception", "SIGTERM"])

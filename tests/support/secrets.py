@@ -33,4 +33,6 @@ def look_through(text: str, where: str) -> None:
         if at >= 0:
             before = text[max(0, at - _SHOWN_AROUND) : at]
             after = text[at + len(value) :][:_SHOWN_AROUND]
-            leaks.append(f"{name} printed by {where}: {before!r} *** {after!r}")
+            leak = f"{name} printed by {where}: {before!r} *** {after!r}"
+            if leak not in leaks:
+                leaks.append(leak)
