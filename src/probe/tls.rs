@@ -76,7 +76,7 @@ async fn answers_plain_http2(peer: SocketAddr) -> bool {
 }
 
 /// What a new connection hears first after `greeting`.
-async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Heard {
+pub(super) async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Heard {
     let ear = Ear::default();
     let greet = async {
         let mut stream = Peeked::new(tcp::again(peer).await?, ear.clone());

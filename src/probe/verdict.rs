@@ -150,9 +150,20 @@ pub(super) async fn hung_up(
         Heard::Other(text) => stranger(ask, &credentials.scrub(&text)),
         Heard::Nothing => match &credentials.tls {
             Some(files) => closed_after_tls(ask, files),
-            None if tls::answers(peer).await => server_speaks_tls(ask),
-            None => closed(ask),
+            None => nothing_heard(ask, peer).await,
         },
+    }
+}
+
+/// Not a word in plain text: a TLS port of Ray's closes silently, and the answer of a web server that
+/// hangs up on our greeting can be lost to the TCP reset that follows it.
+async fn nothing_heard(ask: &Ask<'_>, peer: SocketAddr) -> ConnectError {
+    if tls::answers(peer).await {
+        return server_speaks_tls(ask);
+    }
+    match tls::reply_to(peer, b"GET / HTTP/1.0\r\n\r\n").await {
+        Heard::Http1(line) => web(ask, &line),
+        _ => closed(ask),
     }
 }
 

@@ -126,6 +126,20 @@ async fn greeted(stream: &mut TcpStream) {
     let _ = stream.read_exact(&mut greeting).await;
 }
 
+#[tokio::test]
+async fn a_web_server_whose_answer_was_lost_to_a_reset_is_known_by_a_second_look() {
+    let peer = raw(|mut stream| async move {
+        let mut first = [0; 3];
+        if stream.read_exact(&mut first).await.is_ok() && &first == b"GET" {
+            let _ = stream.read_exact(&mut [0; 15]).await;
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await;
+        }
+    })
+    .await;
+    let error = peer.failure(Door::Client, &Credentials::default()).await;
+    assert_failure(&error, Kind::NotRay, "a web server answers");
+}
+
 /// A peer that waits for the greeting, says `bytes` and hangs up.
 async fn says(bytes: &'static [u8]) -> crate::peer::Peer {
     raw(move |mut stream| async move {
