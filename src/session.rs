@@ -347,6 +347,18 @@ impl Session {
         self.breaker().released(target, Instant::now().into_std());
     }
 
+    /// A seat in a flight to `target` that is under way, for who wants nothing replaced. What
+    /// [`Session::join`] would say as well, without anything made for a flight of one's own.
+    pub fn seat(&self, target: &Target, patience: Patience, stubborn: bool) -> Option<Waiter> {
+        let inner = self.inner();
+        match (&inner.owner, &inner.live) {
+            (Some(Owner::Connect(current)), None) if current.survey.target == *target => {
+                current.join(patience, stubborn)
+            }
+            _ => None,
+        }
+    }
+
     /// Asks for a connection to what `flight` would try.
     pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
         let mut inner = self.inner();

@@ -96,15 +96,11 @@ impl Attempt {
     /// The awaitable gives True when connected, False when it has to be asked again, or the
     /// exception as a value.
     fn join<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let flight = self.request.flight();
-        match process()
-            .session
-            .join(&flight, self.request.budget.patience)
-        {
+        match self.request.join(py) {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                survived(|| request::launch(py, &self.request, &flight))?;
+                survived(|| request::launch(py, &self.request, waiter.flight()))?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),

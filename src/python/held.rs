@@ -126,13 +126,11 @@ pub fn answers(
     namespace: &Namespace<'_, '_>,
 ) -> bool {
     let held = HELD.load();
-    match &*held {
-        Some(held) => {
-            held.known.iter().any(|asked| asked.is(address, namespace))
-                && held.connection.is_alive(py)
-        }
-        None => false,
-    }
+    held.as_ref().is_some_and(|held| {
+        let asks_nothing = address.is_none() && matches!(namespace, Namespace::LeftOut);
+        (asks_nothing || held.known.iter().any(|asked| asked.is(address, namespace)))
+            && held.connection.is_alive(py)
+    })
 }
 
 /// Whether a connection is held and alive, whatever was asked for.
@@ -151,7 +149,7 @@ pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
     });
     HELD.store(Some(Arc::new(Held {
         connection,
-        known: vec![Arc::new(Asked::nothing())],
+        known: Vec::new(),
     })));
 }
 

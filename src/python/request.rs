@@ -18,9 +18,10 @@ use crate::breaker::{Verdict, circuit_open};
 use crate::config::{Env, Kubernetes, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders};
-use crate::preflight::{Network, Sockets, Survey};
+use crate::preflight::{Sockets, Survey};
 use crate::probe::{self, Credentials};
 use crate::process::process;
+use crate::session::Joined;
 use crate::target::Target;
 
 /// What a call wants besides its target.
@@ -36,7 +37,9 @@ pub struct Options<'a, 'py> {
 
 /// One caller's wish, resolved: what, how, and for how long.
 pub struct Request {
-    survey: Survey,
+    target: Target,
+    probe_timeout: Duration,
+    may_fall_back: bool,
     orders: Orders,
     pub budget: Budget,
     init_kwargs: Option<Py<PyDict>>,
@@ -76,20 +79,46 @@ impl Request {
         }
     }
 
-    /// A new flight towards it.
-    pub fn flight(&self) -> Arc<Flight> {
-        let network: Arc<dyn Network> = Arc::new(Sockets);
-        Flight::new(self.survey.clone(), self.orders, network)
+    /// Takes a seat in the flight that is under way, or makes one. Attached, since it reads the
+    /// environment.
+    pub fn join(&self, _: Python<'_>) -> Joined {
+        let session = &process().session;
+        let patience = self.budget.patience;
+        // A forced connect may have to wait for another one instead of sharing it.
+        if !self.orders.force
+            && let Some(waiter) = session.seat(&self.target, patience, self.orders.stubborn)
+        {
+            return Joined::Wait(waiter);
+        }
+        session.join(&self.flight(), patience)
+    }
+
+    fn flight(&self) -> Arc<Flight> {
+        let env = Env::Process;
+        let variables = env.snapshot();
+        let survey = Survey {
+            target: self.target.clone(),
+            fallbacks: if self.may_fall_back {
+                self.target.fallbacks(&Kubernetes::from_env(&env))
+            } else {
+                Vec::new()
+            },
+            find_local: Arc::new(move || probe::local::find(&variables, None)),
+            credentials: Credentials::from_env(&env, false),
+            local_credentials: Credentials::from_env(&env, true),
+            probe_timeout: self.probe_timeout,
+        };
+        Flight::new(survey, self.orders, Arc::new(Sockets))
     }
 
     /// What is asked for.
     pub const fn target(&self) -> &Target {
-        &self.survey.target
+        &self.target
     }
 
     /// Other work did not end in time.
     pub fn busy(&self) -> ConnectError {
-        let address = self.survey.target.address.to_string();
+        let address = self.target.address.to_string();
         ConnectError::new(
             Kind::InitTimeout,
             &address,
@@ -99,16 +128,18 @@ impl Request {
     }
 }
 
+/// Settings, breaker and surroundings: a request that can fly, or the answer at once.
 pub fn resolve(
     py: Python<'_>,
     asked: &Arc<Asked>,
     target: Target,
     options: &Options<'_, '_>,
 ) -> PyResult<Prepared> {
-    let env = Env::Process;
-    let (settings, bad) = Settings::from_env(&env);
+    let (settings, bad) = Settings::from_env(&Env::Process);
     for setting in bad {
-        error!("{}", setting.message);
+        if process().session.is_first(&setting.message) {
+            error!("{}", setting.message);
+        }
     }
     let mut timeout = options.timeout.unwrap_or(settings.connect_timeout);
     let trial = match admit(&target, timeout, &settings, options) {
@@ -128,22 +159,11 @@ pub fn resolve(
              await seedcore_ray.ensure_ray_initialized_async() there instead"
         );
     }
-    let fallbacks = if settings.fallbacks {
-        target.fallbacks(&Kubernetes::from_env(&env))
-    } else {
-        Vec::new()
-    };
-    let variables = env.snapshot();
     Ok(Prepared::Go(Request {
         budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
-        survey: Survey {
-            fallbacks,
-            find_local: Arc::new(move || probe::local::find(&variables, None)),
-            credentials: Credentials::from_env(&env, false),
-            local_credentials: Credentials::from_env(&env, true),
-            probe_timeout: settings.probe_timeout,
-            target,
-        },
+        target,
+        probe_timeout: settings.probe_timeout,
+        may_fall_back: settings.fallbacks,
         orders: Orders {
             init_timeout: settings.init_timeout,
             force: options.force,

@@ -148,13 +148,11 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
     let began = Instant::now();
     let budget = request.budget;
     loop {
-        let flight = request.flight();
-        let joined = process().session.join(&flight, budget.patience);
-        let outcome = match joined {
+        let outcome = match request.join(py) {
             Joined::Connected(_) => return Ok(Ok(())),
             Joined::Refused(error) => return Ok(Err(error)),
             Joined::Lead(mut waiter) => {
-                request::launch(py, request, &flight)?;
+                request::launch(py, request, waiter.flight())?;
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,
