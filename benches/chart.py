@@ -8,7 +8,7 @@ from html import escape
 
 from benches.figures import Figure, Row
 
-_LEFT, _RIGHT, _TOP, _STEP, _WIDTH = 360, 60, 64, 24, 960
+_LEFT, _RIGHT, _TOP, _STEP, _WIDTH = 440, 60, 64, 24, 1040
 _SERIES = (
     ("ours", "ours"),
     ("empty", "empty call of our extension"),
