@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.support import Program, ProgramResult, run_program
+
+RAY_VERSION = importlib.metadata.version("ray")
+"""Of the Ray under test, which is also the head's: `make matrix` runs several."""
 
 _KIT = {"PYTHONPATH": str(Path(__file__).parent / "in_program")}
 _IMPORT = "import os, sys, time, threading\nfrom kit import *\n"

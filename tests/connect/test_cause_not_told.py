@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, run
+from tests.connect.scenario import RAY_VERSION, play, run
 from tests.support import (
     AcceptAndClose,
     GrpcPeer,
@@ -164,11 +164,11 @@ def test_another_version_is_refused_with_both_versions_named(ray_head: RayHead, 
     told = play(
         """
         import ray
-        ray.__version__ = "2.1.0"
+        version, ray.__version__ = ray.__version__, "2.1.0"
         ok, seconds = timed(ensure_ray_initialized, sys.argv[1])
         report(ok=ok, seconds=seconds, error=error(), errors=logged("ERROR"),
                initialized=ray.is_initialized())
-        ray.__version__ = "2.60.0"
+        ray.__version__ = version
         report(then=ensure_ray_initialized(sys.argv[1]), no_error=error())
         """,
         address,
@@ -176,7 +176,7 @@ def test_another_version_is_refused_with_both_versions_named(ray_head: RayHead, 
     error = told["error"]
     assert told["ok"] is False and error["kind"] == "version_mismatch"
     assert error["address"] == address and address in error["message"] and error["hint"]
-    assert "2.1.0" in error["message"] and "2.60.0" in error["message"]
+    assert "2.1.0" in error["message"] and RAY_VERSION in error["message"]
     assert len(told["errors"]) == 1 and not told["initialized"]
     assert told["then"] and told["no_error"] is None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, start
+from tests.connect.scenario import RAY_VERSION, play, start
 
 _PROBE_TIMEOUT_S = 1.0
 # Between the bound and an answer: a loaded machine.
@@ -117,7 +117,7 @@ report(collected=getattr(module.test_ray_connection, "__test__"))
     nothing = [False, False, {"status": "not_available"}, {"status": "not_connected"}]
     assert told["never"] == nothing and told["after"] == nothing
     assert told["ready"] and told["task"] and told["last"] is None and told["last_after"] is None
-    assert told["info"]["status"] == "connected" and told["info"]["ray_version"] == "2.60.0"
+    assert told["info"]["status"] == "connected" and told["info"]["ray_version"] == RAY_VERSION
     assert told["held"]["state"] == "idle" and told["held"]["mode"] is None
     assert told["held"]["generation"] == 1 and told["collected"] is False
     assert not told["ip"].startswith("127.") and told["ip"] != "unknown"

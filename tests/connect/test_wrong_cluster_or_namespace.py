@@ -8,7 +8,7 @@ import pytest
 from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
+from tests.connect.scenario import RAY_VERSION, play
 
 
 def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
@@ -49,12 +49,12 @@ def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:
         held = each["held"]
         assert (held["state"], held["mode"], held["address"]) == ("connected", mode, address)
         assert (held["address_source"], held["namespace_source"]) == ("argument", "default")
-        assert held["generation"] == number + 1 and held["ray_version"] == "2.60.0"
+        assert held["generation"] == number + 1 and held["ray_version"] == RAY_VERSION
         assert (held["cluster_id"] is not None) == (mode == "native")
         assert each["namespace"] == held["namespace"] == "seedcore-dev"
         info = each["info"]
         assert info["status"] == "connected" and info["address"] == address
-        assert info["namespace"] == "seedcore-dev" and info["ray_version"] == "2.60.0"
+        assert info["namespace"] == "seedcore-dev" and info["ray_version"] == RAY_VERSION
         assert len(info["node_id"]) == 56
         assert info["cluster_resources"]["CPU"] == 2.0
         cluster = each["cluster"]

@@ -312,7 +312,9 @@ class GrpcPeer(_Peer):
             context.send_initial_metadata(call.initial_metadata())
             yield from call
         except grpc.RpcError as error:
-            context.abort(error.code(), error.details() or "")
+            # Older grpcio raises some that know no status.
+            code = getattr(error, "code", lambda: grpc.StatusCode.UNKNOWN)()
+            context.abort(code, str(error))
 
 
 class _EveryMethod(grpc.GenericRpcHandler):  # type: ignore[misc]
