@@ -137,16 +137,18 @@ def test_a_caller_inside_our_own_connect_is_answered_at_once(ray_head: RayHead) 
     assert told["said"] == 1
 
 
+@pytest.mark.timeout(180)
 def test_connect_shutdown_and_status_calls_at_once_stay_consistent(ray_head: RayHead) -> None:
     told = play(
         """
         import ray
-        stop = time.monotonic() + 6
+        stop = time.monotonic() + 60
         wrong = []
         def storm(call):
-            while time.monotonic() < stop:
+            while seedcore_ray.generation() < 4 and time.monotonic() < stop:
                 try:
                     call()
+                    time.sleep(0.001)  # Ray's own Python has to get a turn among six that spin
                 except BaseException as error:
                     wrong.append(repr(error))
                     return
@@ -157,7 +159,7 @@ def test_connect_shutdown_and_status_calls_at_once_stay_consistent(ray_head: Ray
                  held, get_connection_info, closing]
         threads = [threading.Thread(target=storm, args=(call,)) for call in calls]
         for thread in threads: thread.start()
-        for thread in threads: thread.join(40)
+        for thread in threads: thread.join(80)
         stuck = [thread.name for thread in threads if thread.is_alive()]
         ok = ensure_ray_initialized()
         report(wrong=wrong, stuck=stuck, ok=ok, adopted=logged("INFO", "someone else"),
@@ -165,7 +167,7 @@ def test_connect_shutdown_and_status_calls_at_once_stay_consistent(ray_head: Ray
                connects=seedcore_ray.generation())
         """,
         RAY_ADDRESS=ray_head.gcs_address,
-        deadline_s=90,
+        deadline_s=150,
     )
     assert told["wrong"] == [] and told["stuck"] == []
     assert told["ok"] and told["task"] == 42
