@@ -75,6 +75,22 @@ const BREAKER_RESET: TimeSetting = TimeSetting {
     default: 5,
     allow_zero: true,
 };
+const HEALTH_INTERVAL: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_HEALTH_INTERVAL_S",
+    default: 5,
+    allow_zero: true,
+};
+const LOSS_GRACE: TimeSetting = TimeSetting {
+    name: "SEEDCORE_RAY_LOSS_GRACE_S",
+    default: 40,
+    allow_zero: true,
+};
+/// Ray's own: a driver whose GCS was away for that long is ended. Read when `ray` is imported.
+const RAY_DEADLINE: TimeSetting = TimeSetting {
+    name: "RAY_gcs_rpc_server_reconnect_timeout_s",
+    default: 60,
+    allow_zero: false,
+};
 
 /// Where settings come from: the process, or a fixed table in tests.
 #[derive(Clone, Debug)]
@@ -178,6 +194,12 @@ pub struct Settings {
     pub init_timeout: Duration,
     /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 is no breaker.
     pub breaker_reset: Duration,
+    /// Between two looks of the monitor: `SEEDCORE_RAY_HEALTH_INTERVAL_S`, 5 s. 0 is no monitor.
+    pub health_interval: Duration,
+    /// How long a silent cluster is hoped for: `SEEDCORE_RAY_LOSS_GRACE_S`, 40 s.
+    pub loss_grace: Duration,
+    /// When Ray itself would end a driver: `RAY_gcs_rpc_server_reconnect_timeout_s`, 60 s.
+    pub ray_deadline: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
 }
@@ -191,6 +213,9 @@ impl Settings {
             probe_timeout: PROBE_TIMEOUT.read(env, &mut bad),
             init_timeout: INIT_TIMEOUT.read(env, &mut bad),
             breaker_reset: BREAKER_RESET.read(env, &mut bad),
+            health_interval: HEALTH_INTERVAL.read(env, &mut bad),
+            loss_grace: LOSS_GRACE.read(env, &mut bad),
+            ray_deadline: RAY_DEADLINE.read(env, &mut bad),
             fallbacks: read_switch(env, ENV_FALLBACKS, &mut bad),
         };
         (settings, bad)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
 
+use crate::health::Policy;
 use crate::logs::Queue;
 use crate::runtime::Runtime;
 use crate::session::Session;
@@ -19,6 +20,8 @@ pub struct Process {
     pub runtime: Runtime,
     /// Log lines on their way to Python.
     pub logs: Queue,
+    /// Whether and how connections are watched.
+    pub policy: Policy,
 }
 
 #[allow(
@@ -44,6 +47,8 @@ pub fn after_fork(parent_had_ray: bool) {
     };
     let child = Process {
         session,
+        // What was said before a server forked its workers holds for each of them.
+        policy: PROCESS.load().policy.clone(),
         ..Process::default()
     };
     mem::forget(PROCESS.swap(Arc::new(child)));

@@ -30,3 +30,38 @@ pub const fn pause(kind: Kind) -> Duration {
 pub const fn poke_first(kind: Kind) -> bool {
     matches!(kind, Kind::Refused | Kind::Unreachable)
 }
+
+/// `pause` less up to a fifth of it.
+pub fn shortened(pause: Duration, random: &mut fastrand::Rng) -> Duration {
+    pause.mul_f64(1.0 - random.f64() / 5.0)
+}
+
+/// Before the first try to reconnect, at most.
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+
+/// Between two tries to reconnect, at most.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(5);
+
+/// Pauses between tries to reconnect. Full jitter: thousands of services that lost the same head
+/// come back spread out, and not in waves.
+pub struct Backoff {
+    window: Duration,
+    random: fastrand::Rng,
+}
+
+impl Backoff {
+    /// Begins with the shortest pauses.
+    pub const fn new(random: fastrand::Rng) -> Self {
+        Self {
+            window: BACKOFF_BASE,
+            random,
+        }
+    }
+
+    /// The next pause: anything up to a window that doubles until [`BACKOFF_CAP`].
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.window.mul_f64(self.random.f64());
+        self.window = (self.window * 2).min(BACKOFF_CAP);
+        pause
+    }
+}

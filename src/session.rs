@@ -2,102 +2,43 @@
 //!
 //! ```text
 //!          probe ok             init ok
-//! idle ──► connecting ────────► connected
-//!  ▲           │ fail              │ shutdown, or Ray was shut down behind our back
-//!  │           ▼                   │
-//!  ├──────  failed                 │
-//!  └───────────────────────────────┘
+//! idle ──► connecting ────────► connected ◄──► unhealthy ──► lost ──► reconnecting
+//!  ▲           │ fail              ▲ │                                   │
+//!  │           ▼                   └─┼───────────────────────────────────┘
+//!  ├──────  failed                   │ shutdown, or Ray was shut down behind our back
+//!  └─────────────────────────────────┘
 //! ```
+//!
+//! `session/away.rs` has what comes after a connection was made: the right half.
 //!
 //! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
 //! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
 
-use std::collections::HashSet;
+mod away;
+mod lines;
+mod live;
+
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, info, warn};
+use tracing::info;
 
 use crate::breaker::{Breaker, Verdict};
 use crate::error::{ConnectError, Kind};
+use crate::events::{Event, Events, What};
 pub use crate::flight::LastProbe;
 use crate::flight::{Flight, Patience, Progress, Waiter};
-use crate::probe::Facts;
+use crate::health::Watch;
 use crate::target::Target;
+use away::Away;
+pub use live::{Live, Mode, State};
 
 /// How many different warnings are given once each. More than a service has.
 const SAID: usize = 256;
-
-/// Who made the connection, and of which sort it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A native driver that we connected.
-    Native,
-    /// A Ray Client that we connected.
-    Client,
-    /// Made by somebody else: a Ray worker, a Serve replica, the service's own `ray.init`.
-    Adopted,
-}
-
-impl Mode {
-    /// `native`, `client` or `adopted`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Client => "client",
-            Self::Adopted => "adopted",
-        }
-    }
-}
-
-/// A connection that is held.
-#[derive(Clone, Debug)]
-pub struct Live {
-    /// What was asked for; `None` when somebody else connected.
-    pub target: Option<Target>,
-    /// The address in use, as it may be shown.
-    pub address: String,
-    /// Ray's namespace; `None` is the anonymous one.
-    pub namespace: Option<String>,
-    /// Who made it, and how.
-    pub mode: Mode,
-    /// Wall clock time of the connect.
-    pub since: SystemTime,
-    /// What the preflight learnt.
-    pub facts: Facts,
-    /// How long the whole connect took.
-    pub took: Duration,
-    /// Set when a fallback stands in for what was asked.
-    pub instead_of: Option<ConnectError>,
-}
-
-/// The states that callers see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nobody has asked yet.
-    Idle,
-    /// A connect is under way, or `ray.init` outlived its time and still runs.
-    Connecting,
-    /// Connected.
-    Connected,
-    /// The last connect failed.
-    Failed,
-}
-
-impl State {
-    /// `idle`, `connecting`, `connected` or `failed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Connecting => "connecting",
-            Self::Connected => "connected",
-            Self::Failed => "failed",
-        }
-    }
-}
 
 /// Who owns Ray at the moment.
 enum Owner {
@@ -112,6 +53,15 @@ struct Inner {
     owner: Option<Owner>,
     last_error: Option<ConnectError>,
     last_probe: Option<LastProbe>,
+    /// Who keeps an eye on the connection, from when it was made until it is given up.
+    watch: Option<Arc<Watch>>,
+    /// Until when the last look says enough; None when it was a bad one.
+    fresh_until: Option<Instant>,
+    /// Since when, and why, the connection that is held does not answer.
+    ailing: Option<(Instant, ConnectError)>,
+    /// A connection that was lost and not given up.
+    away: Option<Away>,
+    events: Events,
     /// Warnings that are given once in a process.
     said: HashSet<String>,
 }
@@ -222,7 +172,16 @@ impl Session {
     /// Why the last connect failed; `None` once one has succeeded, after a shutdown, or when nobody
     /// has asked. A failed `force_reinit` leaves it beside the connection that was kept.
     pub fn last_error(&self) -> Option<ConnectError> {
-        self.inner().last_error.clone()
+        let inner = self.inner();
+        match &inner.away {
+            Some(away) => Some(away.error()),
+            None => inner.last_error.clone(),
+        }
+    }
+
+    /// What has happened since this was last asked.
+    pub fn take_events(&self) -> VecDeque<Event> {
+        self.inner().events.take()
     }
 
     /// The last look at the cluster, whoever took it.
@@ -269,7 +228,11 @@ impl Session {
     /// The state that callers see.
     pub fn state(&self) -> State {
         let inner = self.inner();
+        if let Some(away) = &inner.away {
+            return away.state();
+        }
         match (&inner.live, &inner.owner, &inner.last_error) {
+            (Some(_), _, _) if inner.ailing.is_some() => State::Unhealthy,
             (Some(_), _, _) => State::Connected,
             (None, Some(Owner::Connect(_)), _) => State::Connecting,
             (None, _, Some(_)) => State::Failed,
@@ -281,7 +244,7 @@ impl Session {
     /// without this caller. Of no interest when there is a connection by now.
     pub fn note_failure(&self, error: &ConnectError) {
         let mut inner = self.inner();
-        if inner.live.is_none() && error.kind != Kind::Cancelled {
+        if inner.live.is_none() && inner.away.is_none() && error.kind != Kind::Cancelled {
             inner.last_error = Some(error.clone());
         }
     }
@@ -393,19 +356,30 @@ impl Session {
 
     /// The flight has shut the old connection down (`force_reinit`), or found it gone.
     pub fn dropped(&self) {
-        self.connected.store(false, Ordering::Release);
-        self.inner().live = None;
+        self.let_go(&mut self.inner());
     }
 
-    /// `ray.init` came back with a connection.
-    pub fn arrived(&self, flight: &Arc<Flight>, live: Live) -> Arrival {
+    /// Nothing is held any more, and nothing is waited for.
+    fn let_go(&self, inner: &mut Inner) {
+        self.connected.store(false, Ordering::Release);
+        inner.live = None;
+        inner.away = None;
+        inner.ailing = None;
+        inner.fresh_until = None;
+        if let Some(watch) = inner.watch.take() {
+            watch.stop();
+        }
+    }
+
+    /// `ray.init` came back with a connection, which `watch` keeps an eye on.
+    pub fn arrived(&self, flight: &Arc<Flight>, live: Live, watch: Option<Arc<Watch>>) -> Arrival {
         let mut inner = self.inner();
         if !flight.is_wanted() || !owns(&inner, flight) {
             return Arrival::Unwanted;
         }
         self.breaker().succeeded(&flight.survey.target);
-        announce(&live);
-        self.hold(&mut inner, live);
+        lines::connected(&live, inner.away.as_ref().map(|away| away.since.elapsed()));
+        self.hold(&mut inner, live, watch);
         inner.owner = None;
         self.initialising.store(false, Ordering::Release);
         Arrival::Welcome
@@ -414,14 +388,15 @@ impl Session {
     /// Takes over a connection that somebody else made; not one that is being shut down.
     pub fn adopt(&self, live: Live) {
         let mut inner = self.inner();
-        if inner.live.is_some() || matches!(inner.owner, Some(Owner::Shutdown(_))) {
+        let is_dying = inner.away.as_ref().is_some_and(|away| !away.released);
+        if inner.live.is_some() || is_dying || matches!(inner.owner, Some(Owner::Shutdown(_))) {
             return;
         }
         info!(
             "found Ray connected by someone else ({}), using that connection",
             live.address
         );
-        self.hold(&mut inner, live);
+        self.hold(&mut inner, live, None);
         if let Some(Owner::Connect(flight)) = &inner.owner
             && flight.yields()
         {
@@ -438,11 +413,38 @@ impl Session {
         }
     }
 
-    fn hold(&self, inner: &mut Inner, live: Live) {
+    fn hold(&self, inner: &mut Inner, live: Live, watch: Option<Arc<Watch>>) {
+        let away_for = inner.away.as_ref().map(|away| away.since.elapsed());
+        let what = match away_for {
+            Some(_) => What::Reconnected,
+            None => What::Connected,
+        };
+        let address = live.address.clone();
+        self.let_go(inner);
         inner.live = Some(Arc::new(live));
+        inner.watch = watch;
         inner.last_error = None;
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.connected.store(true, Ordering::Release);
+        self.happened(inner, what, &address, None, away_for);
+    }
+
+    fn happened(
+        &self,
+        inner: &mut Inner,
+        what: What,
+        address: &str,
+        cause: Option<ConnectError>,
+        after: Option<Duration>,
+    ) {
+        inner.events.push(Event {
+            what,
+            at: SystemTime::now(),
+            generation: self.generation(),
+            address: address.to_owned(),
+            cause,
+            after,
+        });
     }
 
     /// The flight is over without a connection. The waiters are told by [`Flight::land`].
@@ -458,8 +460,18 @@ impl Session {
             info!("{error}");
             return;
         }
+        if inner.away.is_some() {
+            return self.not_back(&mut inner, error);
+        }
         inner.last_error = Some(error.clone());
-        announce_failure(error, flight);
+        lines::failed(error, flight);
+        self.happened(
+            &mut inner,
+            What::Failed,
+            &error.address,
+            Some(error.clone()),
+            None,
+        );
     }
 
     /// Begins `shutdown_ray`. `ray_is_up`: Ray itself says that it is connected.
@@ -481,11 +493,13 @@ impl Session {
             None if inner.live.is_some() || ray_is_up => {
                 let (over, _) = watch::channel(false);
                 inner.owner = Some(Owner::Shutdown(over));
-                inner.live = None;
-                self.connected.store(false, Ordering::Release);
+                self.let_go(&mut inner);
                 Closing::Run
             }
-            None => Closing::Nothing,
+            None => {
+                self.let_go(&mut inner);
+                Closing::Nothing
+            }
         }
     }
 
@@ -503,7 +517,11 @@ impl Session {
     /// everyone who waits go.
     pub fn exit(&self) {
         self.exiting.store(true, Ordering::Release);
-        match &self.inner().owner {
+        let inner = self.inner();
+        if let Some(watch) = &inner.watch {
+            watch.stop();
+        }
+        match &inner.owner {
             Some(Owner::Connect(flight)) => {
                 flight.call_off();
                 flight.land(Err(flight.cancelled()));
@@ -541,37 +559,4 @@ fn join_current(
 
 fn owns(inner: &Inner, flight: &Arc<Flight>) -> bool {
     matches!(&inner.owner, Some(Owner::Connect(current)) if Arc::ptr_eq(current, flight))
-}
-
-/// One line that says what we are connected to, and where each part came from.
-fn announce(live: &Live) {
-    let Some(target) = &live.target else { return };
-    if let Some(cause) = &live.instead_of {
-        warn!(
-            "{} did not answer ({}); connected to {} instead",
-            target.address, cause.message, live.address
-        );
-    }
-    let namespace = live.namespace.as_deref().unwrap_or("(anonymous)");
-    info!(
-        "connected to Ray at {} ({}, address from {}), namespace {namespace} (from {}), in {:.0} ms",
-        live.address,
-        live.mode.as_str(),
-        target.address_source.as_str(),
-        target.namespace_source.as_str(),
-        live.took.as_secs_f64() * 1e3,
-    );
-}
-
-fn announce_failure(cause: &ConnectError, flight: &Flight) {
-    let took = flight.began.elapsed().as_secs_f64();
-    let tries = match cause.attempts {
-        0 | 1 => String::new(),
-        n => format!(" Gave up after {n} attempts in {took:.1} s."),
-    };
-    if cause.kind == Kind::RayMissing {
-        warn!("{cause}");
-    } else {
-        error!("{cause}{tries}");
-    }
 }

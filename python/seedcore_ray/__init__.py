@@ -15,16 +15,20 @@ from seedcore_ray._asyncio import (
 )
 from seedcore_ray._core import (
     Connection,
+    Event,
     Probe,
     connection,
     ensure_ray_initialized,
     generation,
     last_error,
+    start_monitor,
+    stop_monitor,
 )
 from seedcore_ray._errors import RayConnectionError
 
 __all__ = [
     "Connection",
+    "Event",
     "Probe",
     "RayConnectionError",
     "connect_async",
@@ -34,5 +38,18 @@ __all__ = [
     "ensure_runtime_ready",
     "generation",
     "last_error",
+    "off_event",
+    "on_event",
+    "start_monitor",
+    "stop_monitor",
     "wait_for_ray_ready_async",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Callbacks need threads, queues and weak references: not everybody's import.
+    if name in ("on_event", "off_event"):
+        from seedcore_ray import _events
+
+        return getattr(_events, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -86,10 +86,16 @@ async def wait_for_ray_ready_async(max_wait_seconds: float = 5) -> bool:
         pass.
     """
     end = time.monotonic() + max_wait_seconds
-    try:
-        await _connected(_core.attempt(connect_timeout_s=max_wait_seconds, stubborn=True))
-    except RayConnectionError:
-        return False
+    left = max_wait_seconds
+    while True:
+        try:
+            await _connected(_core.attempt(connect_timeout_s=left, stubborn=True))
+            break
+        except RayConnectionError as error:
+            # A lost cluster is waited for by the monitor.
+            if error.kind != "lost" or not await _core.comeback_future(left):
+                return False
+            left = max(0.0, end - time.monotonic())
     # A connection that was there before may be dead.
     return await _core.answers_future(max(0.0, end - time.monotonic()))
 

@@ -11,7 +11,9 @@ from seedcore_ray._errors import RayConnectionError
 __all__ = [
     "Attempt",
     "Connection",
+    "Event",
     "Flight",
+    "Monitor",
     "Probe",
     "_after_fork",
     "_at_exit",
@@ -19,6 +21,7 @@ __all__ = [
     "answers_future",
     "attempt",
     "cluster_info",
+    "comeback_future",
     "connect",
     "connection",
     "connection_info",
@@ -32,6 +35,9 @@ __all__ = [
     "resolve_host",
     "serve_urls",
     "shutdown_ray",
+    "start_monitor",
+    "stop_monitor",
+    "take_events",
     "wait_for_ray_ready",
 ]
 
@@ -104,7 +110,11 @@ class Connection:
     """What this process holds, and where each part of it came from."""
 
     @property
-    def state(self) -> Literal["idle", "connecting", "connected", "failed"]:
+    def state(
+        self,
+    ) -> Literal[
+        "idle", "connecting", "connected", "unhealthy", "lost", "reconnecting", "failed"
+    ]:
         """Where the session stands."""
     @property
     def address(self) -> str | None:
@@ -137,6 +147,66 @@ class Connection:
     def generation(self) -> int:
         """How many connections this process has made."""
 
+# Stay connected.
+
+def start_monitor(
+    interval_s: float = 5.0,
+    misses: int = 3,
+    reconnect: bool = True,
+    release: Literal["auto", "always", "never"] = "auto",
+    deep: bool = False,
+) -> None:
+    """Watch the connection of this process, or the next one, like that."""
+
+def stop_monitor() -> None:
+    """Stop watching."""
+
+def take_events() -> list[Event]:
+    """What has happened since this was last asked, in order."""
+
+@final
+class Event:
+    """Something that happened to the connection of this process."""
+
+    @property
+    def name(
+        self,
+    ) -> Literal["connected", "unhealthy", "recovered", "lost", "reconnected", "failed"]:
+        """What."""
+    @property
+    def at(self) -> float:
+        """When, in seconds since the epoch."""
+    @property
+    def generation(self) -> int:
+        """How many connections this process had made by then."""
+    @property
+    def address(self) -> str:
+        """The address."""
+    @property
+    def cause(self) -> RayConnectionError | None:
+        """Why, for something bad."""
+    @property
+    def after_s(self) -> float | None:
+        """How many seconds what ended here had lasted."""
+
+@final
+class Monitor:
+    """Keeps an eye on one connection; for the thread that carries it out."""
+
+    @property
+    def always(self) -> bool:
+        """Whether threads that are blocked in Ray are no reason to wait."""
+    def next(self) -> Literal["release", "task"] | None:
+        """Wait until there is something to be done to Ray; None at the end."""
+    def release_begins(self) -> bool:
+        """Ray is about to be shut down. False when it need not be any more."""
+    def released(self) -> None:
+        """Ray was shut down."""
+    def blocked(self, threads: list[str]) -> None:
+        """They are blocked inside Ray: it is not shut down yet."""
+    def task_ended(self, error: str | None) -> None:
+        """A task came back, or did not."""
+
 # The URLs of Ray Serve.
 
 def gateway_urls() -> dict[str, str]:
@@ -156,6 +226,9 @@ def resolve_host(text: str) -> str | None:
 
 def answers_future(wait_s: float) -> Awaitable[bool]:
     """Whether the cluster answers within `wait_s` seconds; False when not connected."""
+
+def comeback_future(wait_s: float) -> Awaitable[bool]:
+    """Wait at most `wait_s` seconds for a lost cluster to be back; False when it is not."""
 
 def attempt(
     ray_address: str | None = None,
@@ -203,6 +276,8 @@ class Flight:
         """The live connection was shut down to make room."""
     def arrived(self, ray: Any) -> bool:
         """`ray.init` came back. False when nobody wants the connection any more."""
+    def take_monitor(self) -> Monitor | None:
+        """What keeps an eye on the connection; None where nothing is to."""
     def overtaken(self, ray: Any) -> None:
         """Somebody else connected in the meantime: theirs is used."""
     def called_off(self) -> None:

@@ -68,6 +68,10 @@ def _connect(flight: Flight) -> None:
     if not flight.arrived(ray):
         _undo(ray)
         flight.called_off()
+    elif monitor := flight.take_monitor():
+        from seedcore_ray import _monitor
+
+        _monitor.launch(monitor)
 
 
 def _is_initialized(ray: Any) -> bool:

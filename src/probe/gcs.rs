@@ -50,16 +50,22 @@ pub(super) async fn identity(line: &Line) -> Result<Identity, Status> {
         key: b"CLUSTER_METADATA".to_vec(),
         namespace: b"cluster".to_vec(),
     };
-    let (metadata, id) = tokio::try_join!(
+    let (metadata, cluster_id) = tokio::try_join!(
         line.call::<_, KvGetReply>(KV_GET, metadata),
-        line.call::<_, ClusterIdReply>(CLUSTER_ID, Empty {}),
+        cluster_id(line)
     )?;
     let (ray_version, python_version) = versions(&metadata.value);
     Ok(Identity {
         ray_version,
         python_version,
-        cluster_id: (!id.cluster_id.is_empty()).then(|| hex(&id.cluster_id)),
+        cluster_id,
     })
+}
+
+/// Hex id of the cluster; another one means another head.
+pub(super) async fn cluster_id(line: &Line) -> Result<Option<String>, Status> {
+    let id: ClusterIdReply = line.call(CLUSTER_ID, Empty {}).await?;
+    Ok((!id.cluster_id.is_empty()).then(|| hex(&id.cluster_id)))
 }
 
 /// Nodes and resources, all asked at once.

@@ -18,6 +18,7 @@ mod tls_verify;
 mod trace;
 mod verdict;
 pub mod version;
+mod warm;
 mod wire;
 mod x509;
 
@@ -32,6 +33,7 @@ pub use auth::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
 pub use ray_client::SessionState;
 pub use tcp::tcp_open;
+pub use warm::{Keys, Seen, Warm};
 
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};

@@ -1,5 +1,8 @@
 //! The Ray Client port ("proxier").
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
@@ -7,10 +10,14 @@ use super::gcs::{ClusterState, hex};
 use super::grpc::Line;
 use super::wire::{
     CLIENT_AVAILABLE, CLIENT_CONTEXT, CLIENT_NODES, CLIENT_TOTAL, ClusterInfoRequest,
-    ClusterInfoResponse, IS_INITIALIZED, PING,
+    ClusterInfoResponse, IS_INITIALIZED, KvExistsRequest, KvExistsResponse, PING,
 };
 
 const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
+const KV_EXISTS: &str = "/ray.rpc.RayletDriver/KVExists";
+
+/// A GCS that is there answers a look-up in milliseconds; one that is not, never (ray-facts).
+const GCS_BOUND: Duration = Duration::from_millis(750);
 
 /// What the server behind a Ray Client says about its session and its cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +43,24 @@ pub(super) async fn session_alive(line: &Line, client_id: &str) -> Result<bool, 
         Ok(reply) => Ok(reply.json.trim() == "true"),
         Err(status) if status.code() == Code::NotFound => Ok(false),
         Err(status) => Err(status),
+    }
+}
+
+/// Does the GCS behind the session `client_id` answer? A question that the server has to pass on.
+pub(super) async fn gcs_answers(line: &Line, client_id: &str) -> bool {
+    let question = KvExistsRequest {
+        key: b"CLUSTER_METADATA".to_vec(),
+        namespace: b"cluster".to_vec(),
+    };
+    let Ok(request) = with_session(question, client_id) else {
+        return true;
+    };
+    let answer = line.send::<_, KvExistsResponse>(KV_EXISTS, request);
+    match timeout(GCS_BOUND, answer).await {
+        Ok(Ok(_)) => true,
+        // A Ray that does not know the question says nothing about its GCS.
+        Ok(Err(status)) => status.code() == Code::Unimplemented,
+        Err(_) => false,
     }
 }
 
@@ -68,12 +93,17 @@ pub(super) async fn session_state(
 }
 
 async fn ask(line: &Line, client_id: &str, kind: i32) -> Result<ClusterInfoResponse, Status> {
-    let mut request = Request::new(ClusterInfoRequest { kind });
+    let request = with_session(ClusterInfoRequest { kind }, client_id)?;
+    line.send(CLUSTER_INFO, request).await
+}
+
+fn with_session<Q>(question: Q, client_id: &str) -> Result<Request<Q>, Status> {
+    let mut request = Request::new(question);
     // No server can know an id that cannot be sent.
     let id = MetadataValue::try_from(client_id)
         .map_err(|_| Status::not_found("client id with characters that gRPC cannot send"))?;
     request.metadata_mut().insert("client_id", id);
-    line.send(CLUSTER_INFO, request).await
+    Ok(request)
 }
 
 /// Everything that is read from a Ray Client server, from any bytes.

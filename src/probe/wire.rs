@@ -56,6 +56,19 @@ pub(super) struct RuntimeContext {
     pub namespace: String,
 }
 
+/// `ray.rpc.KVExistsRequest`
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct KvExistsRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub namespace: Vec<u8>,
+}
+
+/// `ray.rpc.KVExistsResponse`
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct KvExistsResponse {}
+
 /// `ray.rpc.GcsStatus`: 0 is OK.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct GcsStatus {

@@ -23,7 +23,7 @@ pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
     }
     if session.is_connected() {
         held::release();
-        session.dropped();
+        session.gone();
     }
     if !session.is_changing() && ray::is_initialized(module)? {
         adopt(module);

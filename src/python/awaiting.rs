@@ -100,7 +100,9 @@ impl Attempt {
             Joined::Connected(_) => Ok(None),
             Joined::Refused(error) => Err(raise(py, &error)),
             Joined::Lead(waiter) => {
-                survived(|| request::launch(py, &self.request, waiter.flight()))?;
+                survived(|| {
+                    request::launch(py, self.request.init_kwargs.as_ref(), waiter.flight())
+                })?;
                 self.landing(py, waiter).map(Some)
             }
             Joined::Wait(waiter) => self.landing(py, waiter).map(Some),

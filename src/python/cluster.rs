@@ -29,13 +29,22 @@ enum Control {
     Fake(bool),
 }
 
-/// A real control-plane round trip, bounded by the probe timeout.
+/// Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout, or
+/// the monitor's last look when that was good and is not older than its interval.
 ///
 /// Returns:
 ///     True when this process is connected and the cluster answers: natively the GCS, in client
 ///     mode our own session. False otherwise; it does not connect.
 #[pyfunction]
 pub fn is_ray_available(py: Python<'_>) -> PyResult<bool> {
+    if process().session.is_fresh() && held::is_alive(py) {
+        return Ok(true);
+    }
+    answers(py)
+}
+
+/// As [`is_ray_available`], but never from memory.
+fn answers(py: Python<'_>) -> PyResult<bool> {
     let answer = check(py);
     logs::flush(py);
     Ok(matches!(answer?, Some(Ok(()))))
@@ -50,7 +59,7 @@ pub fn is_connected(py: Python<'_>) -> PyResult<bool> {
 /// Asks until the cluster answers or the time is up.
 pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
     loop {
-        if is_ray_available(py)? {
+        if answers(py)? {
             return Ok(true);
         }
         if Instant::now() >= end {
@@ -80,6 +89,24 @@ pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>>
             sleep(next_look(end)).await;
         }
     })
+}
+
+/// Awaits the end of an absence, for at most `wait_s` seconds; False when it goes on.
+#[pyfunction]
+pub fn comeback_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
+    let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
+    awaiting::awaitable(py, comeback(end))
+}
+
+/// Waits for the end of an absence until `end`; false when it goes on.
+pub async fn comeback(end: Instant) -> bool {
+    while process().session.lost_error().is_some() {
+        if Instant::now() >= end {
+            return false;
+        }
+        sleep(next_look(end)).await;
+    }
+    true
 }
 
 /// How long to pause before the next look, with `end` in mind.

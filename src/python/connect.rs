@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
+use super::cluster::{answers_until, comeback};
 use super::ending::survived;
 use super::flight::on_flight_thread;
 use super::prepare::{self, Prepared};
@@ -108,15 +109,17 @@ pub fn wait_for_ray_ready(
     let five = Duration::from_secs(5);
     let timeout = max_wait_seconds.map_or(Ok(five), |value| seconds(value, "max_wait_seconds"))?;
     let end = std::time::Instant::now() + timeout;
+    // A lost cluster is waited for by the monitor.
+    wait::block(py, comeback(end))?;
     let options = Options {
-        timeout: Some(timeout),
+        timeout: Some(end.saturating_duration_since(std::time::Instant::now())),
         stubborn: true,
         ..Options::default()
     };
     if ensure(py, &Arc::new(Asked::nothing()), &options)?.is_err() {
         return Ok(false);
     }
-    super::cluster::answers_until(py, end)
+    answers_until(py, end)
 }
 
 /// Disconnect. Idempotent, never raises, safe when Ray is dead.

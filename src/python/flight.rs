@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::ending::survived;
+use super::monitor::{Made, Monitor};
 use super::{held, logs, ray, wait};
 use crate::address::RayAddress;
 use crate::config::Env;
@@ -40,6 +41,7 @@ pub struct Flight {
     flight: Arc<flight::Flight>,
     init_kwargs: Option<Py<PyDict>>,
     passed: Option<Passed>,
+    monitor: Option<Py<Monitor>>,
 }
 
 impl Flight {
@@ -48,6 +50,7 @@ impl Flight {
             flight,
             init_kwargs,
             passed: None,
+            monitor: None,
         }
     }
 
@@ -81,23 +84,28 @@ impl Flight {
         }
     }
 
-    fn settle(&self, ray: &Bound<'_, PyAny>) -> bool {
+    fn settle(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Some(passed) = &self.passed else {
-            return false;
+            return Ok(false);
         };
         let py = ray.py();
         let live = self.live(ray, passed);
         let (_, witness) = ray::observe(ray);
+        let made = Made::new(py, &self.flight, passed, self.init_kwargs.as_ref());
+        let monitor = made.monitor(py, live.mode)?;
+        let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
         held::hold(ray, witness);
-        match process().session.arrived(&self.flight, live) {
+        match process().session.arrived(&self.flight, live, watch) {
             Arrival::Welcome => {
+                made.remember();
+                self.monitor = monitor;
                 logs::flush(py);
                 self.flight.land(Ok(()));
-                true
+                Ok(true)
             }
             Arrival::Unwanted => {
                 held::release();
-                false
+                Ok(false)
             }
         }
     }
@@ -202,8 +210,13 @@ impl Flight {
 
     /// `ray.init` came back. False when nobody wants the connection any more: shut it down, then
     /// call `called_off`.
-    fn arrived(&self, ray: &Bound<'_, PyAny>) -> bool {
+    fn arrived(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
         survived(|| self.settle(ray))
+    }
+
+    /// What keeps an eye on the connection; None where nothing is to.
+    fn take_monitor(&mut self) -> Option<Py<Monitor>> {
+        self.monitor.take()
     }
 
     /// Somebody else connected in the meantime: theirs is used.

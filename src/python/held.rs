@@ -140,6 +140,22 @@ pub fn is_alive(py: Python<'_>) -> bool {
         .is_some_and(|held| held.connection.is_alive(py))
 }
 
+/// Whether Ray itself says that what is held is gone. Not while a stand-in hides the real Ray:
+/// that one may come back as it was.
+pub fn is_gone(py: Python<'_>) -> bool {
+    let held = HELD.load();
+    let Some(held) = held.as_ref() else {
+        return false;
+    };
+    let is_ours = imported(py, "ray").is_some_and(|module| module.is(&held.connection.ray));
+    is_ours && !held.connection.is_alive(py)
+}
+
+/// Whether anything is held, alive or not.
+pub fn is_held() -> bool {
+    HELD.load().is_some()
+}
+
 /// Holds this connection from now on.
 pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
     turned_away::forget();

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use tracing::Level;
 
 use super::ending::survived;
+use super::events;
 use crate::logs::Record;
 use crate::process::process;
 
@@ -14,7 +15,8 @@ thread_local! {
     static FLUSHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Hands everything that is queued to Python's logging, on this thread and in its context.
+/// Hands everything that is queued to Python's logging, on this thread and in its context. Events for
+/// callbacks go the same way.
 ///
 /// Levels are asked for here and now, so `logging.basicConfig` counts whether it came before or
 /// after our import. A broken filter or handler is reported as unraisable and breaks nothing.
@@ -24,6 +26,7 @@ pub fn flush(py: Python<'_>) {
     if is_flushing() {
         return;
     }
+    events::deliver(py);
     let records = process().logs.take();
     if records.is_empty() {
         return;

@@ -8,11 +8,13 @@ mod connect;
 mod connection;
 mod ending;
 mod errors;
+mod events;
 mod flight;
 mod gateway;
 mod held;
 mod lifecycle;
 mod logs;
+mod monitor;
 mod prepare;
 mod ray;
 mod request;
@@ -31,18 +33,23 @@ mod _core {
     use super::awaiting::{Attempt, attempt};
     #[pymodule_export]
     use super::cluster::{
-        answers_future, cluster_info, connection_info, is_connected, is_ray_available,
+        answers_future, cluster_info, comeback_future, connection_info, is_connected,
+        is_ray_available,
     };
     #[pymodule_export]
     use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
     #[pymodule_export]
     use super::connection::{Connection, Probe, connection, generation, last_error};
     #[pymodule_export]
+    use super::events::{Event, take_events};
+    #[pymodule_export]
     use super::flight::Flight;
     #[pymodule_export]
     use super::gateway::{gateway_urls, resolve_host, serve_urls};
     #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
+    #[pymodule_export]
+    use super::monitor::{Monitor, start_monitor, stop_monitor};
     #[pymodule_export]
     use super::settings::init_timeout_s;
 

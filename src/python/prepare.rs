@@ -76,6 +76,10 @@ pub fn prepare(
         compare(asked, &target);
         return Ok(Prepared::Done(Ok(())));
     }
+    if let Some(error) = process().session.lost_error().filter(|_| !options.force) {
+        // The monitor is at it, and has said so.
+        return Ok(Prepared::Done(Err(error)));
+    }
     request::resolve(py, asked, target, options)
 }
 

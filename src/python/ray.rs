@@ -199,6 +199,16 @@ pub fn gcs_address(py: Python<'_>) -> Option<String> {
         .ok()
 }
 
+/// Hex id of the cluster that this process is connected to natively; read from memory.
+pub fn cluster_id(py: Python<'_>) -> Option<String> {
+    let id = global_worker(py)?
+        .getattr("gcs_client")
+        .ok()?
+        .getattr("cluster_id")
+        .ok()?;
+    id.call_method0("hex").ok()?.extract().ok()
+}
+
 /// The namespace of a native connection; read from memory, no call to the cluster.
 pub fn native_namespace(py: Python<'_>) -> Option<String> {
     global_worker(py)?.getattr("namespace").ok()?.extract().ok()

@@ -42,7 +42,7 @@ pub struct Request {
     may_fall_back: bool,
     orders: Orders,
     pub budget: Budget,
-    init_kwargs: Option<Py<PyDict>>,
+    pub init_kwargs: Option<Py<PyDict>>,
     pub trial: Option<Arc<Trial>>,
 }
 
@@ -94,20 +94,7 @@ impl Request {
     }
 
     fn flight(&self) -> Arc<Flight> {
-        let env = Env::Process;
-        let variables = env.snapshot();
-        let survey = Survey {
-            target: self.target.clone(),
-            fallbacks: if self.may_fall_back {
-                self.target.fallbacks(&Kubernetes::from_env(&env))
-            } else {
-                Vec::new()
-            },
-            find_local: Arc::new(move || probe::local::find(&variables, None)),
-            credentials: Credentials::from_env(&env, false),
-            local_credentials: Credentials::from_env(&env, true),
-            probe_timeout: self.probe_timeout,
-        };
+        let survey = survey(&self.target, self.may_fall_back, self.probe_timeout);
         Flight::new(survey, self.orders, Arc::new(Sockets))
     }
 
@@ -125,6 +112,24 @@ impl Request {
             format!("Not connecting to {address}: an earlier ray.init or ray.shutdown still runs"),
             "A running ray.init cannot be stopped; try again later or restart the process.",
         )
+    }
+}
+
+/// What a sweep for `target` needs to know, as the environment has it now: read it attached.
+pub fn survey(target: &Target, may_fall_back: bool, probe_timeout: Duration) -> Survey {
+    let env = Env::Process;
+    let variables = env.snapshot();
+    Survey {
+        target: target.clone(),
+        fallbacks: if may_fall_back {
+            target.fallbacks(&Kubernetes::from_env(&env))
+        } else {
+            Vec::new()
+        },
+        find_local: Arc::new(move || probe::local::find(&variables, None)),
+        credentials: Credentials::from_env(&env, false),
+        local_credentials: Credentials::from_env(&env, true),
+        probe_timeout,
     }
 }
 
@@ -215,11 +220,12 @@ fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// Hands the flight to a thread of its own.
-pub fn launch(py: Python<'_>, request: &Request, flight: &Arc<Flight>) -> PyResult<()> {
-    let kwargs = request
-        .init_kwargs
-        .as_ref()
-        .map(|kwargs| kwargs.clone_ref(py));
+pub fn launch(
+    py: Python<'_>,
+    init_kwargs: Option<&Py<PyDict>>,
+    flight: &Arc<Flight>,
+) -> PyResult<()> {
+    let kwargs = init_kwargs.map(|kwargs| kwargs.clone_ref(py));
     let handed = PyFlight::new(Arc::clone(flight), kwargs);
     let launched = py
         .import(intern!(py, "seedcore_ray._flight"))

@@ -152,7 +152,7 @@ pub fn connected(py: Python<'_>, request: &Request) -> PyResult<Result<(), Conne
             Joined::Connected(_) => return Ok(Ok(())),
             Joined::Refused(error) => return Ok(Err(error)),
             Joined::Lead(mut waiter) => {
-                request::launch(py, request, waiter.flight())?;
+                request::launch(py, request.init_kwargs.as_ref(), waiter.flight())?;
                 wait_for(py, &mut waiter, budget.hard)?
             }
             Joined::Wait(mut waiter) => wait_for(py, &mut waiter, budget.hard)?,

@@ -1,0 +1,150 @@
+"""The thread that carries out the monitor: what has to be done to Ray is done here.
+
+It waits in Rust, detached, for a connection that is lost, and releases Ray before Ray's own deadline
+ends the process. Calls of other threads that are blocked in Ray end with that. Ray would raise
+``SystemExit(0)`` in them, which ends a process with exit code 0 when it reaches the main thread;
+``_Ending`` has them raise what happened instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from seedcore_ray import _core
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from seedcore_ray._errors import RayConnectionError
+
+_log = logging.getLogger("seedcore_ray.monitor")
+
+# Threads of Ray's own: they serve a driver, and nobody waits for them.
+_RAYS_OWN = ("ray_", "PythonGCThread", "AsyncIO Thread")
+
+
+def launch(monitor: _core.Monitor) -> None:
+    """Carry out ``monitor`` on a thread of its own, until its connection is given up."""
+    _Ending.calls_with(None)  # what this connection ends, Ray ends by its own rules
+    threading.Thread(
+        target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
+    ).start()
+
+
+def _watch(monitor: _core.Monitor) -> None:
+    task = _Task(monitor)
+    while (order := monitor.next()) is not None:
+        if order == "release":
+            _release(monitor)
+        else:
+            task.run()
+
+
+def _release(monitor: _core.Monitor) -> None:
+    blocked = blocked_in_ray()
+    if blocked and not monitor.always:
+        monitor.blocked(blocked)
+        return
+    lost = _core.last_error()
+    if not monitor.release_begins():
+        return
+    if blocked:
+        _log.warning("releasing Ray ends calls that are blocked in it: %s", ", ".join(blocked))
+    try:
+        if lost is not None:
+            _Ending.calls_with(lost)
+        import ray
+
+        ray.shutdown()
+    except Exception as error:  # it is given up, whatever Ray says to that
+        _log.warning("ray.shutdown() raised, Ray is given up all the same: %s", error)
+    finally:
+        monitor.released()
+
+
+def blocked_in_ray() -> list[str]:
+    """Names of the threads whose innermost Python call is one of Ray's.
+
+    Not our own threads and not Ray's. A thread that awaits an ``ObjectRef`` is not blocked, and
+    what it awaits stays pending for ever once Ray is released.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return [
+        name
+        for ident, frame in sys._current_frames().items()
+        if not (name := names.get(ident, f"thread {ident}")).startswith(("seedcore-ray", *_RAYS_OWN))
+        and _is_rays(frame)
+    ]
+
+
+def _is_rays(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    return module == "ray" or module.startswith("ray.")
+
+
+class _Ending:
+    """How calls end that are blocked in a native driver when Ray is released.
+
+    Ray's native side asks ``ray._raylet.raise_sys_exit_with_custom_error_message`` to raise
+    (measured, 2.33 to 2.60). While a lost cluster is the reason, ours raises that instead.
+    """
+
+    _lost: RayConnectionError | None = None
+    _original: Any = None
+
+    @classmethod
+    def calls_with(cls, lost: RayConnectionError | None) -> None:
+        """Raise ``lost`` in them from now on; None is Ray's own way again."""
+        cls._lost = lost
+        raylet = sys.modules.get("ray._raylet")
+        if cls._original is None and lost is not None and raylet is not None:
+            cls._original = getattr(raylet, "raise_sys_exit_with_custom_error_message", None)
+            if cls._original is not None:
+                raylet.raise_sys_exit_with_custom_error_message = cls._raise  # type: ignore[attr-defined]
+
+    @classmethod
+    def _raise(cls, *args: Any, **kwargs: Any) -> None:
+        is_rays = threading.current_thread().name.startswith(_RAYS_OWN)
+        if cls._lost is None or is_rays or kwargs.get("exit_code") or any(args[1:]):
+            cls._original(*args, **kwargs)
+        import copy
+
+        raise copy.copy(cls._lost)
+
+
+class _Task:
+    """A trivial task, run now and then to see whether the cluster works. One at a time."""
+
+    def __init__(self, monitor: _core.Monitor) -> None:
+        self._monitor = monitor
+        self._thread: threading.Thread | None = None
+        self._began = 0.0
+
+    def run(self) -> None:
+        """Run one, unless the last one is still out; one that is out for too long has failed."""
+        import time
+
+        if self._thread is not None and self._thread.is_alive():
+            bound = _core.init_timeout_s()
+            if time.monotonic() > self._began + bound:
+                self._monitor.task_ended(f"not within {bound:g} s")
+            return
+        self._began = time.monotonic()
+        self._thread = threading.Thread(
+            target=self._carry_out, name="seedcore-ray-task", daemon=True
+        )
+        self._thread.start()
+
+    def _carry_out(self) -> None:
+        import ray
+
+        try:
+            # By value: the cluster need not have this package. No CPU: a busy cluster is healthy.
+            ray.get(ray.remote(lambda: None).options(num_cpus=0).remote())
+        except BaseException as error:  # a release ends this call, too
+            self._monitor.task_ended(f"{type(error).__name__}: {error}")
+        else:
+            self._monitor.task_ended(None)

@@ -1,0 +1,77 @@
+//! What happened to the connection, on its way to callbacks (`seedcore_ray/_events.py`).
+
+use std::time::UNIX_EPOCH;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::ending::survived;
+use super::errors::to_exception;
+use super::held::imported;
+use crate::events;
+use crate::process::process;
+
+/// Something that happened to the connection of this process.
+#[pyclass(frozen, get_all, module = "seedcore_ray._core")]
+pub struct Event {
+    /// `connected`, `unhealthy`, `recovered`, `lost`, `reconnected` or `failed`.
+    name: &'static str,
+    /// When, in seconds since the epoch.
+    at: f64,
+    /// How many connections this process had made by then.
+    generation: u64,
+    /// The address.
+    address: String,
+    /// A `RayConnectionError`, for something bad.
+    cause: Option<Py<PyAny>>,
+    /// How many seconds what ended here had lasted: the connection for `lost`, the silence for
+    /// `recovered`, the absence for `reconnected`; else None.
+    after_s: Option<f64>,
+}
+
+#[pymethods]
+impl Event {
+    fn __repr__(&self) -> String {
+        format!(
+            "Event({}, {}, generation={})",
+            self.name, self.address, self.generation
+        )
+    }
+}
+
+impl Event {
+    fn new(py: Python<'_>, event: events::Event) -> PyResult<Self> {
+        let cause = event.cause.map(|cause| to_exception(py, &cause));
+        let at = event.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Self {
+            name: event.what.as_str(),
+            at: at.as_secs_f64(),
+            generation: event.generation,
+            address: event.address,
+            cause: cause.transpose()?.map(Bound::unbind),
+            after_s: event.after.map(|after| after.as_secs_f64()),
+        })
+    }
+}
+
+/// What has happened since this was last asked, in order.
+#[pyfunction]
+pub fn take_events(py: Python<'_>) -> PyResult<Vec<Event>> {
+    let events = process().session.take_events();
+    events
+        .into_iter()
+        .map(|event| Event::new(py, event))
+        .collect()
+}
+
+/// Hands what has happened to the thread that runs the callbacks, where somebody listens.
+pub fn deliver(py: Python<'_>) {
+    let Some(module) = imported(py, "seedcore_ray._events") else {
+        return;
+    };
+    survived(|| {
+        if let Err(error) = module.call_method0(intern!(py, "deliver")) {
+            error.write_unraisable(py, None);
+        }
+    });
+}

@@ -1,0 +1,373 @@
+//! The monitor of a connection as its own thread sees it (`seedcore_ray/_monitor.py`).
+//!
+//! As with a connect, that thread belongs to Python: what has to be done to Ray is done there, with
+//! no Rust frame on the stack. In here it waits, detached, for something to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tracing::error;
+
+use super::args::seconds;
+use super::ending::survived;
+use super::prepare::warn_once;
+use super::{held, logs, ray, request, wait};
+use crate::address::{HostPort, RayAddress};
+use crate::config::{Env, Settings};
+use crate::error::{ConnectError, Kind};
+use crate::flight::{Flight, Orders, Patience};
+use crate::health::{Heart, Plan, Release, Round, Setup, Watch, grace};
+use crate::preflight::{Network, Passed, Sockets};
+use crate::probe::{Credentials, Warm};
+use crate::process::process;
+use crate::session::{Joined, Mode};
+use crate::target::Target;
+
+/// How the connection that is held was made: what it takes to watch it, and to make it again.
+static MADE: ArcSwapOption<Made> = ArcSwapOption::const_empty();
+
+/// How a connection was made.
+pub struct Made {
+    target: Target,
+    server: Option<HostPort>,
+    cluster_id: Option<String>,
+    init_kwargs: Option<Py<PyDict>>,
+}
+
+impl Made {
+    pub fn new(
+        py: Python<'_>,
+        flight: &Flight,
+        passed: &Passed,
+        init_kwargs: Option<&Py<PyDict>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            target: flight.survey.target.clone(),
+            server: passed.address.host_port().cloned(),
+            cluster_id: ray::cluster_id(py).or_else(|| passed.facts.cluster_id.clone()),
+            init_kwargs: init_kwargs.map(|kwargs| kwargs.clone_ref(py)),
+        })
+    }
+
+    /// For a [`start_monitor`] that comes later.
+    pub fn remember(self: Arc<Self>) {
+        MADE.store(Some(self));
+    }
+
+    /// A monitor for this connection, where there is to be one: not in a Ray worker, not for a
+    /// cluster that ends with this process.
+    pub fn monitor(self: &Arc<Self>, py: Python<'_>, mode: Mode) -> PyResult<Option<Py<Monitor>>> {
+        let settings = Settings::from_env(&Env::Process).0;
+        let plan = process().policy.plan(settings.health_interval);
+        let (Some(plan), Some(server)) = (plan, &self.server) else {
+            return Ok(None);
+        };
+        if mode == Mode::Adopted || ray::in_worker(py) {
+            return Ok(None);
+        }
+        let client_id = ray::client_worker(py)
+            .map(|worker| worker.getattr("_client_id")?.extract::<String>())
+            .transpose()?;
+        let watch = self.watch(plan, &settings, server.clone(), client_id);
+        Py::new(
+            py,
+            Monitor {
+                watch,
+                made: Arc::clone(self),
+            },
+        )
+        .map(Some)
+    }
+
+    fn watch(
+        &self,
+        plan: Plan,
+        settings: &Settings,
+        server: HostPort,
+        client_id: Option<String>,
+    ) -> Arc<Watch> {
+        let is_native = client_id.is_none();
+        let variables = Env::Process.snapshot();
+        let is_auto = self.target.address == RayAddress::Auto;
+        let keys = Box::new(move || Credentials::from_env(&variables, is_auto));
+        let warm = Warm::new(server, client_id, keys);
+        let setup = Setup {
+            plan,
+            probe_timeout: settings.probe_timeout,
+            grace: if is_native {
+                grace(settings.loss_grace, settings.ray_deadline)
+            } else {
+                settings.loss_grace
+            },
+            deadline: is_native.then_some(settings.ray_deadline),
+        };
+        let cluster_id = self.cluster_id.clone().filter(|_| is_native);
+        Watch::new(
+            setup,
+            Box::new(Heart::new(warm, cluster_id)),
+            fastrand::Rng::new(),
+        )
+    }
+}
+
+/// Keeps an eye on one connection.
+#[pyclass(frozen, module = "seedcore_ray._core")]
+pub struct Monitor {
+    watch: Arc<Watch>,
+    made: Arc<Made>,
+}
+
+#[pymethods]
+impl Monitor {
+    /// Waits until there is something to be done to Ray.
+    ///
+    /// `release`: the connection is lost, shut Ray down. `task`: run one, then call `task_ended`. None:
+    /// nothing any more.
+    fn next(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        survived(|| self.wait(py))
+    }
+
+    /// Whether threads that are blocked in Ray are no reason to wait.
+    #[getter]
+    fn always(&self) -> bool {
+        self.watch.releases_always()
+    }
+
+    /// Ray is about to be shut down. False when it need not be any more.
+    fn release_begins(&self, py: Python<'_>) -> bool {
+        let begins = process().session.release_begins(&self.watch);
+        if begins {
+            held::release();
+        }
+        logs::flush(py);
+        begins
+    }
+
+    /// Ray was shut down.
+    fn released(&self, py: Python<'_>) {
+        process().session.released(&self.watch);
+        logs::flush(py);
+    }
+
+    /// `threads`, by name, are blocked inside Ray: it is not shut down yet.
+    fn blocked(&self, py: Python<'_>, threads: Vec<String>) {
+        let address = self.made.target.address.to_string();
+        self.watch.blocked(&address, &threads.join(", "));
+        logs::flush(py);
+    }
+
+    /// A task came back, or did not: then `error` says why.
+    fn task_ended(&self, error: Option<&str>) {
+        let address = self.made.target.address.to_string();
+        self.watch.data_plane(error.map(|words| {
+            ConnectError::new(
+                Kind::NotReady,
+                &address,
+                format!("{address} answers, but a trivial task does not come back: {words}"),
+                "Look at the raylet and the workers of the cluster, and whether it has a free CPU.",
+            )
+        }));
+    }
+}
+
+impl Monitor {
+    pub fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
+    }
+
+    fn wait(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        loop {
+            let round = self.round(py)?;
+            if round == Round::Over {
+                return Ok(None);
+            }
+            self.compare_notes(py);
+            logs::flush(py);
+            match round {
+                Round::Lost if self.watch.releases() => return Ok(Some("release")),
+                Round::Back => self.reconnect(py)?,
+                Round::Quiet if self.wants_task() => return Ok(Some("task")),
+                _ => {}
+            }
+        }
+    }
+
+    fn round(&self, py: Python<'_>) -> PyResult<Round> {
+        let process = Guard::into_inner(process());
+        let session = &process.session;
+        let watch = &self.watch;
+        let round = if session.is_away(watch) {
+            let settings = Settings::from_env(&Env::Process).0;
+            let survey = request::survey(
+                &self.made.target,
+                settings.fallbacks,
+                settings.probe_timeout,
+            );
+            let network: Arc<dyn Network> = Arc::new(Sockets);
+            wait::detached(py, || {
+                let comeback = watch.comeback(session, &network, &survey);
+                process.runtime.block_on(comeback)
+            })
+        } else {
+            wait::detached(py, || process.runtime.block_on(watch.round(session)))
+        };
+        // An error means that the process is ending.
+        Ok(round.unwrap_or(Round::Over))
+    }
+
+    /// What is held on the Python side follows the session, and the session follows Ray.
+    fn compare_notes(&self, py: Python<'_>) {
+        let session = &process().session;
+        if session.is_busy() || !session.is_watched_by(&self.watch) {
+            return;
+        }
+        if session.is_connected() && held::is_gone(py) {
+            session.gone();
+        }
+        match (session.is_connected(), held::is_held()) {
+            (false, true) => held::release(),
+            (true, false) => {
+                if let Some(module) = held::imported(py, "ray") {
+                    held::hold(&module, ray::observe(&module).1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn wants_task(&self) -> bool {
+        let session = &process().session;
+        self.watch.plan().deep && session.is_connected() && session.is_watched_by(&self.watch)
+    }
+
+    /// One connect, as any other; where it ends well, the new connection has a monitor of its own.
+    fn reconnect(&self, py: Python<'_>) -> PyResult<()> {
+        let settings = Settings::from_env(&Env::Process).0;
+        let survey = request::survey(
+            &self.made.target,
+            settings.fallbacks,
+            settings.probe_timeout,
+        );
+        let orders = Orders {
+            init_timeout: settings.init_timeout,
+            force: false,
+            stubborn: false,
+        };
+        let flight = Flight::new(survey, orders, Arc::new(Sockets));
+        let mut waiter = match process().session.join(&flight, Patience::OneSweep) {
+            Joined::Lead(waiter) => {
+                request::launch(py, self.made.init_kwargs.as_ref(), waiter.flight())?;
+                waiter
+            }
+            Joined::Wait(waiter) => waiter,
+            // Somebody else is at it: the next round shows what came of that.
+            Joined::Connected(_) | Joined::Refused(_) | Joined::After(_) => return Ok(()),
+        };
+        let process = Guard::into_inner(process());
+        // How it ended, the flight has told the session.
+        let _ = wait::detached(py, || process.runtime.block_on(waiter.wait()));
+        Ok(())
+    }
+}
+
+/// Watch the connection of this process, or the next one, like that.
+///
+/// The monitor is on by default (`SEEDCORE_RAY_HEALTH_INTERVAL_S`) in drivers whose connection we
+/// made; never in Ray workers and Serve replicas, for `local`, or for connections that somebody
+/// else made.
+///
+/// Args:
+///     interval_s: seconds between two looks while all is well.
+///     misses: looks in a row without an answer that make the connection unhealthy. A port that
+///         refuses is asked again at once and counts after three.
+///     reconnect: connect again after a loss; False only reports it.
+///     release: whether Ray may be shut down to save a native driver from being ended by Ray (60 s
+///         after its GCS died). `auto`: only while no thread is blocked inside Ray. `always`: calls
+///         that are blocked in Ray end with a `RayConnectionError` of kind `lost`. `never`: Ray is
+///         left to itself.
+///     deep: run a trivial task with each look, too.
+///
+/// Raises:
+///     TypeError, ValueError: for a mistake in the call.
+#[pyfunction]
+#[pyo3(
+    signature = (interval_s=None, misses=3, reconnect=true, release="auto", deep=false),
+    text_signature = "(interval_s=5.0, misses=3, reconnect=True, release='auto', deep=False)"
+)]
+pub fn start_monitor(
+    py: Python<'_>,
+    interval_s: Option<&Bound<'_, PyAny>>,
+    misses: u32,
+    reconnect: bool,
+    release: &str,
+    deep: bool,
+) -> PyResult<()> {
+    let five = Duration::from_secs(5);
+    let interval = interval_s.map_or(Ok(five), |value| seconds(value, "interval_s"))?;
+    if interval.is_zero() || misses == 0 {
+        return Err(PyValueError::new_err(
+            "interval_s and misses have to be above 0; stop_monitor() switches the monitor off",
+        ));
+    }
+    let release = Release::parse(release).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "release={release:?} cannot be used: give one of {}",
+            Release::NAMES.join(", ")
+        ))
+    })?;
+    process().policy.set(Some(Plan {
+        interval,
+        misses,
+        reconnect,
+        release,
+        deep,
+    }));
+    survived(|| watch_anew(py))
+}
+
+/// Stop watching. A cluster that is lost from now on is lost as with bare Ray; a reconnect that is
+/// waiting for one is given up.
+#[pyfunction]
+pub fn stop_monitor() {
+    let process = process();
+    process.policy.set(None);
+    process.session.watch_with(None);
+}
+
+/// The connection that is held gets a monitor by the policy of now.
+fn watch_anew(py: Python<'_>) -> PyResult<()> {
+    let session = &process().session;
+    let Some(live) = session.live() else {
+        return Ok(());
+    };
+    if live.mode == Mode::Adopted || ray::in_worker(py) {
+        warn_once("the monitor watches only connections that this process made through us");
+        logs::flush(py);
+        return Ok(());
+    }
+    let Some(made) = MADE.load_full() else {
+        return Ok(());
+    };
+    let monitor = made.monitor(py, live.mode)?;
+    let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
+    session.watch_with(watch);
+    if let Some(monitor) = monitor {
+        launch(py, &monitor);
+    }
+    Ok(())
+}
+
+fn launch(py: Python<'_>, monitor: &Py<Monitor>) {
+    let launched = py
+        .import(intern!(py, "seedcore_ray._monitor"))
+        .and_then(|module| module.call_method1(intern!(py, "launch"), (monitor,)));
+    if let Err(cause) = launched {
+        process().session.watch_with(None);
+        error!("the connection is not watched, no thread could be started: {cause}");
+    }
+}
