@@ -111,5 +111,5 @@ pub fn grace(wanted: Duration, deadline: Duration) -> Duration {
 
 /// Until when releasing makes sense, counted from the last answer.
 pub fn last_moment(deadline: Duration) -> Duration {
-    deadline - MARGIN.min(deadline / 2)
+    deadline.saturating_sub(MARGIN.min(deadline / 2))
 }

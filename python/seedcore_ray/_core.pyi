@@ -112,9 +112,7 @@ class Connection:
     @property
     def state(
         self,
-    ) -> Literal[
-        "idle", "connecting", "connected", "unhealthy", "lost", "reconnecting", "failed"
-    ]:
+    ) -> Literal["idle", "connecting", "connected", "unhealthy", "lost", "reconnecting", "failed"]:
         """Where the session stands."""
     @property
     def address(self) -> str | None:
@@ -202,7 +200,7 @@ class Monitor:
         """Ray is about to be shut down. False when it need not be any more."""
     def released(self) -> None:
         """Ray was shut down."""
-    def blocked(self, threads: list[str]) -> None:
+    def blocked(self, threads: str) -> None:
         """They are blocked inside Ray: it is not shut down yet."""
     def task_ended(self, error: str | None) -> None:
         """A task came back, or did not."""

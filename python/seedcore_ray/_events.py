@@ -1,7 +1,7 @@
 """Callbacks for what happens to the connection.
 
-They run on a thread of their own, one after the other, so that neither a slow one nor one that raises
-can hold up the monitor.
+They run on a thread of their own, one after the other, so that neither a slow one nor one that
+raises can hold up the monitor.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The thread that carries out the monitor: what has to be done to Ray is done here.
 
-It waits in Rust, detached, for a connection that is lost, and releases Ray before Ray's own deadline
-ends the process. Calls of other threads that are blocked in Ray end with that. Ray would raise
-``SystemExit(0)`` in them, which ends a process with exit code 0 when it reaches the main thread;
-``_Ending`` has them raise what happened instead.
+It waits in Rust, detached, for a connection that is lost, and releases Ray before Ray's own
+deadline ends the process. Calls of other threads that are blocked in Ray end with that. Ray would
+raise ``SystemExit(0)`` in them, which ends a process with exit code 0 when it reaches the main
+thread; ``_Ending`` has them raise what happened instead.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 import threading
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("seedcore_ray.monitor")
 
-# Threads of Ray's own: they serve a driver, and nobody waits for them.
-_RAYS_OWN = ("ray_", "PythonGCThread", "AsyncIO Thread")
+# Through these every call into Ray's public API goes.
+_API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
 
 
 def launch(monitor: _core.Monitor) -> None:
@@ -44,15 +45,15 @@ def _watch(monitor: _core.Monitor) -> None:
 
 
 def _release(monitor: _core.Monitor) -> None:
-    blocked = blocked_in_ray()
-    if blocked and not monitor.always:
+    blocked = ", ".join(blocked_in_ray())
+    if blocked and not (monitor.always and _Ending.is_known()):
         monitor.blocked(blocked)
         return
     lost = _core.last_error()
     if not monitor.release_begins():
         return
     if blocked:
-        _log.warning("releasing Ray ends calls that are blocked in it: %s", ", ".join(blocked))
+        _log.warning("releasing Ray ends calls that are blocked in it: %s", blocked)
     try:
         if lost is not None:
             _Ending.calls_with(lost)
@@ -73,46 +74,66 @@ def blocked_in_ray() -> list[str]:
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return [
-        name
+        names.get(ident, f"thread {ident}")
         for ident, frame in sys._current_frames().items()
-        if not (name := names.get(ident, f"thread {ident}")).startswith(("seedcore-ray", *_RAYS_OWN))
-        and _is_rays(frame)
+        if _is_rays(frame) and not _serves(frame)
     ]
 
 
 def _is_rays(frame: FrameType) -> bool:
-    module = str(frame.f_globals.get("__name__", ""))
-    return module == "ray" or module.startswith("ray.")
+    return _module(frame).startswith("ray.")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _serves(frame: FrameType) -> bool:
+    """Whether that thread is one of Ray's or ours: whoever began it was no caller of Ray's API."""
+    outermost = frame
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if _module(frame) != "threading":
+            outermost = frame
+    return _module(outermost).startswith(("ray.", "seedcore_ray.")) and (
+        _module(outermost) not in _API
+    )
 
 
 class _Ending:
     """How calls end that are blocked in a native driver when Ray is released.
 
-    Ray's native side asks ``ray._raylet.raise_sys_exit_with_custom_error_message`` to raise
-    (measured, 2.33 to 2.60). While a lost cluster is the reason, ours raises that instead.
+    Ray's native side asks a function of ``ray._raylet`` to raise (measured, 2.33 to 2.60). While a
+    lost cluster is the reason, ours raises that instead.
     """
 
+    _NAME = "raise_sys_exit_with_custom_error_message"
     _lost: RayConnectionError | None = None
     _original: Any = None
+
+    @classmethod
+    def is_known(cls) -> bool:
+        """Whether this Ray has that function; without it such calls end with exit code 0."""
+        return hasattr(sys.modules.get("ray._raylet"), cls._NAME)
 
     @classmethod
     def calls_with(cls, lost: RayConnectionError | None) -> None:
         """Raise ``lost`` in them from now on; None is Ray's own way again."""
         cls._lost = lost
-        raylet = sys.modules.get("ray._raylet")
-        if cls._original is None and lost is not None and raylet is not None:
-            cls._original = getattr(raylet, "raise_sys_exit_with_custom_error_message", None)
-            if cls._original is not None:
-                raylet.raise_sys_exit_with_custom_error_message = cls._raise  # type: ignore[attr-defined]
+        if lost is not None and cls._original is None and cls.is_known():
+            raylet = sys.modules["ray._raylet"]
+            cls._original = getattr(raylet, cls._NAME)
+            setattr(raylet, cls._NAME, cls._raise)
 
     @classmethod
     def _raise(cls, *args: Any, **kwargs: Any) -> None:
-        is_rays = threading.current_thread().name.startswith(_RAYS_OWN)
-        if cls._lost is None or is_rays or kwargs.get("exit_code") or any(args[1:]):
+        is_rays = _serves(sys._getframe())
+        lost = _core.last_error() or cls._lost
+        by_rays_rules = cls._lost is None or is_rays or kwargs.get("exit_code") or any(args[1:])
+        if lost is None or by_rays_rules:
             cls._original(*args, **kwargs)
-        import copy
-
-        raise copy.copy(cls._lost)
+        else:
+            raise copy.copy(lost)
 
 
 class _Task:

@@ -154,10 +154,10 @@ impl Monitor {
         logs::flush(py);
     }
 
-    /// `threads`, by name, are blocked inside Ray: it is not shut down yet.
-    fn blocked(&self, py: Python<'_>, threads: Vec<String>) {
+    /// `threads`, their names, are blocked inside Ray: it is not shut down yet.
+    fn blocked(&self, py: Python<'_>, threads: &str) {
         let address = self.made.target.address.to_string();
-        self.watch.blocked(&address, &threads.join(", "));
+        self.watch.blocked(&address, threads);
         logs::flush(py);
     }
 
@@ -182,7 +182,7 @@ impl Monitor {
 
     fn wait(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
         loop {
-            let round = self.round(py)?;
+            let round = self.round(py);
             if round == Round::Over {
                 return Ok(None);
             }
@@ -197,7 +197,7 @@ impl Monitor {
         }
     }
 
-    fn round(&self, py: Python<'_>) -> PyResult<Round> {
+    fn round(&self, py: Python<'_>) -> Round {
         let process = Guard::into_inner(process());
         let session = &process.session;
         let watch = &self.watch;
@@ -217,7 +217,7 @@ impl Monitor {
             wait::detached(py, || process.runtime.block_on(watch.round(session)))
         };
         // An error means that the process is ending.
-        Ok(round.unwrap_or(Round::Over))
+        round.unwrap_or(Round::Over)
     }
 
     /// What is held on the Python side follows the session, and the session follows Ray.
