@@ -51,6 +51,9 @@ fn each_setting_reads_its_own_variable() {
         probe_timeout: Duration::from_secs(3),
         init_timeout: Duration::from_secs(5),
         breaker_reset: Duration::from_secs(7),
+        health_interval: Duration::from_secs(5),
+        loss_grace: Duration::from_secs(40),
+        ray_deadline: Duration::from_secs(60),
         fallbacks: false,
     };
     assert_eq!(settings, expected);

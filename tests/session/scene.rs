@@ -315,7 +315,7 @@ impl Scene {
         }
         match self.init(&passed).await {
             Err(cause) => self.give_up(&flight, cause),
-            Ok(()) => match self.session.arrived(&flight, live(&flight, &passed)) {
+            Ok(()) => match self.session.arrived(&flight, live(&flight, &passed), None) {
                 Arrival::Welcome => flight.land(Ok(())),
                 Arrival::Unwanted => {
                     self.shut_down();
