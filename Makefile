@@ -92,6 +92,7 @@ test-python: $(INSTALLED) ## pytest with a real Ray
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
 soak: $(INSTALLED) fuzz ## The long runs that make test leaves out
 	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
+	STORM_SERVICES=10000 cargo test --locked --release --test session storm -- --nocapture
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
 		[ $$? -eq 5 ]
 

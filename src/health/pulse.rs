@@ -12,7 +12,7 @@ const CONFIRM: Duration = Duration::from_millis(250);
 /// That many refusals in a row are enough, whatever `misses` says.
 const REFUSALS: u32 = 3;
 /// Between two looks while something is wrong.
-const CONCERNED: Duration = Duration::from_secs(1);
+const CONCERNED: Duration = Duration::from_secs(2);
 
 /// What one look saw.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use seedcore_ray::address::{HostPort, RayAddress};
 use seedcore_ray::error::{ConnectError, Kind};
+use seedcore_ray::events::What;
 use seedcore_ray::flight::{Flight, Orders, Patience, Step, Waiter};
+use seedcore_ray::health::{Plan, Round, Setup, Sight, Subject, Watch, grace};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, Survey};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::{Credentials, Door, Facts, Report};
@@ -25,6 +27,12 @@ pub const PROBE: Duration = secs(2);
 
 /// Bound of `ray.init`, as by default.
 pub const INIT: Duration = secs(30);
+
+/// Ray's own deadline, as by default.
+pub const DEADLINE: Duration = secs(60);
+
+/// What `ray.shutdown()` takes on a dead cluster.
+pub const SHUTDOWN: Duration = secs(5);
 
 /// What a caller may wait beyond its patience, for the flight to land.
 pub const GRACE: Duration = millis(250);
@@ -70,6 +78,10 @@ struct Script {
     /// What each server is, from when on.
     servers: BTreeMap<String, Vec<(Duration, Server)>>,
     local: Option<String>,
+    /// Which cluster answers, from when on.
+    clusters: Vec<(Duration, u32)>,
+    /// How connections are watched; not at all where nothing is said.
+    plan: Option<Plan>,
     inits: VecDeque<Init>,
     running_inits: u32,
     most_inits_at_once: u32,
@@ -167,6 +179,44 @@ impl Scene {
 
     pub fn up(&self, server: &str) {
         self.set(server, Duration::ZERO, Server::Up);
+    }
+
+    /// From `from` after the beginning, another cluster answers.
+    pub fn replaced(&self, from: Duration, cluster: u32) {
+        self.script().clusters.push((from, cluster));
+    }
+
+    fn cluster(&self) -> u32 {
+        let now = self.at();
+        let script = self.script();
+        let current = script.clusters.iter().rfind(|&&(from, _)| from <= now);
+        current.map_or(0, |&(_, cluster)| cluster)
+    }
+
+    /// Connections are watched from now on, as those of native drivers.
+    pub fn watch(&self, plan: Plan) {
+        self.script().plan = Some(plan);
+    }
+
+    /// What callbacks would have been told so far.
+    pub fn events(&self) -> Vec<&'static str> {
+        let events = self.session.take_events();
+        events
+            .into_iter()
+            .map(|event| event.what.as_str())
+            .collect()
+    }
+
+    /// Waits until `what` has happened to the session, and says when.
+    pub async fn until(&self, what: What) -> Duration {
+        loop {
+            let events = self.session.take_events();
+            if events.iter().any(|event| event.what == what) {
+                return self.at();
+            }
+            assert!(self.at() < secs(3600), "{what:?} did not happen");
+            sleep(millis(1)).await;
+        }
     }
 
     /// The Ray that `auto` finds.
@@ -315,14 +365,79 @@ impl Scene {
         }
         match self.init(&passed).await {
             Err(cause) => self.give_up(&flight, cause),
-            Ok(()) => match self.session.arrived(&flight, live(&flight, &passed), None) {
-                Arrival::Welcome => flight.land(Ok(())),
-                Arrival::Unwanted => {
-                    self.shut_down();
-                    self.give_up(&flight, flight.cancelled());
-                }
-            },
+            Ok(()) => self.arrive(&flight, &passed),
         }
+    }
+
+    fn arrive(self: &Arc<Self>, flight: &Arc<Flight>, passed: &Passed) {
+        let watch = self.new_watch(flight);
+        match self
+            .session
+            .arrived(flight, live(flight, passed), watch.clone())
+        {
+            Arrival::Welcome => {
+                flight.land(Ok(()));
+                if let Some(watch) = watch {
+                    tokio::spawn(Arc::clone(self).keep(watch));
+                }
+            }
+            Arrival::Unwanted => {
+                self.shut_down();
+                self.give_up(flight, flight.cancelled());
+            }
+        }
+    }
+
+    fn new_watch(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Arc<Watch>> {
+        let plan = self.script().plan?;
+        let server = flight.survey.server()?.clone();
+        let setup = Setup {
+            plan,
+            probe_timeout: PROBE,
+            grace: grace(secs(40), DEADLINE),
+            deadline: Some(DEADLINE),
+        };
+        let heart = Heart {
+            scene: Arc::clone(self),
+            server,
+            cluster: self.cluster(),
+        };
+        Some(Watch::new(
+            setup,
+            Box::new(heart),
+            fastrand::Rng::with_seed(7),
+        ))
+    }
+
+    /// As `src/python/monitor.rs` and `python/seedcore_ray/_monitor.py` do it.
+    async fn keep(self: Arc<Self>, watch: Arc<Watch>) {
+        let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(&self)));
+        loop {
+            let round = if self.session.is_away(&watch) {
+                let survey = self.flight(Wish::of(HEAD, secs(0))).survey.clone();
+                watch.comeback(&self.session, &network, &survey).await
+            } else {
+                watch.round(&self.session).await
+            };
+            match round {
+                Round::Over => return,
+                Round::Lost if watch.releases() && self.session.release_begins(&watch) => {
+                    self.note("release");
+                    sleep(SHUTDOWN).await;
+                    self.script().ray_is_up = false;
+                    self.session.released(&watch);
+                }
+                Round::Back => {
+                    let _ = self.ask_once().await;
+                }
+                Round::Lost | Round::Quiet => {}
+            }
+        }
+    }
+
+    async fn ask_once(self: &Arc<Self>) -> Answer {
+        let wish = Wish::of(HEAD, Duration::ZERO);
+        self.connect(wish, Patience::OneSweep).await
     }
 
     fn give_up(&self, flight: &Arc<Flight>, cause: ConnectError) {
@@ -402,6 +517,29 @@ impl Scene {
     pub async fn connected(self: &Arc<Self>, to: &'static str) {
         let answer = self.ask(Wish::of(to, secs(30))).await.unwrap();
         assert_eq!(answer.result, Ok(()));
+    }
+}
+
+/// The control plane of a connection.
+struct Heart {
+    scene: Arc<Scene>,
+    server: HostPort,
+    cluster: u32,
+}
+
+impl Subject for Heart {
+    fn look(&self, timeout: Duration) -> BoxFuture<'_, Sight> {
+        Box::pin(async move {
+            self.scene.note("look");
+            let shown = self.server.to_string();
+            match look(self.scene.server(&self.server), &self.server, timeout).await {
+                Err(cause) => Sight::Missed(cause),
+                Ok(()) if self.scene.cluster() != self.cluster => {
+                    Sight::Replaced(failure(Kind::Lost, &shown))
+                }
+                Ok(()) => Sight::Answers,
+            }
+        })
     }
 }
 

@@ -1,0 +1,166 @@
+//! What follows from a row of looks.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use seedcore_ray::error::Kind;
+use seedcore_ray::health::{Change, Pulse, Rhythm, Sight, grace, last_moment};
+use seedcore_ray::retry::{BACKOFF_CAP, Backoff};
+use tokio::time::Instant;
+
+use crate::scene::{HEAD, failure, millis, secs};
+
+const RHYTHM: Rhythm = Rhythm {
+    interval: secs(5),
+    misses: 3,
+    grace: secs(40),
+};
+
+fn missed(kind: Kind) -> Sight {
+    Sight::Missed(failure(kind, HEAD))
+}
+
+fn name(change: Option<&Change>) -> &'static str {
+    match change {
+        None => "-",
+        Some(Change::Unhealthy(_)) => "unhealthy",
+        Some(Change::Recovered) => "recovered",
+        Some(Change::Lost(_)) => "lost",
+    }
+}
+
+/// Changes by second, for looks that take no time.
+fn looks(sights: &[(u64, Sight)]) -> Vec<&'static str> {
+    let began = Instant::now();
+    let mut pulse = Pulse::new(RHYTHM, began, Rng::with_seed(1));
+    sights
+        .iter()
+        .map(|(at, sight)| name(pulse.saw(sight.clone(), began + secs(*at)).as_ref()))
+        .collect()
+}
+
+#[test]
+fn a_miss_or_two_are_nothing() {
+    let silent = || missed(Kind::Timeout);
+    let row = [
+        (5, silent()),
+        (10, silent()),
+        (15, Sight::Answers),
+        (20, silent()),
+        (25, silent()),
+    ];
+    assert_eq!(looks(&row), ["-"; 5]);
+}
+
+#[test]
+fn what_comes_back_in_time_was_never_lost() {
+    let silent = || missed(Kind::Timeout);
+    let row = [
+        (5, silent()),
+        (10, silent()),
+        (15, silent()),
+        (39, silent()),
+        (39, Sight::Answers),
+    ];
+    assert_eq!(looks(&row), ["-", "-", "unhealthy", "-", "recovered"]);
+}
+
+#[test]
+fn hope_ends_with_the_grace() {
+    let refused = || missed(Kind::Refused);
+    let row = [
+        (1, refused()),
+        (2, refused()),
+        (3, refused()),
+        (39, refused()),
+        (40, refused()),
+    ];
+    assert_eq!(looks(&row), ["-", "-", "unhealthy", "-", "lost"]);
+}
+
+#[test]
+fn another_cluster_is_a_loss_at_once() {
+    let replaced = Sight::Replaced(failure(Kind::Lost, HEAD));
+    assert_eq!(
+        looks(&[(5, replaced.clone()), (6, replaced)]),
+        ["lost", "-"]
+    );
+}
+
+#[test]
+fn a_control_plane_that_answers_is_never_lost() {
+    let ailing = |at| (at, Sight::Ailing(failure(Kind::NotReady, HEAD)));
+    let mut row: Vec<_> = (1..100).map(ailing).collect();
+    row.push((100, Sight::Answers));
+    let changes = looks(&row);
+    assert_eq!(changes.iter().filter(|change| **change != "-").count(), 2);
+    assert_eq!((changes[2], changes[99]), ("unhealthy", "recovered"));
+}
+
+#[test]
+fn a_refusal_is_confirmed_at_once() {
+    let began = Instant::now();
+    let mut pulse = Pulse::new(RHYTHM, began, Rng::with_seed(1));
+    let now = began + secs(5);
+    let _ = pulse.saw(missed(Kind::Refused), now);
+    assert_eq!(pulse.next_look(now, now), now + millis(250));
+    let _ = pulse.saw(missed(Kind::Timeout), now);
+    assert!(pulse.next_look(now, now) > now + secs(3));
+}
+
+#[test]
+fn the_parachute_opens_before_rays_own_deadline() {
+    assert_eq!(grace(secs(40), secs(60)), secs(40));
+    assert_eq!(grace(secs(300), secs(60)), secs(50));
+    assert_eq!(grace(secs(40), secs(20)), secs(10));
+    assert_eq!(grace(secs(40), secs(4)), secs(2));
+    assert_eq!(last_moment(secs(60)), secs(50));
+}
+
+proptest! {
+    /// Whatever is seen: nothing recovers that was well, nothing ails twice, nothing is lost before
+    /// its time, and a look is due no later than the interval says.
+    #[test]
+    fn changes_make_sense(sights in proptest::collection::vec((0_u8..6, 0_u64..8), 1..80), seed: u64) {
+        let mut now = Instant::now();
+        let mut pulse = Pulse::new(RHYTHM, now, Rng::with_seed(seed));
+        let (mut state, mut last_answer) = ("recovered", now);
+        for (sight, pause) in sights {
+            now += secs(pause);
+            let sight = match sight {
+                0 | 1 => Sight::Answers,
+                2 => missed(Kind::Timeout),
+                3 => missed(Kind::Refused),
+                4 => Sight::Ailing(failure(Kind::NotReady, HEAD)),
+                _ => Sight::Replaced(failure(Kind::Lost, HEAD)),
+            };
+            let replaced = matches!(sight, Sight::Replaced(_));
+            let answered = matches!(sight, Sight::Answers | Sight::Ailing(_));
+            let change = pulse.saw(sight, now);
+            match name(change.as_ref()) {
+                "-" => {}
+                "unhealthy" => { prop_assert_eq!(state, "recovered"); state = "unhealthy"; }
+                "recovered" => { prop_assert_ne!(state, "recovered"); state = "recovered"; }
+                _ => {
+                    prop_assert_ne!(state, "lost");
+                    prop_assert!(replaced || now >= last_answer + RHYTHM.grace);
+                    state = "lost";
+                }
+            }
+            if answered { last_answer = now; }
+            let next = pulse.next_look(now, now);
+            prop_assert!(next >= now && next <= now + RHYTHM.interval);
+        }
+    }
+
+    #[test]
+    fn tries_spread_over_a_window_that_grows_to_its_cap(seed: u64) {
+        let mut backoff = Backoff::new(Rng::with_seed(seed));
+        let windows = [500, 1000, 2000, 4000, 5000, 5000, 5000];
+        for window in windows {
+            prop_assert!(backoff.pause() <= millis(window));
+        }
+        prop_assert!(Duration::from_secs(5) == BACKOFF_CAP);
+    }
+}
