@@ -53,6 +53,11 @@ impl Queue {
         records.push_back(record);
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.records().is_empty()
+    }
+
     /// Takes all of them out, in order.
     pub fn take(&self) -> VecDeque<Record> {
         mem::take(&mut *self.records())

@@ -26,6 +26,7 @@ __all__ = [
     "connection",
     "connection_info",
     "ensure_ray_initialized",
+    "flush_logs",
     "gateway_urls",
     "generation",
     "init_timeout_s",
@@ -196,9 +197,9 @@ class Monitor:
         """Whether threads that are blocked in Ray are no reason to wait."""
     def next(self) -> Literal["release", "task"] | None:
         """Wait until there is something to be done to Ray; None at the end."""
-    def release_begins(self) -> bool:
+    def release_begins(self, blocked: str) -> bool:
         """Ray is about to be shut down. False when it need not be any more."""
-    def released(self) -> None:
+    def released(self, error: str | None) -> None:
         """Ray was shut down."""
     def blocked(self, threads: str) -> None:
         """They are blocked inside Ray: it is not shut down yet."""
@@ -282,6 +283,9 @@ class Flight:
         """It ended because nobody wants it any more."""
     def failed(self, error: BaseException) -> None:
         """`ray.init` or `import ray` raised."""
+
+def flush_logs() -> None:
+    """Write what is queued into Python's logging."""
 
 # Hooks of the interpreter, and the price of a call into this module.
 

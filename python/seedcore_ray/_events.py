@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("seedcore_ray.events")
 
+# A loop that was stopped and never closed runs nothing any more: no reason to deliver nothing more.
+_PATIENCE_S = 60.0
+
 _Callback = TypeVar("_Callback", bound="Callable[[_core.Event], Any]")
 
 
@@ -57,7 +60,7 @@ class _Listener:
 
         if self._loop is not None and not self._loop.is_closed():
             # In order, but no faster than its loop: the next event waits for this one.
-            asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(wait(), self._loop).result(_PATIENCE_S)
         else:
             asyncio.run(wait())
 

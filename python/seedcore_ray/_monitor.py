@@ -9,7 +9,6 @@ thread; ``_Ending`` has them raise what happened instead.
 from __future__ import annotations
 
 import copy
-import logging
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from seedcore_ray._errors import RayConnectionError
-
-_log = logging.getLogger("seedcore_ray.monitor")
 
 # Through these every call into Ray's public API goes.
 _API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
@@ -50,10 +47,9 @@ def _release(monitor: _core.Monitor) -> None:
         monitor.blocked(blocked)
         return
     lost = _core.last_error()
-    if not monitor.release_begins():
+    if not monitor.release_begins(blocked):
         return
-    if blocked:
-        _log.warning("releasing Ray ends calls that are blocked in it: %s", blocked)
+    raised = None
     try:
         if lost is not None:
             _Ending.calls_with(lost)
@@ -61,9 +57,14 @@ def _release(monitor: _core.Monitor) -> None:
 
         ray.shutdown()
     except Exception as error:  # it is given up, whatever Ray says to that
-        _log.warning("ray.shutdown() raised, Ray is given up all the same: %s", error)
+        raised = f"{type(error).__name__}: {error}"
     finally:
-        monitor.released()
+        monitor.released(raised)
+
+
+def flush_elsewhere() -> None:
+    """Log what is queued: not here, where a handler that hangs would hold up the release."""
+    threading.Thread(target=_core.flush_logs, name="seedcore-ray-log", daemon=True).start()
 
 
 def blocked_in_ray() -> list[str]:

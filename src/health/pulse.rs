@@ -163,7 +163,11 @@ impl Pulse {
             return now + CONFIRM;
         }
         let pause = match self.condition {
-            Condition::Well => self.rhythm.interval.min(self.rhythm.grace / 2),
+            // Often enough to notice in time, whatever the interval; not in a mad rush.
+            Condition::Well => self
+                .rhythm
+                .interval
+                .min((self.rhythm.grace / 2).max(CONCERNED)),
             _ => self.rhythm.interval.min(CONCERNED),
         };
         let next = (began + retry::shortened(pause, &mut self.random)).max(now);

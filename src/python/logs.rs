@@ -42,6 +42,24 @@ pub fn flush(py: Python<'_>) {
     FLUSHING.set(false);
 }
 
+/// As [`flush`], on a thread of its own: for somebody whom a slow log handler must not hold up.
+pub fn flush_elsewhere(py: Python<'_>) {
+    events::deliver(py);
+    if process().logs.is_empty() {
+        return;
+    }
+    // Where no thread is to be had, what is queued is written with the next lines.
+    let _ = py
+        .import(intern!(py, "seedcore_ray._monitor"))
+        .and_then(|module| module.call_method0(intern!(py, "flush_elsewhere")));
+}
+
+/// Writes what is queued into Python's logging.
+#[pyfunction]
+pub fn flush_logs(py: Python<'_>) {
+    flush(py);
+}
+
 /// Whether this thread is inside a log handler that we called.
 pub fn is_flushing() -> bool {
     FLUSHING.get()

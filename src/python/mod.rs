@@ -49,6 +49,8 @@ mod _core {
     #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
+    use super::logs::flush_logs;
+    #[pymodule_export]
     use super::monitor::{Monitor, start_monitor, stop_monitor};
     #[pymodule_export]
     use super::settings::init_timeout_s;

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::args::seconds;
 use super::ending::survived;
@@ -138,27 +138,34 @@ impl Monitor {
         self.watch.releases_always()
     }
 
-    /// Ray is about to be shut down. False when it need not be any more.
-    fn release_begins(&self, py: Python<'_>) -> bool {
+    /// Ray is about to be shut down, which ends the calls of `blocked` threads, if any. False when it
+    /// need not be any more.
+    fn release_begins(&self, py: Python<'_>, blocked: &str) -> bool {
         let begins = process().session.release_begins(&self.watch);
         if begins {
             held::release();
+            if !blocked.is_empty() {
+                warn!("releasing Ray ends calls that are blocked in it: {blocked}");
+            }
         }
-        logs::flush(py);
+        logs::flush_elsewhere(py);
         begins
     }
 
-    /// Ray was shut down.
-    fn released(&self, py: Python<'_>) {
+    /// Ray was shut down; `error` is what it raised.
+    fn released(&self, py: Python<'_>, error: Option<&str>) {
+        if let Some(error) = error {
+            warn!("ray.shutdown() raised, Ray is given up all the same: {error}");
+        }
         process().session.released(&self.watch);
-        logs::flush(py);
+        logs::flush_elsewhere(py);
     }
 
     /// `threads`, their names, are blocked inside Ray: it is not shut down yet.
     fn blocked(&self, py: Python<'_>, threads: &str) {
         let address = self.made.target.address.to_string();
         self.watch.blocked(&address, threads);
-        logs::flush(py);
+        logs::flush_elsewhere(py);
     }
 
     /// A task came back, or did not: then `error` says why.
@@ -187,7 +194,7 @@ impl Monitor {
                 return Ok(None);
             }
             self.compare_notes(py);
-            logs::flush(py);
+            logs::flush_elsewhere(py);
             match round {
                 Round::Lost if self.watch.releases() => return Ok(Some("release")),
                 Round::Back => self.reconnect(py)?,
