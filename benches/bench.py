@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benches import calls, connects, failures, footprint, hardened
+from benches import calls, connects, failures, footprint, hardened, operate
 from benches.chart import svg
 from benches.figures import Check, Row, table
 from benches.lab import CAP_S, Lab
@@ -31,6 +31,7 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "failures": failures.rows,
     "connects": connects.rows,
     "hardened": hardened.rows,
+    "operate": operate.rows,
 }
 
 

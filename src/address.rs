@@ -12,7 +12,7 @@ mod explain;
 mod redact;
 pub mod service;
 
-pub use redact::redact;
+pub use redact::{printable, redact};
 
 /// Default port of Ray Client, as in Ray.
 pub const DEFAULT_CLIENT_PORT: u16 = 10001;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -27,6 +28,10 @@ pub const ENV_SERVE_BASE: &str = "SERVE_BASE_PATH";
 pub const ENV_COG_BASE: &str = "COG_BASE_PATH";
 /// Path of the organism application.
 pub const ENV_ORG_BASE: &str = "ORG_BASE_PATH";
+/// Ray's switch for connecting at the first `.remote()`; ours is off.
+pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
+/// Switch for serving the drop-in modules; read by the hook itself.
+pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 
@@ -174,6 +179,59 @@ impl Whereabouts {
     }
 }
 
+/// Where a value came from; shown in the connect log line, in `connection()` and by the doctor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The caller's argument.
+    Argument,
+    /// An environment variable, by name.
+    Env(&'static str),
+    /// Our default.
+    Default,
+}
+
+impl Source {
+    /// `argument`, the variable's name, or `default`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Argument => "argument",
+            Self::Env(name) => name,
+            Self::Default => "default",
+        }
+    }
+}
+
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The variable.
+    pub name: &'static str,
+    /// What counts.
+    pub value: Value,
+    /// The variable, or the default.
+    pub source: Source,
+    /// Why the variable's own value does not count, where it is set and does not.
+    pub bad: Option<BadSetting>,
+}
+
+/// What a setting can be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// A duration.
+    Seconds(Duration),
+    /// On or off.
+    Switch(bool),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(duration) => write!(f, "{}", duration.as_secs_f64()),
+            Self::Switch(on) => write!(f, "{}", u8::from(*on)),
+        }
+    }
+}
+
 /// A setting whose value in the environment cannot be used; the default is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {
@@ -208,36 +266,81 @@ impl Settings {
     /// Reads the environment; what cannot be used is reported and replaced by its default.
     pub fn from_env(env: &Env) -> (Self, Vec<BadSetting>) {
         let mut bad = Vec::new();
-        let settings = Self {
-            connect_timeout: CONNECT_TIMEOUT.read(env, &mut bad),
-            probe_timeout: PROBE_TIMEOUT.read(env, &mut bad),
-            init_timeout: INIT_TIMEOUT.read(env, &mut bad),
-            breaker_reset: BREAKER_RESET.read(env, &mut bad),
-            health_interval: HEALTH_INTERVAL.read(env, &mut bad),
-            loss_grace: LOSS_GRACE.read(env, &mut bad),
-            ray_deadline: RAY_DEADLINE.read(env, &mut bad),
-            fallbacks: read_switch(env, ENV_FALLBACKS, &mut bad),
-        };
+        let settings = Self::read(env, &mut |reading| bad.extend(reading.bad));
         (settings, bad)
+    }
+
+    /// Every setting with where it came from, in the order of the fields.
+    pub fn readings(env: &Env) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        Self::read(env, &mut |reading| readings.push(reading));
+        readings
+    }
+
+    /// The one list of them all: what is not read here is neither in force nor shown.
+    fn read(env: &Env, tell: &mut impl FnMut(Reading)) -> Self {
+        Self {
+            connect_timeout: CONNECT_TIMEOUT.read(env, tell),
+            probe_timeout: PROBE_TIMEOUT.read(env, tell),
+            init_timeout: INIT_TIMEOUT.read(env, tell),
+            breaker_reset: BREAKER_RESET.read(env, tell),
+            health_interval: HEALTH_INTERVAL.read(env, tell),
+            loss_grace: LOSS_GRACE.read(env, tell),
+            ray_deadline: RAY_DEADLINE.read(env, tell),
+            fallbacks: read_switch(env, ENV_FALLBACKS, tell),
+        }
     }
 }
 
 impl TimeSetting {
-    fn read(&self, env: &Env, bad: &mut Vec<BadSetting>) -> Duration {
+    fn read(&self, env: &Env, tell: &mut impl FnMut(Reading)) -> Duration {
         let default = Duration::from_secs(self.default.into());
-        let Some(text) = env.get(self.name) else {
-            return default;
-        };
-        let value = text.parse().ok().and_then(|v| duration(v, self.allow_zero));
-        value.unwrap_or_else(|| {
-            let refusal = refusal(self.name, &redact(&text), self.allow_zero);
-            bad.push(BadSetting {
-                name: self.name,
-                message: format!("{refusal}; using the default, {}", self.default),
-            });
-            default
-        })
+        let given = env.get(self.name).map(|text| {
+            let value = text.parse().ok().and_then(|v| duration(v, self.allow_zero));
+            value.ok_or_else(|| refusal(self.name, &redact(&text), self.allow_zero))
+        });
+        settle(self.name, given, default, Value::Seconds, tell)
     }
+}
+
+/// A switch that is on by default.
+fn read_switch(env: &Env, name: &'static str, tell: &mut impl FnMut(Reading)) -> bool {
+    let given = env
+        .get(name)
+        .map(|text| match text.to_ascii_lowercase().as_str() {
+            "0" | "false" | "no" | "off" => Ok(false),
+            "1" | "true" | "yes" | "on" => Ok(true),
+            _ => Err(format!(
+                "{name}={} cannot be used: give 0 or 1",
+                redact(&text)
+            )),
+        });
+    settle(name, given, true, Value::Switch, tell)
+}
+
+/// What was given if it can be used, else the default; either way told with its source.
+fn settle<T: Copy>(
+    name: &'static str,
+    given: Option<Result<T, String>>,
+    default: T,
+    shown: fn(T) -> Value,
+    tell: &mut impl FnMut(Reading),
+) -> T {
+    let (value, source, refusal) = match given {
+        Some(Ok(value)) => (value, Source::Env(name), None),
+        Some(Err(refusal)) => (default, Source::Default, Some(refusal)),
+        None => (default, Source::Default, None),
+    };
+    tell(Reading {
+        name,
+        value: shown(value),
+        source,
+        bad: refusal.map(|refusal| BadSetting {
+            name,
+            message: format!("{refusal}; using the default, {}", shown(default)),
+        }),
+    });
+    value
 }
 
 /// `value` seconds as a duration, or one line that says why not: `name`, `value` and what is
@@ -260,27 +363,6 @@ fn refusal(name: &str, value: &str, allow_zero: bool) -> String {
     format!("{name}={value} cannot be used: give seconds {from} to {MAX_SECONDS} (a year)")
 }
 
-/// A switch that is on by default.
-fn read_switch(env: &Env, name: &'static str, bad: &mut Vec<BadSetting>) -> bool {
-    let Some(text) = env.get(name) else {
-        return true;
-    };
-    match text.to_ascii_lowercase().as_str() {
-        "0" | "false" | "no" | "off" => false,
-        "1" | "true" | "yes" | "on" => true,
-        _ => {
-            let value = redact(&text);
-            bad.push(BadSetting {
-                name,
-                message: format!(
-                    "{name}={value} cannot be used: give 0 or 1; using the default, 1"
-                ),
-            });
-            true
-        }
-    }
-}
-
 /// What the surroundings say about Kubernetes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kubernetes {
@@ -294,24 +376,30 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// Reads the environment and the service-account file.
-    ///
-    /// A namespace that cannot be part of a host name is passed over: `SEEDCORE_NS` is Ray's
-    /// namespace too, and Ray takes any text.
     pub fn from_env(env: &Env) -> Self {
-        let from_file = env.file(SERVICE_ACCOUNT_NAMESPACE);
-        let inside = from_file.is_some() || env.get("KUBERNETES_SERVICE_HOST").is_some();
-        let sources = [
-            env.get(ENV_POD_NAMESPACE),
-            env.get(ENV_SEEDCORE_NS),
-            from_file,
-        ];
+        let has_account = env.file(SERVICE_ACCOUNT_NAMESPACE).is_some();
         Self {
-            namespace: sources
-                .into_iter()
-                .flatten()
-                .find(|name| check_label(name).is_ok()),
-            inside,
+            namespace: Self::namespace(env).map(|(name, _)| name),
+            inside: has_account || env.get("KUBERNETES_SERVICE_HOST").is_some(),
             ray_pod: RAY_POD_MARKS.iter().any(|mark| env.get(mark).is_some()),
         }
+    }
+
+    /// The namespace, and the variable or file that names it.
+    ///
+    /// One that cannot be part of a host name is passed over: `SEEDCORE_NS` is Ray's namespace
+    /// too, and Ray takes any text.
+    pub fn namespace(env: &Env) -> Option<(String, &'static str)> {
+        [
+            (env.get(ENV_POD_NAMESPACE), ENV_POD_NAMESPACE),
+            (env.get(ENV_SEEDCORE_NS), ENV_SEEDCORE_NS),
+            (
+                env.file(SERVICE_ACCOUNT_NAMESPACE),
+                SERVICE_ACCOUNT_NAMESPACE,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, source)| Some((name?, source)))
+        .find(|(name, _)| check_label(name).is_ok())
     }
 }

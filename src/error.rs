@@ -80,6 +80,34 @@ impl Kind {
         }
     }
 
+    /// The exit code of the command line, stable: scripts and probes go by it. 0 to 2 are taken:
+    /// ok, failed, and a mistake in the arguments.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::InvalidAddress => 10,
+            Self::Dns => 11,
+            Self::Refused => 12,
+            Self::Unreachable => 13,
+            Self::Timeout => 14,
+            Self::NotReady => 15,
+            Self::WrongPort => 16,
+            Self::NotRay => 17,
+            Self::Tls => 18,
+            Self::Auth => 19,
+            Self::VersionMismatch => 20,
+            Self::NoLocalRay => 21,
+            Self::StaleLocalRay => 22,
+            Self::RayMissing => 23,
+            Self::Forked => 24,
+            Self::InitFailed => 25,
+            Self::InitTimeout => 26,
+            Self::Reentrant => 27,
+            Self::Cancelled => 28,
+            Self::CircuitOpen => 29,
+            Self::Lost => 30,
+        }
+    }
+
     /// Whether time alone can cure it, so that trying again makes sense.
     ///
     /// `no_local_ray` and `stale_local_ray` are answered at once, as Ray's own `auto` does.

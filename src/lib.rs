@@ -6,6 +6,7 @@
 pub mod address;
 pub mod breaker;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod flight;

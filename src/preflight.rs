@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::address::{HostPort, RayAddress};
+use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Door, Facts, Report};
+use crate::probe::{self, Credentials, Door, Facts, Report, Step};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -76,6 +77,17 @@ pub struct Survey {
     pub probe_timeout: Duration,
 }
 
+/// One candidate, looked at.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The candidate, in the form it was asked for in.
+    pub address: RayAddress,
+    /// Every hop, in order.
+    pub steps: Vec<Step>,
+    /// What to hand to `ray.init`, or the cause.
+    pub result: Result<Passed, ConnectError>,
+}
+
 /// A passed preflight: what to hand to `ray.init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
@@ -90,6 +102,24 @@ pub struct Passed {
 }
 
 impl Survey {
+    /// What the surroundings say about `target`. Read it while attached to the interpreter, as
+    /// [`Env::Process`]; the address file and `/proc` are read late.
+    pub fn from_env(target: Target, env: &Env, probe_timeout: Duration, fallbacks: bool) -> Self {
+        let variables = env.snapshot();
+        Self {
+            fallbacks: if fallbacks {
+                target.fallbacks(&Kubernetes::from_env(env))
+            } else {
+                Vec::new()
+            },
+            target,
+            find_local: Arc::new(move || probe::local::find(&variables, None)),
+            credentials: Credentials::from_env(env, false),
+            local_credentials: Credentials::from_env(env, true),
+            probe_timeout,
+        }
+    }
+
     /// How many rounds of probes one sweep can take: the address, then its fallbacks.
     pub fn rounds(&self) -> u32 {
         1 + u32::from(!self.fallbacks.is_empty())
@@ -115,112 +145,120 @@ pub async fn sweep(
     timeout: Duration,
     with_fallbacks: bool,
 ) -> Result<Passed, ConnectError> {
-    let cause = match first(network.as_ref(), survey, timeout).await {
+    let cause = match look(network.as_ref(), survey, timeout).await.result {
         Ok(passed) => return Ok(passed),
         Err(cause) => cause,
     };
-    // "Nothing given, no local Ray" is the one lasting cause that fallbacks are for.
-    let may_fall_back = cause.kind.is_transient() || cause.kind == Kind::NoLocalRay;
-    if with_fallbacks && may_fall_back && !survey.fallbacks.is_empty() {
+    if with_fallbacks && may_fall_back(cause.kind) && !survey.fallbacks.is_empty() {
         let found = first_by_priority(network, survey, timeout).await;
-        if let Some((address, facts)) = found {
+        if let Some(passed) = found {
             return Ok(Passed {
-                init_address: address.clone(),
-                address,
                 instead_of: Some(cause),
-                facts,
+                ..passed
             });
         }
     }
     Err(cause)
 }
 
-async fn first(
-    network: &dyn Network,
-    survey: &Survey,
-    timeout: Duration,
-) -> Result<Passed, ConnectError> {
-    let asked = &survey.target.address;
-    match (asked, server_of(asked)) {
-        (RayAddress::Auto, _) => auto(network, survey, timeout).await,
-        (_, Some((server, door))) => {
-            let report = network
-                .probe(server, door, &survey.credentials, timeout)
-                .await;
-            report.result.map(|facts| passed(asked.clone(), facts))
-        }
-        (_, None) => Ok(passed(asked.clone(), Facts::default())),
+/// Whether other addresses may be tried after this failure.
+///
+/// "Nothing given, no local Ray" is the one lasting cause that fallbacks are for.
+pub fn may_fall_back(kind: Kind) -> bool {
+    kind.is_transient() || kind == Kind::NoLocalRay
+}
+
+/// Looks at the address itself.
+pub async fn look(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look {
+    match &survey.target.address {
+        RayAddress::Auto => auto(network, survey, timeout).await,
+        address => look_at(network, address, &survey.credentials, timeout).await,
     }
 }
 
-fn passed(address: RayAddress, facts: Facts) -> Passed {
-    Passed {
-        init_address: address.clone(),
-        address,
-        instead_of: None,
-        facts,
-    }
-}
-
-async fn auto(
+async fn look_at(
     network: &dyn Network,
-    survey: &Survey,
+    address: &RayAddress,
+    credentials: &Credentials,
     timeout: Duration,
-) -> Result<Passed, ConnectError> {
-    let local = (survey.find_local)()?;
-    debug!("auto means {} ({:?})", local.address, local.source);
-    let report = network
-        .probe(
-            &local.address,
-            Door::Gcs,
-            &survey.local_credentials,
-            timeout,
-        )
-        .await;
-    let facts = report.result.map_err(|cause| local.explain(cause))?;
-    let address = RayAddress::Gcs(local.address);
-    // Ray is given its own `auto` where that can only mean the same cluster: Ray 2.59 and up
-    // loads a token file for `auto` alone.
-    let init_address = if local.ambiguous {
-        address.clone()
-    } else {
-        RayAddress::Auto
+) -> Look {
+    let report = match server_of(address) {
+        Some((server, door)) => network.probe(server, door, credentials, timeout).await,
+        None => Report {
+            steps: Vec::new(),
+            result: Ok(Facts::default()),
+        },
     };
-    Ok(Passed {
-        init_address,
-        address,
-        instead_of: None,
-        facts,
-    })
+    Look {
+        address: address.clone(),
+        steps: report.steps,
+        result: report.result.map(|facts| Passed {
+            init_address: address.clone(),
+            address: address.clone(),
+            instead_of: None,
+            facts,
+        }),
+    }
 }
 
-/// Probes all fallbacks side by side and takes the first by priority, not by speed.
+async fn auto(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look {
+    let (step, found) = Step::measure("local", || (survey.find_local)(), LocalRay::to_string);
+    let local = match found {
+        Ok(local) => local,
+        Err(cause) => {
+            return Look {
+                address: RayAddress::Auto,
+                steps: vec![step],
+                result: Err(cause),
+            };
+        }
+    };
+    debug!("auto means {} ({:?})", local.address, local.source);
+    let address = RayAddress::Gcs(local.address.clone());
+    let mut look = look_at(network, &address, &survey.local_credentials, timeout).await;
+    look.address = RayAddress::Auto;
+    look.steps.insert(0, step);
+    look.result = look.result.map_err(|cause| local.explain(cause));
+    if let Ok(passed) = &mut look.result
+        && !local.ambiguous
+    {
+        // Ray is given its own `auto` where that can only mean the same cluster: Ray 2.59 and
+        // up loads a token file for `auto` alone.
+        passed.init_address = RayAddress::Auto;
+    }
+    look
+}
+
+/// Looks at all fallbacks side by side; each comes with its priority.
+pub fn fallbacks(
+    network: &Arc<dyn Network>,
+    survey: &Survey,
+    timeout: Duration,
+) -> JoinSet<(usize, Look)> {
+    let mut looks = JoinSet::new();
+    for (rank, address) in survey.fallbacks.iter().cloned().enumerate() {
+        let network = Arc::clone(network);
+        let credentials = survey.credentials.clone();
+        looks.spawn(async move {
+            let look = look_at(network.as_ref(), &address, &credentials, timeout).await;
+            (rank, look)
+        });
+    }
+    looks
+}
+
+/// Takes the first of the fallbacks by priority, not by speed.
 async fn first_by_priority(
     network: &Arc<dyn Network>,
     survey: &Survey,
     timeout: Duration,
-) -> Option<(RayAddress, Facts)> {
-    let mut probes = JoinSet::new();
-    for (rank, address) in survey.fallbacks.iter().cloned().enumerate() {
-        let network = Arc::clone(network);
-        let credentials = survey.credentials.clone();
-        probes.spawn(async move {
-            let facts = match server_of(&address) {
-                Some((server, door)) => network
-                    .probe(server, door, &credentials, timeout)
-                    .await
-                    .result
-                    .ok(),
-                None => None,
-            };
-            (rank, facts.map(|facts| (address, facts)))
-        });
-    }
-    let mut answers: Vec<Option<(RayAddress, Facts)>> = vec![None; survey.fallbacks.len()];
+) -> Option<Passed> {
+    let mut looks = fallbacks(network, survey, timeout);
+    let mut answers: Vec<Option<Passed>> = vec![None; survey.fallbacks.len()];
     let mut decided = vec![false; answers.len()];
-    while let Some(joined) = probes.join_next().await {
-        let Ok((rank, answer)) = joined else { continue };
-        answers[rank] = answer;
+    while let Some(joined) = looks.join_next().await {
+        let Ok((rank, look)) = joined else { continue };
+        answers[rank] = look.result.ok();
         decided[rank] = true;
         // Taken as soon as everything of a higher priority has failed.
         let best = answers.iter().position(Option::is_some);

@@ -4,33 +4,12 @@ use std::hash::{Hash, Hasher};
 
 use crate::address::service::{self, HeadService, OUR_BASE};
 use crate::address::{DEFAULT_CLIENT_PORT, HostPort, RayAddress, check_host};
+pub use crate::config::Source;
 use crate::config::{ENV_RAY_ADDRESS, ENV_RAY_NAMESPACE, ENV_SEEDCORE_NS, Env, Kubernetes};
 use crate::error::ConnectError;
 
 /// The namespace when nothing names one.
 pub const DEFAULT_NAMESPACE: &str = "seedcore-dev";
-
-/// Where a value came from; shown in the connect log line and in `connection()`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The caller's argument.
-    Argument,
-    /// An environment variable, by name.
-    Env(&'static str),
-    /// Our default.
-    Default,
-}
-
-impl Source {
-    /// `argument`, the variable's name, or `default`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Argument => "argument",
-            Self::Env(name) => name,
-            Self::Default => "default",
-        }
-    }
-}
 
 /// A namespace argument: left out is not the same as `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,29 +94,38 @@ impl Target {
     }
 }
 
+/// The address that is meant, as it was written, and where; None when nobody wrote one.
+///
 /// An explicit `auto` gives way to `RAY_ADDRESS`, as in Ray.
+pub fn written_address(argument: Option<&str>, env: &Env) -> Option<(String, Source)> {
+    let argument = argument.map(str::trim).filter(|text| !text.is_empty());
+    let from_env = || Some((env.get(ENV_RAY_ADDRESS)?, Source::Env(ENV_RAY_ADDRESS)));
+    match argument {
+        Some("auto") => from_env().or_else(|| Some(("auto".to_owned(), Source::Argument))),
+        Some(text) => Some((text.to_owned(), Source::Argument)),
+        None => from_env(),
+    }
+}
+
 fn resolve_address(
     argument: Option<&str>,
     env: &Env,
 ) -> Result<(RayAddress, Source), ConnectError> {
-    let argument = argument.map(str::trim).filter(|text| !text.is_empty());
-    if let Some(text) = argument.filter(|&text| text != "auto") {
-        return Ok((RayAddress::parse(text)?, Source::Argument));
-    }
-    if let Some(text) = env.get(ENV_RAY_ADDRESS) {
-        let address = RayAddress::parse(&text).map_err(|mut error| {
+    let Some((text, source)) = written_address(argument, env) else {
+        return Ok((RayAddress::Auto, Source::Default));
+    };
+    let address = RayAddress::parse(&text).map_err(|mut error| {
+        if let Source::Env(name) = source {
             // Whoever reads the log did not necessarily set the variable.
-            error.message = format!("{ENV_RAY_ADDRESS}: {}", error.message);
-            error
-        })?;
-        return Ok((address, Source::Env(ENV_RAY_ADDRESS)));
-    }
-    let source = argument.map_or(Source::Default, |_| Source::Argument);
-    Ok((RayAddress::Auto, source))
+            error.message = format!("{name}: {}", error.message);
+        }
+        error
+    })?;
+    Ok((address, source))
 }
 
-/// A blank name counts as left out.
-fn resolve_namespace(argument: &NamespaceArg<'_>, env: &Env) -> (Option<String>, Source) {
+/// The namespace and where it came from. A blank name counts as left out.
+pub fn resolve_namespace(argument: &NamespaceArg<'_>, env: &Env) -> (Option<String>, Source) {
     if let NamespaceArg::Named(name) = argument
         && !name.trim().is_empty()
     {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from seedcore_ray.cli import _app
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,6 +18,20 @@ def test_every_kind_is_explained() -> None:
     kinds = _names(r'=> "(\w+)",', "src/error.rs")
     assert len(kinds) > 15
     assert _names(r"(?m)^\| `(\w+)` \|", "docs/errors.md") == kinds
+
+
+def test_every_kind_has_an_exit_code_of_its_own() -> None:
+    names = dict(re.findall(r'Self::(\w+) => "(\w+)",', (ROOT / "src/error.rs").read_text()))
+    codes = dict(re.findall(r"Self::(\w+) => (\d+),", (ROOT / "src/error.rs").read_text()))
+    assert names.keys() == codes.keys()
+    assert len(set(codes.values())) == len(codes) and min(map(int, codes.values())) == 10
+    table = re.findall(r"(?m)^\| (\d+) \| `(\w+)` \|", (ROOT / "docs/cli.md").read_text())
+    assert table == [(codes[kind], names[kind]) for kind in names]
+
+
+def test_every_command_is_explained() -> None:
+    explained = _names(r"(?m)^\| `(\w+)(?: \[ADDRESS\])?` \|", "docs/cli.md")
+    assert explained == set(_app.app.commands)
 
 
 def test_every_setting_is_explained() -> None:
@@ -34,6 +50,8 @@ def test_every_dependency_has_its_reason() -> None:
     section = cargo.split("[dependencies]\n")[1].split("\n[")[0]
     crates |= set(re.findall(r"(?m)^([\w-]+) = ", section))
     packages = _names(r"(?m)^([\w-]+)", "requirements/test.in")
+    required = re.findall(r"(?m)^dependencies = \[(.*)\]", (ROOT / "pyproject.toml").read_text())
+    packages |= set(re.findall(r'"([\w-]+)', required[0]))
     reasons = _names(r"(?m)^\| (`.*?`) \|", "docs/dependencies.md")
     explained = {name.split("[")[0] for cell in reasons for name in re.findall(r"`(.*?)`", cell)}
     assert explained == crates | packages

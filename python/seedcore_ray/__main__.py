@@ -2,7 +2,7 @@
 
 import sys
 
-from seedcore_ray._cli import main
+from seedcore_ray.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

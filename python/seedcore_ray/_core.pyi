@@ -25,7 +25,9 @@ __all__ = [
     "connect",
     "connection",
     "connection_info",
+    "effective_settings",
     "ensure_ray_initialized",
+    "examine",
     "flush_logs",
     "gateway_urls",
     "generation",
@@ -33,6 +35,8 @@ __all__ = [
     "is_connected",
     "is_ray_available",
     "last_error",
+    "look",
+    "probe_timeout_s",
     "resolve_host",
     "serve_urls",
     "shutdown_ray",
@@ -88,6 +92,9 @@ def generation() -> int:
 
 def init_timeout_s() -> float:
     """The bound of `ray.init`, in seconds."""
+
+def probe_timeout_s() -> float:
+    """The bound of one look at the cluster, in seconds."""
 
 @final
 class Probe:
@@ -205,6 +212,22 @@ class Monitor:
         """They are blocked inside Ray: it is not shut down yet."""
     def task_ended(self, error: str | None) -> None:
         """A task came back, or did not."""
+
+# What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
+
+def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]:
+    """One look at what a connect would go for, its fallbacks included, within `timeout_s`."""
+
+def examine(
+    ray_address: str | None = None,
+    timeout_s: float | None = None,
+    ray_version: str | None = None,
+    not_served: str | None = None,
+) -> dict[str, Any]:
+    """Every hop to every candidate, the settings in force, and a diagnosis."""
+
+def effective_settings() -> list[dict[str, Any]]:
+    """The settings in force, each with where it came from."""
 
 # The URLs of Ray Serve.
 

@@ -27,14 +27,14 @@ def servers() -> dict[str, str | None]:
 
 def hook_state() -> str:
     """The import hook in this interpreter, in a few words."""
-    if _switched_off():
+    if switched_off():
         return f"switched off ({_SWITCH}=0)"
     return "active" if _hook_active() else "not active"
 
 
 def hook_in_force() -> bool:
     """Whether an import of the two names reaches our files."""
-    return _hook_active() and not _switched_off()
+    return _hook_active() and not switched_off()
 
 
 def problem(served: Mapping[str, str | None]) -> str | None:
@@ -49,7 +49,7 @@ def problem(served: Mapping[str, str | None]) -> str | None:
     imported = [name for name in foreign if name in sys.modules]
     if missing:
         return f"the file {_facade(missing[0])} is missing; {_REINSTALL}."
-    if _switched_off():
+    if switched_off():
         return f"{_SWITCH}=0 switches the import hook off; unset it."
     if imported:
         return (
@@ -80,7 +80,8 @@ def _hook_active() -> bool:
     )
 
 
-def _switched_off() -> bool:
+def switched_off() -> bool:
+    """Whether somebody asked for the host's own modules."""
     # Read here once more: the hook's own function is out of reach when the hook is missing.
     return environ.get(_SWITCH, "").strip() == "0"
 

@@ -40,6 +40,13 @@ pub fn redact(text: &str) -> String {
     shown.finish()
 }
 
+/// `text` that is no secret, such as a path, on one line: escaped and bounded as by [`redact`].
+pub fn printable(text: &str) -> String {
+    let mut shown = Shown::default();
+    shown.push(text);
+    shown.finish()
+}
+
 /// Names stay, values go; what has no name is a value.
 fn push_query(shown: &mut Shown, query: &str) {
     let mut lead = "?";

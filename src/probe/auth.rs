@@ -87,6 +87,20 @@ impl Credentials {
         }
     }
 
+    /// Whether there is a token, where it lies and what becomes of it, for people.
+    pub fn about_token(&self) -> String {
+        let place = &self.token_source;
+        match self.mode {
+            AuthMode::Token if self.token.is_some() => format!("sent, from {place}"),
+            AuthMode::Token => format!("none found, looked in {place}"),
+            AuthMode::Unset { found: true } => {
+                format!("found in {place}, but not sent: RAY_AUTH_MODE is not set")
+            }
+            AuthMode::Unset { found: false } => "none; RAY_AUTH_MODE is not set".to_owned(),
+            AuthMode::Off => "not sent: RAY_AUTH_MODE switches tokens off".to_owned(),
+        }
+    }
+
     /// The `authorization` header. `None` when no token is to be sent; an error when Ray would
     /// refuse to connect without even trying.
     pub(super) fn header(

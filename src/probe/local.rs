@@ -5,6 +5,7 @@
 //! the file decides between several raylets. `RAY_ADDRESS` is not our business.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,19 @@ pub struct LocalRay {
     /// Several clusters run here and one was picked: the latest started if the address file
     /// tells, else any.
     pub ambiguous: bool,
+}
+
+impl fmt::Display for LocalRay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            LocalSource::Process => write!(f, "{}, from a running raylet", self.address)?,
+            LocalSource::File(path) => write!(f, "{}, from {}", self.address, path.display())?,
+        }
+        if self.ambiguous {
+            f.write_str("; several Rays run here")?;
+        }
+        Ok(())
+    }
 }
 
 impl LocalRay {

@@ -24,7 +24,7 @@ mod x509;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::Scheme;
 use tokio::time::error::Elapsed;
@@ -53,14 +53,39 @@ pub enum Door {
 /// One hop of the preflight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `token`, `dns`, `tcp`, `tls`, `grpc`, `cluster`.
+    /// `local`, `token`, `dns`, `tcp`, `tls`, `grpc`, `cluster`.
     pub name: &'static str,
     /// What was found; safe to show.
     pub detail: String,
+    /// When it began, to be compared with other people's logs.
+    pub at: SystemTime,
     /// How long it took.
     pub took: Duration,
     /// Whether it went well.
     pub ok: bool,
+}
+
+impl Step {
+    /// Does `work` as one hop. `detail` puts a good result into words.
+    pub fn measure<T>(
+        name: &'static str,
+        work: impl FnOnce() -> Result<T, ConnectError>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> (Self, Result<T, ConnectError>) {
+        let (at, began) = (SystemTime::now(), Instant::now());
+        let result = work();
+        let step = Self {
+            name,
+            detail: match &result {
+                Ok(value) => detail(value),
+                Err(error) => error.message.clone(),
+            },
+            at,
+            took: began.elapsed(),
+            ok: result.is_ok(),
+        };
+        (step, result)
+    }
 }
 
 /// What a passed preflight learnt.

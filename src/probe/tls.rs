@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -21,6 +21,7 @@ use super::auth::TlsFiles;
 use super::peek::{Ear, Heard, Peeked};
 use super::tls_verify::{Mismatch, Verifier};
 use super::trace::Ask;
+use super::x509::{Expiry, Names};
 use super::{tcp, verdict};
 use crate::error::{ConnectError, Kind};
 
@@ -51,13 +52,28 @@ pub(super) async fn handshake(
     }
 }
 
-/// What the two sides agreed on, for people.
+/// What the two sides agreed on, whom the server's certificate is for and until when.
 pub(super) fn agreed(stream: &TlsStream<Peeked<TcpStream>>) -> String {
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_version();
-    version.map_or_else(String::new, |version| {
-        format!("{version:?}, server name checked")
-    })
+    let version = version.map_or_else(String::new, |version| format!("{version:?}, "));
+    let certificate = connection.peer_certificates().and_then(<[_]>::first);
+    let told = certificate.map_or_else(String::new, |certificate| {
+        let names = Names::of(certificate).list();
+        match Expiry::of(certificate) {
+            Some(expiry) => format!("{names}, until {expiry} ({})", time_left(expiry)),
+            None => names,
+        }
+    });
+    format!("{version}the server's certificate is for {told}")
+}
+
+/// How far off an expiry is. One that was accepted lies ahead, but for a clock that was set.
+fn time_left(expiry: Expiry) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    let left = u64::try_from(expiry.epoch()).unwrap_or_default();
+    format!("in {}", span(left.saturating_sub(now)))
 }
 
 /// Does the server answer a TLS greeting in kind? Asked when a plaintext connection was closed

@@ -1,7 +1,7 @@
 //! What is being asked and what was found so far: the steps, and the hop that is under way.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::peek::Ear;
 use super::{Door, Step};
@@ -51,7 +51,7 @@ pub(super) fn show_parts(host: &str, port: u16) -> String {
 /// can still tell how far it came.
 pub(super) struct Trace {
     steps: Vec<Step>,
-    under_way: Option<(&'static str, Instant)>,
+    under_way: Option<(&'static str, SystemTime, Instant)>,
     /// What the server has said on the connection in use.
     pub ear: Ear,
 }
@@ -72,7 +72,7 @@ impl Trace {
         work: impl Future<Output = Result<T, ConnectError>>,
         detail: impl FnOnce(&T) -> String,
     ) -> Result<T, ConnectError> {
-        self.under_way = Some((name, Instant::now()));
+        self.under_way = Some((name, SystemTime::now(), Instant::now()));
         let result = work.await;
         match &result {
             Ok(value) => self.finish(detail(value), true),
@@ -83,7 +83,7 @@ impl Trace {
 
     /// Ends the hop that was under way when the bound struck.
     pub fn cut_off(&mut self, ask: &Ask<'_>, bound: Duration) -> ConnectError {
-        let phase = self.under_way.map_or("start", |(name, _)| name);
+        let phase = self.under_way.map_or("start", |(name, ..)| name);
         let error = super::verdict::timed_out(ask, phase, &self.ear, bound);
         self.finish(error.message.clone(), false);
         error
@@ -94,7 +94,7 @@ impl Trace {
     }
 
     fn finish(&mut self, detail: String, ok: bool) {
-        let Some((name, began)) = self.under_way.take() else {
+        let Some((name, at, began)) = self.under_way.take() else {
             return;
         };
         let took = began.elapsed();
@@ -107,6 +107,7 @@ impl Trace {
         self.steps.push(Step {
             name,
             detail,
+            at,
             took,
             ok,
         });

@@ -47,6 +47,16 @@ pub fn check(address: &str, cluster: &Facts, local: &Local) -> Result<(), Connec
     ))
 }
 
+/// There is no Ray to connect with.
+pub fn ray_missing(address: &str) -> ConnectError {
+    ConnectError::new(
+        Kind::RayMissing,
+        address,
+        format!("Not connecting to {address}: the ray package is not installed"),
+        "Install it with `pip install \"ray[client]\"`, in the same version as the cluster.",
+    )
+}
+
 enum Level<'a> {
     Patch,
     Minor,

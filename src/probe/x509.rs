@@ -1,9 +1,10 @@
-//! The names in a certificate, read from its DER.
+//! The names in a certificate and its last day, read from its DER.
 //!
-//! rustls compares names but neither lists all of them nor knows gRPC's leniency. This reads
-//! just enough: the subject's common name and the subjectAltName extension. Malformed input
-//! gives fewer names, never a panic.
+//! rustls compares both but neither lists all names nor knows gRPC's leniency, and tells the last
+//! day of a certificate only once it is over. This reads just enough: the validity, the subject's
+//! common name and the subjectAltName extension. Malformed input gives less, never a panic.
 
+use std::fmt;
 use std::net::IpAddr;
 
 const SEQUENCE: u8 = 0x30;
@@ -13,6 +14,8 @@ const OID: u8 = 0x06;
 const OCTETS: u8 = 0x04;
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
@@ -32,12 +35,7 @@ impl Names {
     }
 
     fn read(certificate: &[u8]) -> Option<Self> {
-        let tbs = Der(Der(certificate).expect(SEQUENCE)?).expect(SEQUENCE)?;
-        let mut fields: Vec<(u8, &[u8])> = Der(tbs).collect();
-        if fields.first()?.0 == VERSION {
-            fields.remove(0);
-        }
-        // serial, algorithm, issuer, validity, subject, key, then what is optional
+        let fields = fields(certificate)?;
         let subject = fields.get(4)?.1;
         let extensions = fields.iter().find(|(tag, _)| *tag == EXTENSIONS);
         Some(Self {
@@ -77,6 +75,78 @@ impl Names {
             },
         }
     }
+}
+
+/// When a certificate's validity ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expiry {
+    year: i64,
+    month: i64,
+    day: i64,
+    second: i64,
+}
+
+impl Expiry {
+    /// The end of the certificate's validity; None for bytes that are none.
+    pub fn of(certificate: &[u8]) -> Option<Self> {
+        let fields = fields(certificate)?;
+        let (tag, text) = Der(fields.get(3)?.1).nth(1)?;
+        let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+        let (year, rest) = match tag {
+            GENERALIZED_TIME => text.split_at_checked(4)?,
+            UTC_TIME => text.split_at_checked(2)?,
+            _ => return None,
+        };
+        let year = match (tag, number(year)?) {
+            // RFC 5280: the two digits of a UTCTime stand for 1950 to 2049.
+            (UTC_TIME, year @ 0..50) => 2000 + year,
+            (UTC_TIME, year) => 1900 + year,
+            (_, year) => year,
+        };
+        let part = |at: usize| number(rest.get(at..at + 2)?);
+        let second = part(4)? * 3600 + part(6)? * 60 + part(8)?;
+        let (month, day) = (part(0)?, part(2)?);
+        Some(Self {
+            year,
+            month,
+            day,
+            second,
+        })
+    }
+
+    /// In seconds since the epoch, by the Gregorian calendar.
+    pub fn epoch(&self) -> i64 {
+        // Years that begin in March, so that a leap day is a year's last.
+        let year = self.year - i64::from(self.month <= 2);
+        let days_before_month = (153 * ((self.month + 9) % 12) + 2) / 5;
+        let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
+            + year.div_euclid(400)
+            + days_before_month
+            + self.day
+            - 719_469;
+        days * 86_400 + self.second
+    }
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok())?
+}
+
+/// Serial, algorithm, issuer, validity, subject, key, then what is optional.
+fn fields(certificate: &[u8]) -> Option<Vec<(u8, &[u8])>> {
+    let tbs = Der(Der(certificate).expect(SEQUENCE)?).expect(SEQUENCE)?;
+    let mut fields: Vec<(u8, &[u8])> = Der(tbs).collect();
+    if fields.first()?.0 == VERSION {
+        fields.remove(0);
+    }
+    Some(fields)
 }
 
 /// A name or `*.rest`, without regard to case.
@@ -186,6 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn the_last_day_is_read_in_both_notations() -> Result<(), rcgen::Error> {
+        let key = rcgen::KeyPair::generate()?;
+        for (year, month, day, epoch) in [
+            (1970, 1, 1, 0),
+            (1999, 12, 31, 946_598_400),
+            (2000, 2, 29, 951_782_400),
+            (2026, 11, 21, 1_795_219_200),
+            // From here on a GeneralizedTime.
+            (2050, 1, 1, 2_524_608_000),
+            (4096, 1, 1, 67_090_118_400),
+        ] {
+            let mut params = rcgen::CertificateParams::default();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            let read = Expiry::of(params.self_signed(&key)?.der());
+            assert_eq!(read.map(|expiry| expiry.epoch()), Some(epoch));
+            let shown = read.map(|expiry| expiry.to_string());
+            assert_eq!(shown, Some(format!("{year}-{month:02}-{day:02}")));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn leniency_is_that_of_grpc() {
         assert!(names(&["10.0.0.1"], None).grpc_accepts("10.0.0.1"));
         assert!(names(&[], Some("10.0.0.1")).grpc_accepts("10.0.0.1"));
@@ -200,6 +292,7 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Names::of(&bytes).list();
+            let _ = Expiry::of(&bytes).map(|expiry| expiry.epoch());
         }
 
         #[test]
@@ -211,6 +304,7 @@ mod tests {
                     *spot = byte;
                 }
                 let _ = Names::of(&der).list();
+                let _ = Expiry::of(&der).map(|expiry| expiry.epoch());
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::config::Env;
 use crate::gateway::{self, Gateway, SystemResolver};
 
 /// Computes the URLs from the environment as it is now. Looks names up, 0.4 s each at most.
-fn current(py: Python<'_>) -> Gateway {
+pub fn current(py: Python<'_>) -> Gateway {
     let env = Env::Process.snapshot();
     wait::detached(py, || Gateway::from_env(&env, &SystemResolver))
 }

@@ -6,6 +6,7 @@ mod awaiting;
 mod cluster;
 mod connect;
 mod connection;
+mod doctor;
 mod ending;
 mod errors;
 mod events;
@@ -41,6 +42,8 @@ mod _core {
     #[pymodule_export]
     use super::connection::{Connection, Probe, connection, generation, last_error};
     #[pymodule_export]
+    use super::doctor::{effective_settings, examine, look};
+    #[pymodule_export]
     use super::events::{Event, take_events};
     #[pymodule_export]
     use super::flight::Flight;
@@ -53,7 +56,7 @@ mod _core {
     #[pymodule_export]
     use super::monitor::{Monitor, start_monitor, stop_monitor};
     #[pymodule_export]
-    use super::settings::init_timeout_s;
+    use super::settings::{init_timeout_s, probe_timeout_s};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

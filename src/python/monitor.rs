@@ -22,7 +22,7 @@ use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders, Patience};
 use crate::health::{Heart, Plan, Release, Round, Setup, Watch, grace};
-use crate::preflight::{Network, Passed, Sockets};
+use crate::preflight::{Network, Passed, Sockets, Survey};
 use crate::probe::{Credentials, Warm};
 use crate::process::process;
 use crate::session::{Joined, Mode};
@@ -210,11 +210,7 @@ impl Monitor {
         let watch = &self.watch;
         let round = if session.is_away(watch) {
             let settings = Settings::from_env(&Env::Process).0;
-            let survey = request::survey(
-                &self.made.target,
-                settings.fallbacks,
-                settings.probe_timeout,
-            );
+            let survey = self.survey(&settings);
             let network: Arc<dyn Network> = Arc::new(Sockets);
             wait::detached(py, || {
                 let comeback = watch.comeback(session, &network, &survey);
@@ -225,6 +221,17 @@ impl Monitor {
         };
         // An error means that the process is ending.
         round.unwrap_or(Round::Over)
+    }
+
+    /// Read anew for each try: a token may have been rotated, a service renamed.
+    fn survey(&self, settings: &Settings) -> Survey {
+        let target = self.made.target.clone();
+        Survey::from_env(
+            target,
+            &Env::Process,
+            settings.probe_timeout,
+            settings.fallbacks,
+        )
     }
 
     /// What is held on the Python side follows the session, and the session follows Ray.
@@ -255,11 +262,7 @@ impl Monitor {
     /// One connect, as any other; where it ends well, the new connection has a monitor of its own.
     fn reconnect(&self, py: Python<'_>) -> PyResult<()> {
         let settings = Settings::from_env(&Env::Process).0;
-        let survey = request::survey(
-            &self.made.target,
-            settings.fallbacks,
-            settings.probe_timeout,
-        );
+        let survey = self.survey(&settings);
         let orders = Orders {
             init_timeout: settings.init_timeout,
             force: false,

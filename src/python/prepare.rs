@@ -15,6 +15,7 @@ use super::ray::{self, Presence};
 use super::request::{self, Options, Request};
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
+use crate::probe::version::ray_missing;
 use crate::process::process;
 use crate::target::Target;
 
@@ -65,7 +66,10 @@ pub fn prepare(
     match &presence {
         Presence::Real(module) => notice(module)?,
         Presence::Fake(fake) => return fake_ensure(fake, &target, options).map(Prepared::Done),
-        Presence::Missing => return Ok(Prepared::Done(Err(refuse_once(ray_missing(&target))))),
+        Presence::Missing => {
+            let missing = ray_missing(&target.address.to_string());
+            return Ok(Prepared::Done(Err(refuse_once(missing))));
+        }
         Presence::NotImported => {}
     }
     if options.force && ray::in_worker(py) {
@@ -135,18 +139,6 @@ fn reentrant() -> ConnectError {
         "",
         "Called from inside our own connect (a log handler, or a hook of ray.init)",
         "Use the connection after the connect has returned.",
-    )
-}
-
-fn ray_missing(target: &Target) -> ConnectError {
-    ConnectError::new(
-        Kind::RayMissing,
-        target.address.to_string(),
-        format!(
-            "Not connecting to {}: the ray package is not installed",
-            target.address
-        ),
-        "Install it with `pip install \"ray[client]\"`, in the same version as the cluster.",
     )
 }
 

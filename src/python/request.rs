@@ -15,11 +15,10 @@ use super::prepare::Prepared;
 use super::turned_away;
 use super::wait::Budget;
 use crate::breaker::{Verdict, circuit_open};
-use crate::config::{Env, Kubernetes, Settings};
+use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{Flight, Orders};
 use crate::preflight::{Sockets, Survey};
-use crate::probe::{self, Credentials};
 use crate::process::process;
 use crate::session::Joined;
 use crate::target::Target;
@@ -94,7 +93,12 @@ impl Request {
     }
 
     fn flight(&self) -> Arc<Flight> {
-        let survey = survey(&self.target, self.may_fall_back, self.probe_timeout);
+        let survey = Survey::from_env(
+            self.target.clone(),
+            &Env::Process,
+            self.probe_timeout,
+            self.may_fall_back,
+        );
         Flight::new(survey, self.orders, Arc::new(Sockets))
     }
 
@@ -112,24 +116,6 @@ impl Request {
             format!("Not connecting to {address}: an earlier ray.init or ray.shutdown still runs"),
             "A running ray.init cannot be stopped; try again later or restart the process.",
         )
-    }
-}
-
-/// What a sweep for `target` needs to know, as the environment has it now: read it attached.
-pub fn survey(target: &Target, may_fall_back: bool, probe_timeout: Duration) -> Survey {
-    let env = Env::Process;
-    let variables = env.snapshot();
-    Survey {
-        target: target.clone(),
-        fallbacks: if may_fall_back {
-            target.fallbacks(&Kubernetes::from_env(&env))
-        } else {
-            Vec::new()
-        },
-        find_local: Arc::new(move || probe::local::find(&variables, None)),
-        credentials: Credentials::from_env(&env, false),
-        local_credentials: Credentials::from_env(&env, true),
-        probe_timeout,
     }
 }
 

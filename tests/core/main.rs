@@ -6,6 +6,7 @@ use seedcore_ray::config::Env;
 
 mod address_properties;
 mod addresses;
+mod doctor;
 mod gateway;
 mod settings;
 mod targets;

@@ -173,6 +173,14 @@ class Program:
 
         wait_until(marked, deadline_s, f"mark {name!r}\n{self._stderr}")
 
+    def wait_for_error_line(self, text: str, deadline_s: float = 30.0) -> str:
+        """The first line with ``text`` in it that the program wrote to stderr."""
+
+        def line() -> str | None:
+            return next((line for line in list(self._stderr.text) if text in line), None)
+
+        return str(wait_until(line, deadline_s, f"{text!r} on stderr"))
+
     def close_stdin(self) -> None:
         """End what the program reads: ``sys.stdin.read()`` waits for this."""
         assert self._process.stdin is not None
