@@ -34,7 +34,7 @@ PYTHON_SOURCES := python data/purelib tests benches examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs test-python bench soak fuzz matrix \
+.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench soak fuzz matrix \
 	wheel deny lock clean
 
 help: ## List the targets
@@ -86,7 +86,17 @@ test-rust: ## The core, without a Python
 stubs: $(INSTALLED) ## Compare the stubs with the built module
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
 
-test-python: $(INSTALLED) ## pytest with a real Ray
+# Unpacked, not installed: no server is started, and whoever is not root can do it too.
+promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where apt is
+	@test -x $(BIN)/promtool || command -v promtool >/dev/null || ( \
+		folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
+		{ apt-get download -qq prometheus || \
+			{ apt-get update -qq && apt-get download -qq prometheus; }; } && \
+		dpkg-deb --extract prometheus_*.deb . && \
+		cp usr/bin/prometheus usr/bin/promtool $(CURDIR)/$(BIN) \
+	) >/dev/null 2>&1 || echo "make: no promtool could be fetched, what needs it is skipped"
+
+test-python: $(INSTALLED) promtool ## pytest with a real Ray
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.

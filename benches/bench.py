@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benches import calls, connects, failures, footprint, hardened, operate
+from benches import calls, connects, failures, footprint, hardened, metrics, operate
 from benches.chart import svg
 from benches.figures import Check, Row, table
 from benches.lab import CAP_S, Lab
@@ -28,6 +28,7 @@ _ROOT = Path(__file__).parent.parent
 _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "footprint": lambda lab: footprint.rows(),
     "calls": calls.rows,
+    "metrics": metrics.rows,
     "failures": failures.rows,
     "connects": connects.rows,
     "hardened": hardened.rows,

@@ -28,6 +28,28 @@ const LEASE: Duration = Duration::from_secs(5);
 /// be tried again first is forgotten.
 const TARGETS: usize = 64;
 
+/// How all circuits stand, taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
+pub enum Position {
+    /// None is anything else.
+    Closed,
+    /// The time of at least one is up: a caller probes, or the next one will. None is open.
+    HalfOpen,
+    /// The time of at least one is not up.
+    Open,
+}
+
+impl Position {
+    /// `closed`, `half_open` or `open`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What a caller does next.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -102,6 +124,18 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         let lease = circuit.period.max(LEASE);
         circuit.until = now.checked_add(lease).unwrap_or(now);
         Verdict::HalfOpen
+    }
+
+    /// How the circuits stand. Unlike [`Breaker::check`], a look without consequences.
+    pub fn position(&self, now: Instant) -> Position {
+        let is_open = |circuit: &Circuit| now < circuit.until && !circuit.is_probed;
+        if self.circuits.is_empty() {
+            Position::Closed
+        } else if self.circuits.values().any(is_open) {
+            Position::Open
+        } else {
+            Position::HalfOpen
+        }
     }
 
     /// A connect used up its time, or the one sweep of a half-open circuit failed. `reset` is how

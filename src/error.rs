@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Why this process is not connected to Ray. The names are public: they are
 /// `RayConnectionError.kind` in Python.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::VariantArray)]
 #[non_exhaustive]
 pub enum Kind {
     /// The address cannot be one of Ray's.

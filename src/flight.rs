@@ -7,6 +7,7 @@
 mod crew;
 mod waiter;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,7 @@ use tracing::warn;
 
 use crate::config::MAX_SECONDS;
 use crate::error::{ConnectError, Kind};
+use crate::metrics::Metrics;
 use crate::preflight::{Network, Passed, Survey, sweep};
 use crate::retry;
 use crew::{Crew, Fate, Seat};
@@ -123,16 +125,24 @@ pub struct Flight {
     /// When it began.
     pub began: Instant,
     network: Arc<dyn Network>,
+    metrics: Arc<Metrics>,
     progress: watch::Sender<Progress>,
     /// Every change of the progress before the landing is made under this lock.
     crew: Mutex<Crew>,
+    /// `ray.init` outlived its time, and that was reported.
+    abandoned: AtomicBool,
     called_off: Notify,
     crew_changed: Notify,
 }
 
 impl Flight {
     /// A flight that nobody waits for yet.
-    pub fn new(survey: Survey, orders: Orders, network: Arc<dyn Network>) -> Arc<Self> {
+    pub fn new(
+        survey: Survey,
+        orders: Orders,
+        network: Arc<dyn Network>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         let (progress, _) = watch::channel(Progress::Probing {
             sweeps: 0,
             last: None,
@@ -142,8 +152,10 @@ impl Flight {
             orders,
             began: Instant::now(),
             network,
+            metrics,
             progress,
             crew: Mutex::default(),
+            abandoned: AtomicBool::default(),
             called_off: Notify::new(),
             crew_changed: Notify::new(),
         })
@@ -284,6 +296,7 @@ impl Flight {
     }
 
     fn note_probe(&self, took: Duration, error: Option<&ConnectError>) {
+        self.metrics.probed(took, error.is_none());
         self.crew().last_probe = Some(LastProbe {
             at: SystemTime::now(),
             took,
@@ -396,16 +409,32 @@ impl Flight {
         self.progress.send_if_modified(|progress| {
             let flies = !progress.is_done();
             if flies {
+                // Before anybody hears of it: who does finds it counted.
+                self.count(&next);
                 *progress = next;
             }
             flies
         })
     }
 
+    /// A connect that was given up in `ray.init` has been counted as that; it may still succeed.
+    fn count(&self, next: &Progress) {
+        if let Progress::Done(result) = next
+            && (result.is_ok() || !self.abandoned.load(Ordering::Relaxed))
+        {
+            let failure = result.as_ref().err().map(|cause| cause.kind);
+            self.metrics.connect_ended(self.began.elapsed(), failure);
+        }
+    }
+
     /// The time of `ray.init` is up. True for the first who says so.
     fn abandon(&self) -> bool {
-        let mut crew = self.crew();
-        !std::mem::replace(&mut crew.abandoned, true)
+        let is_news = !self.abandoned.swap(true, Ordering::Relaxed);
+        if is_news {
+            let cause = Some(Kind::InitTimeout);
+            self.metrics.connect_ended(self.began.elapsed(), cause);
+        }
+        is_news
     }
 
     fn init_timed_out(&self) -> ConnectError {

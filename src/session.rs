@@ -27,12 +27,13 @@ use tokio::sync::watch::{self, Receiver};
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use crate::breaker::{Breaker, Verdict};
+use crate::breaker::{Breaker, Position, Verdict};
 use crate::error::{ConnectError, Kind};
 use crate::events::{Event, Events, What};
 pub use crate::flight::LastProbe;
 use crate::flight::{Flight, Patience, Progress, Waiter};
 use crate::health::Watch;
+use crate::metrics::Metrics;
 use crate::target::Target;
 use away::Away;
 pub use live::{Live, Mode, State};
@@ -139,6 +140,8 @@ pub struct Session {
     exiting: AtomicBool,
     inner: Mutex<Inner>,
     breaker: Mutex<Breaker<Target>>,
+    /// What has happened so far, in numbers.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Session {
@@ -191,6 +194,7 @@ impl Session {
 
     /// Remembers a look at the cluster.
     pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
+        self.metrics.probed(took, error.is_none());
         self.note_probe(LastProbe {
             at: SystemTime::now(),
             took,
@@ -198,7 +202,7 @@ impl Session {
         });
     }
 
-    /// Remembers a look that a flight has taken.
+    /// Remembers a look that a flight has taken, and has counted.
     pub fn note_probe(&self, probe: LastProbe) {
         self.inner().last_probe = Some(probe);
     }
@@ -290,6 +294,11 @@ impl Session {
     /// Whether the breaker lets somebody try `target`.
     pub fn admits(&self, target: &Target) -> Verdict {
         self.breaker().check(target, Instant::now().into_std())
+    }
+
+    /// How the breaker stands, over all targets.
+    pub fn breaker_position(&self) -> Position {
+        self.breaker().position(Instant::now().into_std())
     }
 
     /// Tells the breaker how a try ended that it had let through. Only a cause that time may cure
@@ -425,6 +434,7 @@ impl Session {
         inner.watch = watch;
         inner.last_error = None;
         self.generation.fetch_add(1, Ordering::Relaxed);
+        self.metrics.held();
         self.connected.store(true, Ordering::Release);
         self.happened(inner, what, &address, None, away_for);
     }

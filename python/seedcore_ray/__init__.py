@@ -7,6 +7,8 @@ failed (``last_error``), what is held and where each part of it came from (``con
 Importing it imports no ``ray``, starts no thread and opens no socket.
 """
 
+from __future__ import annotations
+
 from seedcore_ray._asyncio import (
     connect_async,
     ensure_ray_initialized_async,
@@ -21,10 +23,16 @@ from seedcore_ray._core import (
     ensure_ray_initialized,
     generation,
     last_error,
+    metrics_text,
     start_monitor,
     stop_monitor,
 )
 from seedcore_ray._errors import RayConnectionError
+
+TYPE_CHECKING = False  # typing's own costs more than all of this package
+if TYPE_CHECKING:
+    from seedcore_ray import metrics
+    from seedcore_ray._events import off_event, on_event
 
 __all__ = [
     "Connection",
@@ -38,6 +46,8 @@ __all__ = [
     "ensure_runtime_ready",
     "generation",
     "last_error",
+    "metrics",
+    "metrics_text",
     "off_event",
     "on_event",
     "start_monitor",
@@ -47,9 +57,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Callbacks need threads, queues and weak references: not everybody's import.
+    """Import what not everybody needs when it is first asked for."""
+    # Callbacks need threads, queues and weak references.
     if name in ("on_event", "off_event"):
         from seedcore_ray import _events
 
         return getattr(_events, name)
+    if name == "metrics":
+        from importlib import import_module
+
+        return import_module("seedcore_ray.metrics")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,6 +36,8 @@ __all__ = [
     "is_ray_available",
     "last_error",
     "look",
+    "metrics_families",
+    "metrics_text",
     "probe_timeout_s",
     "resolve_host",
     "serve_urls",
@@ -228,6 +230,14 @@ def examine(
 
 def effective_settings() -> list[dict[str, Any]]:
     """The settings in force, each with where it came from."""
+
+# Metrics.
+
+def metrics_text() -> str:
+    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only."""
+
+def metrics_families() -> list[tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]]:
+    """The same as tuples: name, type, help, unit, samples of name's suffix, labels, value."""
 
 # The URLs of Ray Serve.
 

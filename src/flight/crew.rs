@@ -59,8 +59,6 @@ pub(super) struct Crew {
     pub fate: Fate,
     /// Sweeps finished so far.
     pub sweeps: u32,
-    /// `ray.init` outlived its time and was reported.
-    pub abandoned: bool,
     /// A caller with less patience than others was told, and that was reported.
     pub left_early: bool,
     pub last_probe: Option<LastProbe>,

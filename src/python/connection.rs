@@ -133,7 +133,7 @@ pub fn generation() -> u64 {
 }
 
 /// Somebody may have connected or shut Ray down since the last call.
-fn take_note(py: Python<'_>) -> PyResult<()> {
+pub fn take_note(py: Python<'_>) -> PyResult<()> {
     if imported(py, "ray").is_none() {
         return Ok(());
     }

@@ -15,6 +15,7 @@ mod gateway;
 mod held;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod monitor;
 mod prepare;
 mod ray;
@@ -53,6 +54,8 @@ mod _core {
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
     use super::logs::flush_logs;
+    #[pymodule_export]
+    use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]
     use super::monitor::{Monitor, start_monitor, stop_monitor};
     #[pymodule_export]

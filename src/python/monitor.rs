@@ -268,7 +268,8 @@ impl Monitor {
             force: false,
             stubborn: false,
         };
-        let flight = Flight::new(survey, orders, Arc::new(Sockets));
+        let metrics = Arc::clone(&process().session.metrics);
+        let flight = Flight::new(survey, orders, Arc::new(Sockets), metrics);
         let mut waiter = match process().session.join(&flight, Patience::OneSweep) {
             Joined::Lead(waiter) => {
                 request::launch(py, self.made.init_kwargs.as_ref(), waiter.flight())?;

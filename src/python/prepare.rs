@@ -34,6 +34,14 @@ pub fn prepare(
     asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Prepared> {
+    let prepared = decide(py, asked, options)?;
+    if let Prepared::Done(Err(error)) = &prepared {
+        process().session.metrics.rejected(error.kind);
+    }
+    Ok(prepared)
+}
+
+fn decide(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyResult<Prepared> {
     let refused = |error| Ok(Prepared::Done(Err(refuse(error))));
     if on_flight_thread() || logs::is_flushing() {
         let connected = held::is_alive(py);

@@ -99,7 +99,8 @@ impl Request {
             self.probe_timeout,
             self.may_fall_back,
         );
-        Flight::new(survey, self.orders, Arc::new(Sockets))
+        let metrics = Arc::clone(&process().session.metrics);
+        Flight::new(survey, self.orders, Arc::new(Sockets), metrics)
     }
 
     /// What is asked for.

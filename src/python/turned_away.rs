@@ -10,6 +10,9 @@ use super::args::{Asked, Namespace, Text};
 use super::held::imported;
 use super::ray;
 use crate::config::Whereabouts;
+use crate::error::Kind;
+use crate::metrics::Metrics;
+use crate::process::process;
 
 static TURNED_AWAY: ArcSwapOption<TurnedAway> = ArcSwapOption::const_empty();
 
@@ -20,21 +23,28 @@ struct TurnedAway {
     /// `sys.modules["ray"]` at that time: a stand-in, or the real one, is asked anew.
     ray: Option<Py<PyAny>>,
     until: Instant,
+    /// Counts the calls; at hand, so that the process need not be looked up.
+    metrics: Arc<Metrics>,
 }
 
-/// Whether nothing has changed since this call was last turned away.
+/// Whether nothing has changed since this call was last turned away; if so, it is again.
 pub fn stands(
     py: Python<'_>,
     address: Option<&Text<'_, '_>>,
     namespace: &Namespace<'_, '_>,
 ) -> bool {
     let last = TURNED_AWAY.load();
-    last.as_ref().is_some_and(|last| {
-        last.asked.is(address, namespace)
-            && Instant::now() < last.until
-            && last.whereabouts == Whereabouts::now()
-            && is_same_ray(py, last.ray.as_ref())
-    })
+    let Some(last) = last.as_ref() else {
+        return false;
+    };
+    let stands = last.asked.is(address, namespace)
+        && Instant::now() < last.until
+        && last.whereabouts == Whereabouts::now()
+        && is_same_ray(py, last.ray.as_ref());
+    if stands {
+        last.metrics.rejected(Kind::CircuitOpen);
+    }
+    stands
 }
 
 /// Nobody has imported or replaced Ray in the meantime, nor connected it.
@@ -53,6 +63,7 @@ pub fn remember(py: Python<'_>, asked: &Arc<Asked>, until: Instant) {
         whereabouts: Whereabouts::now(),
         ray: imported(py, "ray").map(Bound::unbind),
         until,
+        metrics: Arc::clone(&process().session.metrics),
     })));
 }
 

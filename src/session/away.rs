@@ -150,6 +150,7 @@ impl Session {
         }
         let ailed = inner.ailing.take();
         if let Some(away) = inner.away.take_if(|away| !away.released) {
+            self.metrics.held();
             inner.live = Some(away.live);
             self.connected.store(true, Ordering::Release);
         }
@@ -175,9 +176,11 @@ impl Session {
     pub fn gone(&self) {
         let mut inner = self.inner();
         let cause = inner.ailing.as_ref().map(|(_, cause)| cause.clone());
-        match cause.filter(|_| inner.watch.is_some()) {
-            Some(cause) => self.lose(&mut inner, cause),
-            None => self.let_go(&mut inner),
+        if let Some(cause) = cause.filter(|_| inner.watch.is_some()) {
+            self.lose(&mut inner, cause);
+        } else {
+            self.metrics.lost();
+            self.let_go(&mut inner);
         }
     }
 
@@ -187,6 +190,7 @@ impl Session {
         };
         self.connected.store(false, Ordering::Release);
         inner.fresh_until = None;
+        self.metrics.lost();
         let lived = live.since.elapsed().ok();
         lines::lost(&cause, &watch);
         self.happened(inner, What::Lost, &live.address, Some(cause.clone()), lived);

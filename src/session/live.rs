@@ -50,7 +50,7 @@ pub struct Live {
 }
 
 /// The states that callers see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum State {
     /// Nobody has asked yet.
     Idle,

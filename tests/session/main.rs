@@ -10,6 +10,7 @@ mod giving_up;
 mod interleavings;
 mod joining;
 mod log_lines;
+mod metrics;
 mod patience;
 mod pulse;
 mod queue;

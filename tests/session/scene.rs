@@ -282,7 +282,8 @@ impl Scene {
             stubborn: wish.stubborn,
         };
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(self)));
-        Flight::new(survey, orders, network)
+        let metrics = Arc::clone(&self.session.metrics);
+        Flight::new(survey, orders, network, metrics)
     }
 
     /// A flight to [`HEAD`] that nobody flies yet, and the seat of the caller who leads it.
@@ -506,6 +507,7 @@ impl Scene {
     pub fn lose(&self) {
         self.script().ray_is_up = false;
         self.session.dropped();
+        self.session.metrics.lost();
     }
 
     /// From now on `ray.init` takes 10 ms again.

@@ -1,0 +1,40 @@
+//! The text of OpenMetrics 1.0.
+
+use std::fmt;
+
+use super::{Family, Sample};
+
+/// The families as OpenMetrics 1.0 text, up to `# EOF`.
+pub fn text(families: &[Family]) -> String {
+    let mut text: String = families.iter().map(Family::to_string).collect();
+    text.push_str("# EOF\n");
+    text
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, .. } = self;
+        writeln!(f, "# TYPE {name} {}", kind.as_str())?;
+        if !self.unit.is_empty() {
+            writeln!(f, "# UNIT {name} {}", self.unit)?;
+        }
+        writeln!(f, "# HELP {name} {}", self.help)?;
+        for sample in &self.samples {
+            writeln!(f, "{name}{sample}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Without the family's name. Nothing has to be escaped: all text here is our own.
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.suffix)?;
+        for (index, (name, value)) in self.labels.iter().enumerate() {
+            let before = if index == 0 { '{' } else { ',' };
+            write!(f, "{before}{name}=\"{value}\"")?;
+        }
+        let after = if self.labels.is_empty() { "" } else { "}" };
+        write!(f, "{after} {}", self.value)
+    }
+}
