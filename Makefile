@@ -6,6 +6,8 @@ MATRIX_TESTS ?= tests/connect
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
+# Each worker has Ray heads of its own, of 400 MB each.
+TEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -97,7 +99,8 @@ promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where a
 	) >/dev/null 2>&1 || echo "make: no promtool could be fetched, what needs it is skipped"
 
 test-python: $(INSTALLED) promtool ## pytest with a real Ray
-	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup \
+		--no-loadscope-reorder $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
 soak: $(INSTALLED) fuzz ## The long runs that make test leaves out

@@ -15,8 +15,8 @@ from benches.figures import Check, Figure, Row
 from benches.lab import Capped, Fields, Lab, fields, median_of, rounds
 from seedcore_ray.testing import RayHead
 from tests.support.certs import Authority
-from tests.support.heads import TOKEN
 from tests.support.peers import closed_port
+from tests.support.secrets import TOKEN
 
 # Each round is a process of its own, and there are eight such rows.
 _ROUNDS = 3

@@ -1,4 +1,7 @@
-"""Fixtures for all tests. What they give is described in ``tests/support``."""
+"""Fixtures for all tests. What they give is described in ``tests/support``.
+
+``ray_head``, shared by all tests of a process, is the one of our own pytest plugin.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,34 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.support import secrets
-from tests.support.heads import Heads
+from tests.support.certs import Authority
 from tests.support.programs import clean_env
 
 _DEFAULT_TIMEOUT_S = 120.0
-# Tests without a head first, then kind by kind: each head is started once.
-_ORDER = ("ray_head", "own_head", "token_head", "tls_head")
+# Long ones first, so that two workers end together, and those without a head last.
+_ORDER = ("token_head", "tls_head", "tools", "own_head", "ray_head")
+# What is dear to set up, and with `make test` set up on one worker only.
+_GROUPS = {"token_head": "locked", "tls_head": "locked", "tools": "install"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name our markers, so that --strict-markers holds."""
     config.addinivalue_line("markers", "timeout(seconds): fail the test when it runs longer")
-    config.addinivalue_line("markers", "head: needs a real Ray head (set by its fixtures)")
+    config.addinivalue_line("markers", "xdist_group(name): on one worker (known to xdist, too)")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a head, and order by the head it needs."""
+    """Order by what has to be set up, and say what belongs on one worker."""
     for item in items:
-        if _rank(item):
-            item.add_marker(pytest.mark.head)
+        for group in {_GROUPS[name] for name in _fixtures(item) if name in _GROUPS}:
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_rank)
 
 
@@ -39,6 +46,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when any program of it printed a token, a key or a password."""
     if secrets.leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if (to_controller := getattr(session.config, "workeroutput", None)) is not None:
+        to_controller["leaks"] = secrets.leaks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of xdist has found."""
+    secrets.leaks += getattr(node, "workeroutput", {}).get("leaks", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -68,43 +83,30 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def heads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heads]:
-    """Keeps the shared heads; stops the last one when the run ends."""
-    shared = Heads(tmp_path_factory.mktemp("heads"))
-    yield shared
-    shared.stop()
-
-
-@pytest.fixture
-def ray_head(heads: Heads) -> RayHead:
-    """A running head, shared: leave it as it was."""
-    return heads.get("plain")
-
-
-@pytest.fixture
-def token_head(heads: Heads) -> RayHead:
+def token_head() -> Iterator[RayHead]:
     """A running head that wants a token, shared."""
-    return heads.get("token")
-
-
-@pytest.fixture
-def tls_head(heads: Heads) -> RayHead:
-    """A running head that speaks mutual TLS, shared."""
-    return heads.get("tls")
-
-
-@pytest.fixture
-def own_head(heads: Heads) -> Iterator[RayHead]:
-    """A running head for this test alone: kill, freeze and restart it at will."""
-    heads.stop()
-    with heads.new() as head:
+    with RayHead(token=secrets.TOKEN) as head:
         yield head
 
 
+@pytest.fixture(scope="session")
+def tls_head(authority: Authority) -> Iterator[RayHead]:
+    """A running head that speaks mutual TLS, shared."""
+    with RayHead(tls=authority.issue("head")) as head:
+        yield head
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signed the certificate of the TLS head."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
 @pytest.fixture
-def no_head(heads: Heads) -> None:
-    """No head of ours is up."""
-    heads.stop()
+def own_head() -> Iterator[RayHead]:
+    """A running head for this test alone: kill, freeze and restart it at will."""
+    with RayHead() as head:
+        yield head
 
 
 @pytest.fixture
@@ -121,6 +123,10 @@ def fresh_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
     return monkeypatch
 
 
+def _fixtures(item: pytest.Item) -> tuple[str, ...]:
+    return tuple(getattr(item, "fixturenames", ()))
+
+
 def _rank(item: pytest.Item) -> int:
-    names: tuple[str, ...] = tuple(getattr(item, "fixturenames", ()))
-    return max((_ORDER.index(name) + 1 for name in names if name in _ORDER), default=0)
+    names = _fixtures(item)
+    return min((rank for rank, name in enumerate(_ORDER) if name in names), default=len(_ORDER))

@@ -14,13 +14,14 @@ from seedcore_ray.testing import RayHead
 from tests.connect.scenario import RAY_VERSION, play, run
 from tests.support import (
     AcceptAndClose,
+    Authority,
     GrpcPeer,
     SilentListener,
     closed_port,
     run_program,
 )
-from tests.support.heads import TOKEN, Heads
 from tests.support.peers import Babbler
+from tests.support.secrets import TOKEN
 
 # Asks for one address after the other, through both functions that can be asked.
 _ASK_EACH = """
@@ -66,14 +67,14 @@ def _check(told: dict[str, Any], address: str, kind: str) -> str:
     return str(error["message"])
 
 
-def test_each_cause_of_a_scripted_peer(heads: Heads) -> None:
+def test_each_cause_of_a_scripted_peer(authority: Authority) -> None:
     with contextlib.ExitStack() as stack:
         silent: Any = stack.enter_context(SilentListener())
         hangs_up: Any = stack.enter_context(AcceptAndClose())
         # One that hangs up on what it does not know may take its own answer along (a TCP reset),
         # and is then told as such; this one stays.
         web: Any = stack.enter_context(Babbler(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-        tls: Any = stack.enter_context(GrpcPeer(tls=heads.authority.issue("peer")))
+        tls: Any = stack.enter_context(GrpcPeer(tls=authority.issue("peer")))
         refuses: Any = stack.enter_context(GrpcPeer.refusing(grpc.StatusCode.UNAUTHENTICATED))
         closed = f"127.0.0.1:{closed_port()}"
         # address, kind, words of the message

@@ -26,6 +26,17 @@ except KeyboardInterrupt:
 else:
     report(interrupted=False)
 """
+# Once a look was refused, the call is on its way: only its waiting is left.
+_MARK_REFUSED = """
+import logging
+class Refused(logging.Handler):
+    def emit(self, record):
+        if "refused" in record.getMessage():
+            logger.removeHandler(self)
+            mark("refused")
+logger = logging.getLogger("seedcore_ray")
+logger.addHandler(Refused())
+"""
 
 
 def _call(name: str) -> str:
@@ -39,11 +50,11 @@ def _call(name: str) -> str:
 @pytest.mark.parametrize("call", ["ensure", "connect", "wait"])
 def test_ctrl_c_while_a_port_refuses(call: str) -> None:
     address = f"127.0.0.1:{closed_port()}"
-    with start(_INTERRUPTED.format(before="", call=_call(call)), env={"RAY_ADDRESS": address}) as p:
-        p.wait_for_mark("waiting")
-        time.sleep(0.7)
-        sent = p.signal(signal.SIGINT)
-        told = p.finish(20).ok().fields
+    source = _MARK_REFUSED + _INTERRUPTED.format(before="", call=_call(call))
+    with start(source, env={"RAY_ADDRESS": address}) as program:
+        program.wait_for_mark("refused")
+        sent = program.signal(signal.SIGINT)
+        told = program.finish(20).ok().fields
     assert told["interrupted"] and told["at"] - sent < _PROMPT_S
     assert told["errors"] == []
 
@@ -97,13 +108,11 @@ def leave(number, frame):
     raise SystemExit(7)
 signal.signal(signal.SIGTERM, leave)
 """
-    source = f"""{own if handler == "own" else ""}
-mark("waiting")
+    source = f"""{_MARK_REFUSED}{own if handler == "own" else ""}
 ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)
 """
     with start(source, f"127.0.0.1:{closed_port()}") as program:
-        program.wait_for_mark("waiting")
-        time.sleep(0.7)
+        program.wait_for_mark("refused")
         sent = program.signal(signal.SIGTERM)
         ended = program.finish(20)
     assert time.monotonic() - sent < 5

@@ -18,9 +18,8 @@ from seedcore_ray.testing import CertFiles, RayHead
 from tests.connect.scenario import run, start
 from tests.harden.stuck import MODES
 from tests.support import Authority, GrpcPeer, SilentListener, WebServer
-from tests.support.heads import TOKEN, Heads
 from tests.support.peers import HOST, PING_METHOD, Reply
-from tests.support.secrets import secret
+from tests.support.secrets import TOKEN, secret
 
 WRONG_TOKEN = secret("a-wrong-token-of-the-test-suite-9876543210", "the wrong token")
 OTHER_TOKEN = secret("another-token-of-the-test-suite-5555555555", "the new token")
@@ -214,8 +213,7 @@ report(new=[ensure_ray_initialized(), error(), task(), is_ray_available()])
 
 
 @pytest.mark.timeout(180)
-def test_a_rotated_token_is_picked_up_by_the_next_connect(heads: Heads) -> None:
-    heads.stop()
+def test_a_rotated_token_is_picked_up_by_the_next_connect() -> None:
     first, second = RayHead(token=TOKEN), RayHead(token=OTHER_TOKEN)
     # The same cluster to its clients, restarted with another token.
     second._ports = first._ports
@@ -254,11 +252,11 @@ def test_a_tls_head_with_its_certificates(tls_head: RayHead, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_tls_head_tells_each_fault_apart(
-    tls_head: RayHead, heads: Heads, mode: str, tmp_path: Path
+    tls_head: RayHead, authority: Authority, mode: str, tmp_path: Path
 ) -> None:
     address = _address(tls_head, mode)
     stranger = Authority(tmp_path / "stranger", "another authority").issue("stranger")
-    ours = heads.authority.issue("client")
+    ours = authority.issue("client")
     unknown = CertFiles(ours.ca, stranger.cert, stranger.key)
     told = _ask(
         {
@@ -299,19 +297,19 @@ def test_a_tls_head_tells_each_fault_apart(
     _said(told["key of another certificate"], "tls", "cannot be used together", "key belongs")
 
 
-def test_tls_faults_of_scripted_servers(heads: Heads, tmp_path: Path) -> None:
-    ours = heads.authority.issue("client").env()
+def test_tls_faults_of_scripted_servers(authority: Authority, tmp_path: Path) -> None:
+    ours = authority.issue("client").env()
     with ExitStack() as stack:
-        expired = GrpcPeer(tls=heads.authority.issue("expired", expired=True))
+        expired = GrpcPeer(tls=authority.issue("expired", expired=True))
         elsewhere = GrpcPeer(
-            tls=heads.authority.issue("elsewhere", names=("DNS:ray-head.prod", "IP:192.0.2.9"))
+            tls=authority.issue("elsewhere", names=("DNS:ray-head.prod", "IP:192.0.2.9"))
         )
         plain = GrpcPeer({PING_METHOD: Reply()})
         web: Any = stack.enter_context(WebServer())
         silent: Any = stack.enter_context(SilentListener())
         for peer in (expired, elsewhere, plain):
             stack.enter_context(peer)
-        picky = stack.enter_context(_tls_server(heads.authority.issue("picky")))
+        picky = stack.enter_context(_tls_server(authority.issue("picky")))
         servers = {
             "expired": expired.port,
             "elsewhere": elsewhere.port,

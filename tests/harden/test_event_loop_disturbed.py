@@ -206,10 +206,10 @@ os._exit(0)
             told = run(source, address, env={**env, "RAY_ADDRESS": address}).ok().fields
         assert told["answers"] == 0
         longest.append(told["longest"])
-        if told["longest"] < 0.02:
+        # 20 ms is what a quiet machine shows; a loop that we hold stands still for whole waits.
+        if told["longest"] < 0.2:
             return
-    # 20 ms is what a quiet machine shows; a loop that we hold stands still for whole waits.
-    assert min(longest) < 0.2, f"the loop stood still for {longest} s"
+    pytest.fail(f"the loop stood still for {longest} s")
 
 
 def test_two_loops_in_two_threads_with_different_libraries(ray_head: RayHead) -> None:

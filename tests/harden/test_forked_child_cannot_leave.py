@@ -121,6 +121,12 @@ report(pool_seconds=time.monotonic() - began)
     _unharmed(ended.stderr)
 
 
+# A worker that gets a signal before it has handlers of its own loses it in those of its master.
+_CONFIG = """
+import __main__
+def post_worker_init(worker):
+    __main__.mark(f"worker {worker.age}")
+"""
 # The application connects while it is preloaded: its workers are children of a connected process.
 _APPLICATION = """
 import os, sys
@@ -137,6 +143,8 @@ def application(environ, start_response):
 def test_gunicorn_workers_under_preload(ray_head: RayHead, mode: str, tmp_path: Path) -> None:
     pytest.importorskip("gunicorn")
     (tmp_path / "application.py").write_text(_APPLICATION)
+    config = tmp_path / "config.py"
+    config.write_text(_CONFIG)
     port = closed_port()
     source = """
 from gunicorn.app.wsgiapp import run
@@ -144,8 +152,10 @@ sys.argv[1:] = sys.argv[1:] + ["--preload", "--workers", "2", "--graceful-timeou
                                "--no-control-socket", "application"]
 run()
 """
-    arguments = ["--chdir", str(tmp_path), "--bind", f"127.0.0.1:{port}"]
+    arguments = ["--config", str(config), "--chdir", str(tmp_path), "--bind", f"127.0.0.1:{port}"]
     with start(source, *arguments, env={"RAY_ADDRESS": _address(ray_head, mode)}) as program:
+        for worker in ("worker 1", "worker 2"):
+            program.wait_for_mark(worker)
         assert _answer(port) == "(True, False, 'forked')"
         # A worker that the master stops because one less is wanted, then all of them.
         stopped = time.monotonic()

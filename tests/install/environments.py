@@ -14,7 +14,17 @@ PROJECT = Path(__file__).parents[2]
 LEAVES = ("ray_utils", "ray_connector")
 
 # What would let the surroundings of this test run reach into an environment under test.
-_LEAKS = ("PYTHON", "SEEDCORE", "RAY_", "SERVE_", "PIP_", "VIRTUAL_ENV", "COV_", "COVERAGE")
+_LEAKS = (
+    "PYTHON",
+    "SEEDCORE",
+    "RAY_",
+    "SERVE_",
+    "PIP_",
+    "VIRTUAL_ENV",
+    "COV_",
+    "COVERAGE",
+    "PYTEST",
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What the tests stand on: heads, peers, certificates, programs in fresh processes, polling."""
 
 from tests.support.certs import Authority
-from tests.support.heads import HeadKind, Heads
 from tests.support.peers import (
     AcceptAndClose,
     GrpcPeer,
@@ -18,8 +17,6 @@ __all__ = [
     "AcceptAndClose",
     "Authority",
     "GrpcPeer",
-    "HeadKind",
-    "Heads",
     "Program",
     "ProgramResult",
     "Reply",

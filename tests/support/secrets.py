@@ -19,6 +19,9 @@ def secret(value: str, name: str) -> str:
     return value
 
 
+TOKEN = secret("a-token-of-the-test-suite-0123456789", "the head's token")
+
+
 def key_is_secret(pem: str, name: str) -> None:
     """As ``secret``, for each line of a private key."""
     for line in pem.splitlines():

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from seedcore_ray.testing.ports import accepts, free_ports
+from seedcore_ray.testing.ports import PortBlock, accepts, claim_block, free_ports
 from seedcore_ray.testing.processes import Process, descendants, exists, send_signal
 
 Part = Literal["gcs_server", "raylet", "proxier"]
 
 _KEEPER = Path(__file__).with_name("_keeper.py")
+_START = Path(__file__).with_name("_start.py")
 _MIB = 1024 * 1024
 # Ray makes the machine's own address of it for itself, and listens on both.
 _HOST = "127.0.0.1"
@@ -110,6 +111,7 @@ class RayHead:
         self._python = python
         self._start_timeout_s = start_timeout_s
         self._ports = _Ports(*free_ports(9))
+        self._server_ports: PortBlock | None = None
         self._base: Path | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
 
@@ -124,6 +126,11 @@ class RayHead:
     def client_port(self) -> int:
         """Port of the Ray Client server."""
         return self._ports.client
+
+    @property
+    def address(self) -> str:
+        """What to connect to unless there is a reason for Ray Client: ``gcs_address``."""
+        return self.gcs_address
 
     @property
     def gcs_address(self) -> str:
@@ -185,7 +192,8 @@ class RayHead:
             (self._base / "home").mkdir()
         atexit.register(self._stop_at_exit, os.getpid())
         give_up = time.monotonic() + self._start_timeout_s
-        self._keeper = self._launch()
+        self._server_ports = claim_block()
+        self._keeper = self._launch(self._server_ports)
         try:
             self._wait_until_started(give_up)
         except BaseException as error:
@@ -260,7 +268,7 @@ class RayHead:
 
     # -- within
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self, servers: PortBlock) -> subprocess.Popen[bytes]:
         namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
         return subprocess.Popen(
             [
@@ -268,7 +276,7 @@ class RayHead:
                 sys.executable,
                 str(_KEEPER),
                 str(self.directory),
-                *self._ray_start(),
+                *self._ray_start(servers),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -278,16 +286,19 @@ class RayHead:
             start_new_session=True,
         )
 
-    def _ray_start(self) -> list[str]:
+    def _ray_start(self, servers: PortBlock) -> list[str]:
         # Not --block: that ends the whole head as soon as one part of it is killed.
         return [
-            *(self._python, "-m", "ray.scripts.scripts", "start", "--head"),
+            *(self._python, str(_START), str(servers.first), str(servers.last)),
+            *("start", "--head"),
             f"--node-ip-address={_HOST}",
             *self._ports.flags(),
             f"--temp-dir={self.temp_dir}",
             f"--num-cpus={self._num_cpus}",
             f"--object-store-memory={80 * _MIB}",
             "--include-dashboard=false",
+            # The autoscaler, which has nothing to scale here.
+            "--no-monitor",
             "--disable-usage-stats",
             "--log-color=false",
         ]
@@ -337,6 +348,8 @@ class RayHead:
             os.killpg(keeper.pid, signal.SIGKILL)
             keeper.wait()
         keeper.stdout.close()
+        if self._server_ports is not None:
+            self._server_ports.release()
 
     def _stop_at_exit(self, owner: int) -> None:
         # A forked child inherits this hook, not the head.
