@@ -12,8 +12,8 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.operate.cli import cli, cli_json, hops, verdicts
-from tests.support import GrpcPeer, Heads, SilentListener, WebServer, closed_port, run_program
-from tests.support.heads import TOKEN
+from tests.support import GrpcPeer, SilentListener, WebServer, closed_port, run_program
+from tests.support.secrets import TOKEN
 
 _RAY = importlib.metadata.version("ray")
 _NETWORK = ("dns", "tcp", "grpc")
@@ -196,7 +196,7 @@ def test_a_token(token_head: RayHead, tmp_path: Path) -> None:
     assert cli("health", token_head.client_address, env=wrong).rc == 19
 
 
-def test_tls_shows_names_and_the_last_day(tls_head: RayHead, heads: Heads) -> None:
+def test_tls_shows_names_and_the_last_day(tls_head: RayHead) -> None:
     document = cli_json("doctor", tls_head.client_address, env=tls_head.env())
     verdict, detail = hops(asked(document))["tls"]
     assert verdict == "ok"

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from seedcore_ray.testing import RayHead
 from tests.operate.cli import cli, cli_json, on_terminal, start
-from tests.support import GrpcPeer, Heads, WebServer, closed_port
+from tests.support import GrpcPeer, WebServer, closed_port
 
 
-def test_until_a_head_comes_up(heads: Heads) -> None:
-    heads.stop()
-    head = heads.new()
+def test_until_a_head_comes_up() -> None:
+    head = RayHead()
     with start("wait", head.client_address, "--timeout", "90") as waiting:
         said = waiting.wait_for_error_line("waiting for Ray")
         assert f"{head.client_address}: connection refused" in said
