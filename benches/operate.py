@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benches.figures import Check, Figure, Row
-from benches.lab import Fields, Lab, median_of, rounds
-from tests.support.programs import clean_env
+from benches.lab import Fields, Lab, fields, median_of, rounds
 
 _ROUNDS = 15
 _BIN = Path(sys.executable).parent
+
+# A process counts the memory of the one it was forked from as its own, so it is started by one
+# that is smaller than itself.
+_WATCH = """
+    import os, sys, time
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
+    began = time.perf_counter()
+    process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+    _, status, usage = os.wait4(process, 0)
+    seconds = time.perf_counter() - began
+    assert status == 0, f"{sys.argv[1:]} ended with {status}"
+    report(seconds=seconds, memory=usage.ru_maxrss * 1024)
+"""
 
 
 def rows(lab: Lab) -> list[Row]:
@@ -61,23 +69,4 @@ def _doctor_row(lab: Lab) -> Row:
 def _command(
     program: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> Callable[[], Fields]:
-    return lambda: _run([str(_BIN / program), *arguments], env)
-
-
-def _run(command: list[str], env: Mapping[str, str] | None) -> Fields:
-    """Wall time and the most memory of a command that must end with 0."""
-    with tempfile.TemporaryDirectory(prefix="srb-") as home:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=home,
-            env=clean_env(Path(home), env),
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-    # It was waited for here, so that its own usage is known and nobody else's.
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}"
-    return {"seconds": seconds, "memory": usage.ru_maxrss * 1024}
+    return lambda: fields(_WATCH, str(_BIN / program), *arguments, env=env)

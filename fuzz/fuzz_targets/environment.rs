@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use seedcore_ray::config::{Env, Kubernetes, MAX_SECONDS, Settings};
+use seedcore_ray::doctor::effective;
 use seedcore_ray::gateway::{Gateway, Resolver};
 use seedcore_ray::probe::Credentials;
 use seedcore_ray::target::{NamespaceArg, Target};
 
 const SECRET: &str = "S3CRET-token";
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 26] = [
     "RAY_ADDRESS",
     "RAY_NAMESPACE",
     "SEEDCORE_NS",
@@ -34,6 +35,10 @@ const VARIABLES: [&str; 22] = [
     "RAY_TLS_SERVER_CERT",
     "RAY_TLS_SERVER_KEY",
     "HOME",
+    "SEEDCORE_RAY_BREAKER_RESET_S",
+    "SEEDCORE_RAY_IMPORT_HOOK",
+    "RAY_ENABLE_AUTO_CONNECT",
+    "RAY_ENABLE_K8S_TOKEN_AUTH",
 ];
 const FILES: [&str; 3] = [
     "/var/run/secrets/kubernetes.io/serviceaccount/namespace",
@@ -89,7 +94,15 @@ fuzz_target!(|text: &str| {
             let _ = target.fallbacks(&kubernetes);
         }
     }
-    let _ = Gateway::from_env(&env, &EveryOther);
+    let gateway = Gateway::from_env(&env, &EveryOther);
+    let target = Target::resolve(argument.as_deref(), &NamespaceArg::LeftOut, &env);
+    let mut shown = effective::connection(argument.as_deref(), &target, &env);
+    shown.extend(effective::serve(&env, &gateway));
+    for one in shown {
+        assert!(![&one.value, &one.source].into_iter().any(|text| text.contains(SECRET)));
+        assert!(!one.value.contains(char::is_control) && !one.source.contains(char::is_control));
+        assert!(one.note.is_none_or(|note| !note.contains(char::is_control)));
+    }
     for auto in [false, true] {
         let credentials = Credentials::from_env(&env, auto);
         assert!(!format!("{credentials:?}").contains(SECRET));

@@ -7,6 +7,7 @@ use seedcore_ray::config::Env;
 mod address_properties;
 mod addresses;
 mod doctor;
+mod effective;
 mod exposition;
 mod gateway;
 mod settings;
