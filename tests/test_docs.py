@@ -8,6 +8,7 @@ from pathlib import Path
 from seedcore_ray.cli import _app
 
 ROOT = Path(__file__).parents[1]
+_PAGES = tuple(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md")))
 
 
 def _names(pattern: str, *files: str) -> set[str]:
@@ -35,12 +36,52 @@ def test_every_command_is_explained() -> None:
 
 
 def test_every_setting_is_explained() -> None:
-    settings = _names(r'"([A-Z]+_[A-Z_]+)"', "src/config.rs")
+    settings = _names(r'"([A-Z]+_\w+)"', "src/config.rs")
     # What tells a Ray pod and a Kubernetes pod: set by those, read by us, nobody's setting.
     marks = {name for name in settings if name.startswith(("RAY_NODE", "RAY_CL", "RAY_US", "KUBE"))}
-    explained = _names(r"`([A-Z]+_[A-Z_]+)", "docs/settings.md")
+    explained = _names(r"`([A-Z]+_\w+)", "docs/settings.md")
     assert settings - marks <= explained
-    assert _names(r"`(SEEDCORE_[A-Z_]+)", "README.md") <= explained
+    assert _names(r"\b(SEEDCORE_RAY_[A-Z_]+)", "README.md", *_PAGES) <= explained
+
+
+def test_every_state_and_event_is_explained() -> None:
+    page = "docs/how-it-works.md"
+    states = _names(r'=> "(\w+)",', "src/session/live.rs") - {"native", "client", "adopted"}
+    assert len(states) == 7
+    drawn = _names(r"(?m)^    (\w+) -->", page) | _names(r"--> (\w+)", page)
+    assert drawn == states
+    events = _names(r'=> "(\w+)",', "src/events.rs")
+    assert _names(r"(?m)^\| `(\w+)` \|", page) >= states | events
+
+
+def test_every_log_line_is_one_of_ours() -> None:
+    """Those that operations.md explains; what differs in them is left out there."""
+    files = [*(ROOT / "src").rglob("*.rs"), *(ROOT / "python").rglob("*.py")]
+    source = re.sub(r"\\\n\s*", "", "".join(file.read_text() for file in files))
+    source = source.replace('\\"', '"')
+    lines = _names(r"(?m)^\| (?:INFO|WARNING|ERROR) \| `(.+?)` \|", "docs/operations.md")
+    assert len(lines) > 15
+    for line in lines:
+        for part in (part.strip(" ;,()") for part in line.split("…")):
+            # The first word may be one of two, as in "{how} to Ray at".
+            assert part in source or part.partition(" ")[2] in source, line
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in ("README.md", *_PAGES):
+        text = (ROOT / page).read_text()
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            led = (ROOT / page).parent / target if target else ROOT / page
+            assert led.exists(), f"{page}: {target}"
+            if anchor:
+                titles = re.findall(r"(?m)^#+ (.+)$", led.read_text())
+                anchors = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+                assert anchor in anchors, f"{page}: {target}#{anchor}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = _names(r"\]\(([\w-]+\.md)\)", "docs/README.md")
+    assert {f"docs/{page}" for page in listed} == {*_PAGES} - {"docs/README.md"}
 
 
 def test_every_dependency_has_its_reason() -> None:

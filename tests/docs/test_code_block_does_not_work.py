@@ -1,0 +1,126 @@
+"""Every code block in the README and the documents, done as a reader would do it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seedcore_ray.testing import RayHead
+from tests.docs.blocks import DOCUMENTS, ROOT, Block, blocks
+from tests.support import clean_env, run_program
+
+_RUNNER = Path(__file__).with_name("runner.py")
+_BIN = Path(sys.prefix, "bin")
+_DEADLINE_S = 100.0
+
+# `text` is what a program printed, or a drawing. tests/test_docs.py looks at the mermaid; whether
+# the promql is right shows in the rules and the dashboard, which have tests of their own.
+_LANGUAGES = {"python", "bash", "yaml", "json", "text", "mermaid", "promql"}
+
+
+def test_every_block_names_its_language() -> None:
+    unknown = [
+        f"{block}: {block.language}" for block in blocks() if block.language not in _LANGUAGES
+    ]
+    assert unknown == []
+
+
+def _documents_with_python() -> list[Path]:
+    return [document for document in DOCUMENTS if _python_of(document)]
+
+
+def _python_of(document: Path) -> list[Block]:
+    return [block for block in blocks("python") if block.document == document]
+
+
+@pytest.mark.parametrize("document", _documents_with_python(), ids=lambda path: path.name)
+def test_python(document: Path, ray_head: RayHead) -> None:
+    examples: list[list[tuple[str, str, str]]] = []
+    for block in _python_of(document):
+        if block.mark == "not run":
+            compile(block.source, str(block), "exec")
+            continue
+        raises = block.detail if block.mark == "raises" else ""
+        if block.mark != "continued":
+            examples.append([])
+        examples[-1].append((str(block), block.source, raises))
+    ended = run_program(
+        _RUNNER.read_text(),
+        json.dumps(examples),
+        env={**ray_head.env(), "RAY_ADDRESS": ray_head.gcs_address},
+        deadline_s=_DEADLINE_S,
+    ).ok()
+    failed = [place for place, code in ended.fields.items() if code != 0]
+    assert failed == [], ended.told()
+    assert len(ended.fields) == len(examples)
+
+
+def test_few_blocks_are_not_run() -> None:
+    idle = [block for block in blocks() if block.mark == "not run"]
+    assert [str(block) for block in idle if len(block.detail) < 20] == [], "each has its reason"
+    assert len(idle) <= 5
+
+
+@pytest.mark.parametrize("block", blocks("bash"), ids=str)
+def test_shell(block: Block, ray_head: RayHead, tmp_path: Path) -> None:
+    commands = [shlex.split(line, comments=True) for line in _lines(block.source)]
+    commands = [command for command in commands if command]
+    assert commands
+    elsewhere = [command for command in commands if command[0] in _ELSEWHERE]
+    for command in elsewhere:
+        _ELSEWHERE[command[0]](command)
+    if elsewhere:
+        assert elsewhere == commands, "what can be run here belongs in a block of its own"
+        return
+    if "seedcore-ray" in block.source and not (_BIN / "seedcore-ray").exists():
+        pytest.skip("the command line comes from another branch")
+    env = clean_env(tmp_path, {**ray_head.env(), "RAY_ADDRESS": ray_head.gcs_address})
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block.source],
+        env={**env, "PATH": f"{_BIN}:{env['PATH']}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _lines(source: str) -> list[str]:
+    return source.replace("\\\n", " ").splitlines()
+
+
+def _is_a_target(command: list[str]) -> None:
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
+    assert {word for word in command[1:] if "=" not in word} <= targets
+
+
+def _names_files(command: list[str]) -> None:
+    named = [word for word in command if word.startswith(("deploy/", "dist/", "examples/"))]
+    missing = [
+        word for word in named if not word.startswith("dist/") and not (ROOT / word).exists()
+    ]
+    assert missing == []
+
+
+# What takes another machine, or would run these very tests: looked at as far as it goes.
+_ELSEWHERE = {
+    "make": _is_a_target,
+    "pip": _names_files,
+    "kubectl": _names_files,
+    "docker": _names_files,
+}
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "json"), ids=str)
+def test_data(block: Block) -> None:
+    loaded = list(yaml.safe_load_all(block.source))
+    assert all(isinstance(found, (dict, list)) for found in loaded) and loaded
