@@ -50,6 +50,8 @@ pub enum Kind {
     CircuitOpen,
     /// The cluster was lost and is being waited for.
     Lost,
+    /// No connect has failed, and there is no connection.
+    NotConnected,
 }
 
 impl Kind {
@@ -77,6 +79,7 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::CircuitOpen => "circuit_open",
             Self::Lost => "lost",
+            Self::NotConnected => "not_connected",
         }
     }
 
@@ -105,6 +108,7 @@ impl Kind {
             Self::Cancelled => 28,
             Self::CircuitOpen => 29,
             Self::Lost => 30,
+            Self::NotConnected => 31,
         }
     }
 

@@ -3,6 +3,7 @@
 //! The core is plain Rust and never sees a Python: `cargo test` runs without one. Only
 //! [`python`] knows `PyO3`; arrows between the rooms point down.
 
+pub mod absence;
 pub mod address;
 pub mod breaker;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod flight;
 pub mod gateway;
 pub mod health;
 pub mod logs;
+pub mod making;
 pub mod metrics;
 pub mod preflight;
 pub mod probe;

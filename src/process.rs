@@ -8,6 +8,7 @@ use once_cell::sync::Lazy;
 
 use crate::health::Policy;
 use crate::logs::Queue;
+use crate::making::Makings;
 use crate::runtime::Runtime;
 use crate::session::Session;
 
@@ -22,6 +23,8 @@ pub struct Process {
     pub logs: Queue,
     /// Whether and how connections are watched.
     pub policy: Policy,
+    /// Who is making which lazy value.
+    pub makings: Makings,
 }
 
 #[allow(

@@ -394,12 +394,13 @@ impl Session {
         Arrival::Welcome
     }
 
-    /// Takes over a connection that somebody else made; not one that is being shut down.
-    pub fn adopt(&self, live: Live) {
+    /// Takes over a connection that somebody else made; not one that is being shut down. False when
+    /// it is not taken.
+    pub fn adopt(&self, live: Live) -> bool {
         let mut inner = self.inner();
         let is_dying = inner.away.as_ref().is_some_and(|away| !away.released);
         if inner.live.is_some() || is_dying || matches!(inner.owner, Some(Owner::Shutdown(_))) {
-            return;
+            return false;
         }
         info!(
             "found Ray connected by someone else ({}), using that connection",
@@ -411,6 +412,7 @@ impl Session {
         {
             inner.owner = None;
         }
+        true
     }
 
     /// The flight found that somebody else had connected, and that was adopted.

@@ -2,7 +2,8 @@
 
 Existing callers keep their imports (``seedcore.utils.ray_utils``,
 ``seedcore.utils.ray_connector``); this package adds what they could not ask before: why a connect
-failed (``last_error``), what is held and where each part of it came from (``connection``).
+failed (``last_error``), what is held and where each part of it came from (``connection``); and for
+what must exist only after Ray does, ``lazy``.
 
 Importing it imports no ``ray``, starts no thread and opens no socket.
 """
@@ -18,16 +19,19 @@ from seedcore_ray._asyncio import (
 from seedcore_ray._core import (
     Connection,
     Event,
+    Lazy,
     Probe,
     connection,
     ensure_ray_initialized,
     generation,
     last_error,
+    lazy,
     metrics_text,
+    require_ray,
     start_monitor,
     stop_monitor,
 )
-from seedcore_ray._errors import RayConnectionError
+from seedcore_ray._errors import RayConnectionError, RayNotReadyError
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
@@ -37,8 +41,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Connection",
     "Event",
+    "Lazy",
     "Probe",
     "RayConnectionError",
+    "RayNotReadyError",
     "connect_async",
     "connection",
     "ensure_ray_initialized",
@@ -46,10 +52,12 @@ __all__ = [
     "ensure_runtime_ready",
     "generation",
     "last_error",
+    "lazy",
     "metrics",
     "metrics_text",
     "off_event",
     "on_event",
+    "require_ray",
     "start_monitor",
     "stop_monitor",
     "wait_for_ray_ready_async",

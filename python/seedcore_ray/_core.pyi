@@ -3,16 +3,21 @@
 Parameters with `...` as their default can be left out, and then the environment counts.
 """
 
-from collections.abc import Awaitable
-from typing import Any, Literal, final
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from types import GenericAlias
+from typing import Any, Generic, Literal, NoReturn, TypeVar, final, overload
 
 from seedcore_ray._errors import RayConnectionError
+
+_T = TypeVar("_T")
 
 __all__ = [
     "Attempt",
     "Connection",
     "Event",
     "Flight",
+    "Lazy",
+    "Making",
     "Monitor",
     "Probe",
     "_after_fork",
@@ -35,10 +40,13 @@ __all__ = [
     "is_connected",
     "is_ray_available",
     "last_error",
+    "lazy",
     "look",
+    "making",
     "metrics_families",
     "metrics_text",
     "probe_timeout_s",
+    "require_ray",
     "resolve_host",
     "serve_urls",
     "shutdown_ray",
@@ -239,6 +247,55 @@ def metrics_text() -> str:
 def metrics_families() -> list[tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]]:
     """The same as tuples: name, type, help, unit, samples of name's suffix, labels, value."""
 
+# Need.
+
+def require_ray(what: str | None = None) -> None:
+    """Return when connected; else raise RayNotReadyError, which names `what`. Never connects."""
+
+@overload
+def lazy(
+    factory: Callable[[], Coroutine[Any, Any, _T]],
+    name: str | None = None,
+    *,
+    on_close: Callable[[_T], object] | None = None,
+) -> Lazy[_T]: ...
+@overload
+def lazy(
+    factory: Callable[[], _T],
+    name: str | None = None,
+    *,
+    on_close: Callable[[_T], object] | None = None,
+) -> Lazy[_T]:
+    """Declare what must exist only after Ray does: it is made on first use."""
+
+@final
+class Lazy(Generic[_T]):
+    """What must exist only after Ray does: made on first use, made anew after a reconnect."""
+
+    def get(self) -> _T:
+        """The value itself."""
+    @property
+    def aget(self) -> Callable[[], Coroutine[Any, Any, _T]]:
+        """The value, without blocking the event loop: to be called and awaited."""
+    def reset(self) -> None:
+        """Forget the value, which goes to `on_close`: the next use makes a new one."""
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
+    def __dir__(self) -> list[str]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __bool__(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __contains__(self, item: object, /) -> bool: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, item: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+    def __copy__(self) -> Lazy[_T]: ...
+    def __deepcopy__(self, _memo: Any) -> Lazy[_T]: ...
+    def __reduce_ex__(self, _protocol: Any) -> NoReturn: ...
+
 # The URLs of Ray Serve.
 
 def gateway_urls() -> dict[str, str]:
@@ -319,6 +376,25 @@ class Flight:
 
 def flush_logs() -> None:
     """Write what is queued into Python's logging."""
+
+def making(lazy: Lazy[_T], tries: int) -> Making[_T]:
+    """The next step towards the value, for a caller who has made it `tries` times."""
+
+@final
+class Making(Generic[_T]):
+    """One caller's step on the way to a lazy value, on an event loop."""
+
+    @property
+    def made(self) -> tuple[_T] | None:
+        """The value in a tuple, or None when it has to be made."""
+    def over(self) -> Awaitable[object] | None:
+        """The end of somebody else's making; None when it is the caller's turn."""
+    def call(self) -> Coroutine[Any, Any, _T] | None:
+        """Call the factory; the coroutine of an async one is returned, to be awaited."""
+    def keep(self, value: _T) -> None:
+        """Keep the value that was awaited."""
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_raised: object) -> None: ...
 
 # Hooks of the interpreter, and the price of a call into this module.
 

@@ -1,6 +1,10 @@
-"""The one exception that a failed connect raises."""
+"""What a failed connect raises, and what needs a connection where there is none."""
 
 from __future__ import annotations
+
+TYPE_CHECKING = False  # typing's own costs more than all of this package
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class RayConnectionError(ConnectionError):
@@ -48,6 +52,23 @@ class RayConnectionError(ConnectionError):
     def __reduce__(self) -> tuple[object, ...]:
         # OSError's own __reduce__ knows errno and nothing of our keyword arguments.
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class RayNotReadyError(RayConnectionError):
+    """Something was used that needs a connection to Ray, and there is none at the moment.
+
+    ``kind``, ``address``, ``hint`` and the rest are those of the last failed connect; ``kind`` is
+    ``not_connected`` where none has failed.
+
+    Attributes:
+        name: what was used: a lazy's name, or what ``require_ray`` was given; None without one.
+    """
+
+    name: str | None
+
+    def __init__(self, message: str, *, name: str | None = None, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.name = name
 
 
 def _rebuild(

@@ -7,7 +7,8 @@ use pyo3::prelude::*;
 use tracing::warn;
 
 use super::args::Asked;
-use super::{held, ray};
+use super::held::{self, Connected};
+use super::ray;
 use crate::address::RayAddress;
 use crate::probe;
 use crate::process::process;
@@ -18,7 +19,7 @@ use crate::target::{NamespaceArg, Source, Target};
 pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
     let session = &process().session;
     let py = module.py();
-    if held::is_alive(py) || session.is_forked() {
+    if held::current(py).is_some() || session.is_forked() {
         return Ok(());
     }
     if session.is_connected() {
@@ -44,8 +45,7 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
             .map(|server| format!("ray://{server}")),
         None => ray::gcs_address(py),
     };
-    held::hold(module, witness);
-    process().session.adopt(Live {
+    let live = Live {
         target: None,
         address: address.unwrap_or_else(|| "unknown".into()),
         namespace: if client.is_some() {
@@ -61,7 +61,12 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
         },
         took: Duration::ZERO,
         instead_of: None,
-    });
+    };
+    let connection = Connected::new(module, witness);
+    // Another thread may have found it first: what was made on its connection must stand.
+    if process().session.adopt(live) {
+        held::hold(connection);
+    }
 }
 
 /// Warns, once for each pair, when the live connection is not what was asked for.

@@ -19,6 +19,12 @@ use crate::process::process;
 pub fn survived<T>(body: impl FnOnce() -> T) -> T {
     let process = Guard::into_inner(process());
     let _visit = process.runtime.visit();
+    passed_through(body)
+}
+
+/// As [`survived`], but the end does not wait: for what callers run through us, of any length.
+#[inline]
+pub fn passed_through<T>(body: impl FnOnce() -> T) -> T {
     let unwound = Unwound;
     let value = body();
     mem::forget(unwound);

@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::ending::survived;
+use super::held::{self, Connected};
 use super::monitor::{Made, Monitor};
-use super::{held, logs, ray, wait};
+use super::{logs, ray, wait};
 use crate::address::RayAddress;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
@@ -94,7 +95,7 @@ impl Flight {
         let made = Made::new(py, &self.flight, passed, self.init_kwargs.as_ref());
         let monitor = made.monitor(py, live.mode)?;
         let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
-        held::hold(ray, witness);
+        held::hold(Connected::new(ray, witness));
         match process().session.arrived(&self.flight, live, watch) {
             Arrival::Welcome => {
                 made.remember();

@@ -2,6 +2,7 @@
 //! whether it still is. Read by the fast path: one pointer, two or three attributes, no lock.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use pyo3::intern;
@@ -33,6 +34,8 @@ pub enum Witness {
     },
     /// No attribute was proven to flip in this Ray: `ray.is_initialized()` is asked.
     Ask,
+    /// As `Ask`, of what is only there while a test runs.
+    StandIn,
 }
 
 impl Witness {
@@ -51,7 +54,19 @@ impl Witness {
                     && holds(own.bind(py), intern!(py, "_in_shutdown"), false)?)
             }
             Self::OldNative { worker } => worker.bind(py).getattr("connected")?.is_truthy(),
-            Self::Ask => ray::is_initialized(ray),
+            Self::Ask | Self::StandIn => ray::is_initialized(ray),
+        }
+    }
+
+    /// What a native Ray makes anew at each `ray.shutdown()`: it tells a `shutdown` and `init` that
+    /// nobody saw between two looks. A client's worker is another one then anyway.
+    #[inline]
+    fn session<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let name = intern!(py, "function_actor_manager");
+        match self {
+            Self::Native { worker } => worker.bind(py).get_item(name),
+            Self::OldNative { worker } => worker.bind(py).getattr_opt(name),
+            Self::Client { .. } | Self::Ask | Self::StandIn => Ok(None),
         }
     }
 }
@@ -70,12 +85,50 @@ pub struct Held {
     known: Vec<Arc<Asked>>,
 }
 
-struct Connected {
+/// One connection. Whoever keeps it can tell later whether it still holds.
+pub struct Connected {
     ray: Py<PyAny>,
     witness: Witness,
+    session: Option<Py<PyAny>>,
+    is_held: AtomicBool,
 }
 
 impl Connected {
+    /// The connection that `ray` has now.
+    pub fn new(ray: &Bound<'_, PyAny>, witness: Witness) -> Arc<Self> {
+        let session = witness.session(ray.py()).unwrap_or(None);
+        Arc::new(Self {
+            session: session.map(Bound::unbind),
+            ray: ray.clone().unbind(),
+            witness,
+            is_held: AtomicBool::new(true),
+        })
+    }
+
+    /// What a test suite's stand-in for Ray says of itself. Nobody else knows of it.
+    pub fn by_stand_in(fake: &Bound<'_, PyAny>) -> Arc<Self> {
+        Self::new(fake, Witness::StandIn)
+    }
+
+    /// Whether handles that were made on this connection still work.
+    #[inline]
+    pub fn stands(&self, py: Python<'_>) -> bool {
+        let stands = || match &self.witness {
+            Witness::StandIn => self.try_alive(py),
+            witness => Ok(witness.is_true(self.ray.bind(py))? && self.is_same_session(py)?),
+        };
+        self.is_held.load(Ordering::Relaxed) && stands().unwrap_or(false)
+    }
+
+    #[inline]
+    fn is_same_session(&self, py: Python<'_>) -> PyResult<bool> {
+        let now = self.witness.session(py)?;
+        Ok(match (now, &self.session) {
+            (Some(now), Some(then)) => now.is(then),
+            (now, then) => now.is_none() && then.is_none(),
+        })
+    }
+
     #[inline]
     fn is_alive(&self, py: Python<'_>) -> bool {
         self.try_alive(py).unwrap_or(false)
@@ -148,7 +201,7 @@ pub fn is_gone(py: Python<'_>) -> bool {
         return false;
     };
     let is_ours = imported(py, "ray").is_some_and(|module| module.is(&held.connection.ray));
-    is_ours && !held.connection.is_alive(py)
+    is_ours && !held.connection.stands(py)
 }
 
 /// Whether anything is held, alive or not.
@@ -156,14 +209,17 @@ pub fn is_held() -> bool {
     HELD.load().is_some()
 }
 
-/// Holds this connection from now on.
-pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
-    turned_away::forget();
-    let connection = Arc::new(Connected {
-        ray: ray.clone().unbind(),
-        witness,
-    });
-    HELD.store(Some(Arc::new(Held {
+/// The connection that is held, if it is alive and nobody made another one behind our back.
+pub fn current(py: Python<'_>) -> Option<Arc<Connected>> {
+    let held = HELD.load();
+    let connection = &held.as_ref()?.connection;
+    let is_current = connection.is_alive(py) && connection.stands(py);
+    is_current.then(|| Arc::clone(connection))
+}
+
+/// Holds this connection from now on. Runs no Python, so that no other thread looks meanwhile.
+pub fn hold(connection: Arc<Connected>) {
+    replace(Some(Arc::new(Held {
         connection,
         known: Vec::new(),
     })));
@@ -171,8 +227,14 @@ pub fn hold(ray: &Bound<'_, PyAny>, witness: Witness) {
 
 /// Holds nothing any more.
 pub fn release() {
+    replace(None);
+}
+
+fn replace(held: Option<Arc<Held>>) {
     turned_away::forget();
-    HELD.store(None);
+    if let Some(old) = HELD.swap(held) {
+        old.connection.is_held.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Remembers that these arguments were looked at. True the first time; past [`KNOWN`] pairs never,

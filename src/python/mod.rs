@@ -13,12 +13,15 @@ mod events;
 mod flight;
 mod gateway;
 mod held;
+mod lazy;
 mod lifecycle;
 mod logs;
+mod making;
 mod metrics;
 mod monitor;
 mod prepare;
 mod ray;
+mod ready;
 mod request;
 mod settings;
 mod turned_away;
@@ -51,13 +54,19 @@ mod _core {
     #[pymodule_export]
     use super::gateway::{gateway_urls, resolve_host, serve_urls};
     #[pymodule_export]
+    use super::lazy::{Lazy, lazy};
+    #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
     use super::logs::flush_logs;
     #[pymodule_export]
+    use super::making::{Making, making};
+    #[pymodule_export]
     use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]
     use super::monitor::{Monitor, start_monitor, stop_monitor};
+    #[pymodule_export]
+    use super::ready::require_ray;
     #[pymodule_export]
     use super::settings::{init_timeout_s, probe_timeout_s};
 

@@ -15,8 +15,9 @@ use tracing::{error, warn};
 
 use super::args::seconds;
 use super::ending::survived;
+use super::held::{self, Connected};
 use super::prepare::warn_once;
-use super::{held, logs, ray, request, wait};
+use super::{logs, ray, request, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
@@ -247,7 +248,7 @@ impl Monitor {
             (false, true) => held::release(),
             (true, false) => {
                 if let Some(module) = held::imported(py, "ray") {
-                    held::hold(&module, ray::observe(&module).1);
+                    held::hold(Connected::new(&module, ray::observe(&module).1));
                 }
             }
             _ => {}

@@ -10,6 +10,7 @@ mod doctor;
 mod effective;
 mod exposition;
 mod gateway;
+mod makings;
 mod settings;
 mod targets;
 

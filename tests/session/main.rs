@@ -2,6 +2,7 @@
 //! minute of waiting takes no time here, and every bound is exact.
 
 mod abandoned_init;
+mod absence;
 mod breaker;
 mod closing;
 mod fallbacks;
