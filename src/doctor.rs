@@ -125,23 +125,14 @@ impl Examination {
 /// `survey` holds the fallbacks also where the settings forbid them: that one of them would answer
 /// is worth knowing.
 pub async fn examine(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -> Examination {
-    let timeout = survey.probe_timeout;
-    let look = preflight::look(network.as_ref(), survey, timeout).await;
+    let look = preflight::look(network.as_ref(), survey, survey.probe_timeout).await;
     let asked = hops::told(look, survey, here, false);
-    let cause = asked
-        .result
-        .as_ref()
-        .and_then(|result| result.as_ref().err());
-    let look_further = cause.is_some_and(|cause| preflight::may_fall_back(cause.kind));
-    let fallbacks = if look_further {
-        let looks = preflight::fallbacks(network, survey, timeout);
-        let mut looks = looks.join_all().await;
-        looks.sort_by_key(|(rank, _)| *rank);
-        let told = |(_, look)| hops::told(look, survey, here, true);
-        looks.into_iter().map(told).collect()
+    let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
+    let fallbacks = if asked.cause().is_some_and(may_help) {
+        looked_at(network, survey, here).await
     } else {
         let unneeded = survey.fallbacks.iter().cloned();
-        unneeded.map(hops::not_tried).collect::<Vec<_>>()
+        unneeded.map(hops::not_tried).collect()
     };
     let mut diagnosis = Diagnosis::from(&asked, &fallbacks, here);
     if diagnosis.kind.is_some()
@@ -153,6 +144,17 @@ pub async fn examine(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -
         candidates: [vec![asked], fallbacks].concat(),
         diagnosis,
     }
+}
+
+async fn looked_at(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -> Vec<Candidate> {
+    let mut looks = preflight::fallbacks(network, survey, survey.probe_timeout);
+    let mut ranked = Vec::new();
+    while let Some(joined) = looks.join_next().await {
+        ranked.extend(joined);
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let told = |(_, look)| hops::told(look, survey, here, true);
+    ranked.into_iter().map(told).collect()
 }
 
 /// The Ray of this machine that `RAY_ADDRESS` keeps a process from.
