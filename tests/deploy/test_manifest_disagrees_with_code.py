@@ -161,8 +161,8 @@ def test_image_holds_what_is_there() -> None:
     assert sources[0] == "dist/test/*.whl"  # where make build leaves it
     if not Path(ROOT, sources[1]).is_dir():
         pytest.skip(f"{sources[1]} comes from another branch")
-    (module,) = re.findall(r'"service\.(\w+):app"', dockerfile)
-    assert Path(ROOT, sources[1], f"{module}.py").is_file()
+    (module,) = re.findall(r'"([\w.]+):app"', dockerfile)
+    assert Path(ROOT, f"{module.replace('.', '/')}.py").is_file()
 
 
 def _mounts(container: dict[str, list[dict[str, str]]]) -> dict[str, str]:

@@ -5,13 +5,12 @@ list of ``[place, source, exception]``, blocks that go on from one another. A fo
 has not connected can do all that a new one can.
 """
 
-from __future__ import annotations
-
 import ast
 import asyncio
 import inspect
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -69,13 +68,13 @@ def run(example: Example) -> int:
 def carry_out(place: str, source: str, names: dict[str, Any]) -> str:
     """The name of the exception with which that block ended, or nothing."""
     # Tracebacks show it, and Ray looks up the source of remote functions.
-    file = Path(f"{place.replace('/', '_').replace(':', '_')}.py")
+    file = Path(re.sub(r"\W", "_", place) + ".py")
     file.write_text(source)
     try:
         if has_tests(source):
             return run_tests(file, source)
-        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        code = compile(source, str(file), "exec", flags, dont_inherit=True)
+        # `await` may stand at the top level.
+        code = compile(source, str(file), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         awaited = eval(code, names)
         if inspect.iscoroutine(awaited):
             asyncio.run(awaited)
