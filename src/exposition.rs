@@ -100,12 +100,12 @@ pub fn families(session: &Session) -> Vec<Family> {
         last_success(metrics),
         counter(
             "seedcore_ray_connection_losses",
-            "Connections that were lost without our doing.",
+            "Connections that the monitor gave up as lost.",
             vec![Sample::total(Labels::new(), metrics.losses())],
         ),
         counter(
             "seedcore_ray_reconnects",
-            "Connections that were made after a loss.",
+            "Connections that were made again after a loss.",
             vec![Sample::total(Labels::new(), metrics.reconnects())],
         ),
         state_set(

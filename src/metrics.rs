@@ -3,7 +3,7 @@
 //!
 //! A call on a live connection passes none of these places.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use strum::VariantArray as _;
@@ -33,8 +33,6 @@ pub struct Metrics {
     pub(crate) rejections: ByCause,
     losses: AtomicU64,
     reconnects: AtomicU64,
-    /// A connection was lost and none has been held since.
-    is_lost: AtomicBool,
     /// Nanoseconds since the epoch; 0 is never.
     last_success: AtomicU64,
 }
@@ -48,7 +46,6 @@ impl Default for Metrics {
             rejections: ByCause::default(),
             losses: AtomicU64::default(),
             reconnects: AtomicU64::default(),
-            is_lost: AtomicBool::default(),
             last_success: AtomicU64::default(),
         }
     }
@@ -87,17 +84,14 @@ impl Metrics {
         self.rejections.add(cause);
     }
 
-    /// The connection that was held is gone, and not by our doing.
+    /// The connection that was held is lost.
     pub fn lost(&self) {
-        self.is_lost.store(true, Ordering::Relaxed);
         self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A connection is held. After a loss this is a reconnect, whoever made it.
-    pub fn held(&self) {
-        if self.is_lost.swap(false, Ordering::Relaxed) {
-            self.reconnects.fetch_add(1, Ordering::Relaxed);
-        }
+    /// There is a connection again, after a loss.
+    pub fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many connections were lost.

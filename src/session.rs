@@ -436,7 +436,6 @@ impl Session {
         inner.watch = watch;
         inner.last_error = None;
         self.generation.fetch_add(1, Ordering::Relaxed);
-        self.metrics.held();
         self.connected.store(true, Ordering::Release);
         self.happened(inner, what, &address, None, away_for);
     }
@@ -449,6 +448,11 @@ impl Session {
         cause: Option<ConnectError>,
         after: Option<Duration>,
     ) {
+        match what {
+            What::Lost => self.metrics.lost(),
+            What::Reconnected => self.metrics.reconnected(),
+            _ => {}
+        }
         inner.events.push(Event {
             what,
             at: SystemTime::now(),

@@ -150,7 +150,6 @@ impl Session {
         }
         let ailed = inner.ailing.take();
         if let Some(away) = inner.away.take_if(|away| !away.released) {
-            self.metrics.held();
             inner.live = Some(away.live);
             self.connected.store(true, Ordering::Release);
         }
@@ -176,11 +175,9 @@ impl Session {
     pub fn gone(&self) {
         let mut inner = self.inner();
         let cause = inner.ailing.as_ref().map(|(_, cause)| cause.clone());
-        if let Some(cause) = cause.filter(|_| inner.watch.is_some()) {
-            self.lose(&mut inner, cause);
-        } else {
-            self.metrics.lost();
-            self.let_go(&mut inner);
+        match cause.filter(|_| inner.watch.is_some()) {
+            Some(cause) => self.lose(&mut inner, cause),
+            None => self.let_go(&mut inner),
         }
     }
 
@@ -190,7 +187,6 @@ impl Session {
         };
         self.connected.store(false, Ordering::Release);
         inner.fresh_until = None;
-        self.metrics.lost();
         let lived = live.since.elapsed().ok();
         lines::lost(&cause, &watch);
         self.happened(inner, What::Lost, &live.address, Some(cause.clone()), lived);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
+from tests.connect.scenario import play, start
 from tests.operate.scrape import counted
 from tests.support import closed_port
 
@@ -13,6 +13,8 @@ _ATTEMPTS = "seedcore_ray_connect_attempts_total"
 _STATE = "seedcore_ray_connection_state"
 _BREAKER = "seedcore_ray_breaker_state"
 _REJECTIONS = "seedcore_ray_rejections_total"
+_LOSSES = "seedcore_ray_connection_losses_total"
+_RECONNECTS = "seedcore_ray_reconnects_total"
 _TEXT = "from seedcore_ray import metrics_text\n"
 
 
@@ -20,7 +22,7 @@ def _dead() -> str:
     return f"ray://127.0.0.1:{closed_port()}"
 
 
-def test_a_connection_made_used_lost_and_made_again(ray_head: RayHead) -> None:
+def test_a_connection_made_used_and_made_again(ray_head: RayHead) -> None:
     began = time.time()
     told = play(
         _TEXT
@@ -34,13 +36,10 @@ used = metrics_text()
 for _ in range(1000):
     ensure_ray_initialized()
 report(idle=idle, made=made, used=used, untouched=metrics_text() == used)
-shutdown_ray()
-ensure_ray_initialized()
-ours = metrics_text()
 ray.shutdown()
-report(ours=ours, lost=metrics_text())
+gone = metrics_text()
 ensure_ray_initialized()
-report(again=metrics_text())
+report(gone=gone, again=metrics_text())
 """,
         RAY_ADDRESS=ray_head.gcs_address,
     )
@@ -64,11 +63,35 @@ report(again=metrics_text())
     assert used["seedcore_ray_last_success_timestamp_seconds"] > last_success
     assert told["untouched"], "a call on a live connection counts nothing"
 
-    ours, lost, again = (counted(told[when]) for when in ("ours", "lost", "again"))
-    losses, reconnects = "seedcore_ray_connection_losses_total", "seedcore_ray_reconnects_total"
-    assert losses not in ours and reconnects not in ours, "by our own doing"
-    assert lost[losses] == 1 and reconnects not in lost and lost[f"{_STATE} idle"] == 1
-    assert again[reconnects] == 1 and again["seedcore_ray_generation"] == 3
+    gone, again = counted(told["gone"]), counted(told["again"])
+    assert gone[f"{_STATE} idle"] == 1
+    assert again["seedcore_ray_generation"] == 2
+    assert _LOSSES not in again and _RECONNECTS not in again, "nobody's loss, but a wish"
+
+
+def test_a_head_that_is_replaced_is_a_loss_and_then_a_reconnect(own_head: RayHead) -> None:
+    env = {"RAY_ADDRESS": own_head.gcs_address, "SEEDCORE_RAY_HEALTH_INTERVAL_S": "0.5"}
+    source = (
+        _TEXT
+        + """
+ensure_ray_initialized()
+mark("connected")
+give_up = time.monotonic() + 60
+while held()["generation"] < 2 and time.monotonic() < give_up:
+    time.sleep(0.05)
+    ensure_ray_initialized()
+report(text=metrics_text())
+"""
+    )
+    with start(source, env=env) as program:
+        program.wait_for_mark("connected")
+        own_head.restart()
+        text = program.finish(70).ok().fields["text"]
+    back = counted(text)
+    assert back[_LOSSES] == 1 and back[_RECONNECTS] == 1
+    assert back[f"{_ATTEMPTS} connected none"] == back["seedcore_ray_generation"] == 2
+    assert back[f"{_STATE} connected"] == 1
+    assert back["seedcore_ray_probe_duration_seconds_count failed"] > 0
 
 
 def test_a_connect_that_fails_and_the_calls_that_are_turned_away() -> None:

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use seedcore_ray::breaker::Position;
 use seedcore_ray::error::Kind;
+use seedcore_ray::events::What;
 use seedcore_ray::exposition::{Sample, families};
+use seedcore_ray::health::Plan;
 use seedcore_ray::session::{Session, State};
 use tokio::time::sleep;
 
-use crate::scene::{HEAD, Init, Scene, Server, Wish, failure, foreign, millis, secs, target};
+use crate::scene::{HEAD, Init, Scene, Server, Wish, failure, millis, secs, target};
 
 /// The samples of one name that are not zero: their labels' values, and the number.
 fn counted(session: &Session, name: &str) -> Vec<(String, f64)> {
@@ -113,25 +115,29 @@ async fn a_connect_given_up_in_ray_init_counts_again_only_when_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_connects_after_a_loss_reconnects() {
+async fn a_cluster_that_is_replaced_is_a_loss_and_then_a_reconnect() {
     let scene = Scene::new();
-    let reconnects = || counted(&scene.session, "seedcore_ray_reconnects_total");
+    let ups_and_downs = || {
+        let session = &scene.session;
+        let losses = counted(session, "seedcore_ray_connection_losses_total");
+        (losses, counted(session, "seedcore_ray_reconnects_total"))
+    };
+    scene.watch(Plan::every(secs(5)));
     scene.up("head:10001");
     scene.connected(HEAD).await;
     assert!(scene.close().await);
     scene.connected(HEAD).await;
-    assert!(reconnects().is_empty(), "by our own doing");
-    scene.lose();
-    assert!(reconnects().is_empty(), "not back yet");
-    scene.connected(HEAD).await;
-    assert_eq!(reconnects(), one(""));
-    scene.lose();
-    scene.adopt(foreign());
-    assert_eq!(reconnects(), [(String::new(), 2.0)]);
-    let losses = counted(&scene.session, "seedcore_ray_connection_losses_total");
-    assert_eq!(losses, reconnects());
+    assert_eq!(ups_and_downs(), (vec![], vec![]), "by our own doing");
+    scene.replaced(scene.at(), 1);
+    scene.until(What::Lost).await;
+    assert_eq!(ups_and_downs(), (one(""), vec![]));
+    let state = counted(&scene.session, "seedcore_ray_connection_state");
+    assert_eq!(state, one("lost"));
+    scene.until(What::Reconnected).await;
+    assert_eq!(ups_and_downs(), (one(""), one("")));
+    assert_eq!(attempts(&scene), [("connected none".to_owned(), 3.0)]);
     let generation = counted(&scene.session, "seedcore_ray_generation");
-    assert_eq!(generation, [(String::new(), 4.0)]);
+    assert_eq!(generation, [(String::new(), 3.0)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -507,7 +507,6 @@ impl Scene {
     pub fn lose(&self) {
         self.script().ray_is_up = false;
         self.session.dropped();
-        self.session.metrics.lost();
     }
 
     /// From now on `ray.init` takes 10 ms again.
