@@ -8,12 +8,13 @@ thread; ``_Ending`` has them raise what happened instead.
 
 from __future__ import annotations
 
+import atexit
 import copy
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from seedcore_ray import _core
+from seedcore_ray import _core, _last_words
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,13 +24,39 @@ if TYPE_CHECKING:
 # Through these every call into Ray's public API goes.
 _API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
 
+# What ray.shutdown() takes on a dead GCS (5 s, ray-facts), and as much again for a busy machine.
+_RELEASE_S = 10.0
+_releasing = threading.Lock()
+_is_hooked = False
+
 
 def launch(monitor: _core.Monitor) -> None:
     """Carry out ``monitor`` on a thread of its own, until its connection is given up."""
     _Ending.calls_with(None)  # what this connection ends, Ray ends by its own rules
+    _hook_exit()
     threading.Thread(
         target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
     ).start()
+
+
+def _hook_exit() -> None:
+    global _is_hooked
+    if not _is_hooked:
+        _is_hooked = True
+        _last_words.keep()
+        # Registered after Ray's own hook, and so run before it.
+        atexit.register(_end_releases)
+
+
+def _end_releases() -> None:
+    """Ray's exit hook shuts it down, too: never both at once, and no release after this."""
+    _releasing.acquire(timeout=_RELEASE_S)
+
+
+def forget_threads() -> None:
+    """In a forked child: whoever was at it is gone."""
+    global _releasing
+    _releasing = threading.Lock()
 
 
 def _watch(monitor: _core.Monitor) -> None:
@@ -46,6 +73,11 @@ def _release(monitor: _core.Monitor) -> None:
     if blocked and not (monitor.always and _Ending.is_known()):
         monitor.blocked(blocked)
         return
+    with _releasing:
+        _shut_down(monitor, blocked)
+
+
+def _shut_down(monitor: _core.Monitor, blocked: str) -> None:
     lost = _core.last_error()
     if not monitor.release_begins(blocked):
         return

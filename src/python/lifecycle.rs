@@ -25,8 +25,10 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
     held::release();
     process::after_fork(parent_had_ray);
-    if let Some(events) = held::imported(py, "seedcore_ray._events") {
-        events.call_method0("forget_threads")?;
+    for name in ["seedcore_ray._events", "seedcore_ray._monitor"] {
+        if let Some(module) = held::imported(py, name) {
+            module.call_method0("forget_threads")?;
+        }
     }
     if parent_had_ray {
         py.import("seedcore_ray._fork")?

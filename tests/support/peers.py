@@ -57,8 +57,8 @@ class _Peer:
 class _Listener(_Peer):
     """Accepts in a thread and hands every connection to ``_serve``."""
 
-    def __init__(self, port: int = 0) -> None:
-        self._socket = socket.create_server((HOST, port), backlog=128)
+    def __init__(self, port: int = 0, host: str = HOST) -> None:
+        self._socket = socket.create_server((host, port), backlog=128)
         self.port = self._socket.getsockname()[1]
         self._connections: list[socket.socket] = []
         self._closed = False
@@ -118,13 +118,16 @@ class Babbler(_Listener):
 
 
 class TcpRelay(_Listener):
-    """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent."""
+    """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
-    def __init__(self, target: tuple[str, int], port: int = 0) -> None:
+    ``host``: where it listens; empty is every address of this machine.
+    """
+
+    def __init__(self, target: tuple[str, int], port: int = 0, host: str = HOST) -> None:
         self._target = target
         self._flowing = threading.Event()
         self._flowing.set()
-        super().__init__(port)
+        super().__init__(port, host)
 
     def pause(self) -> None:
         """Hold all bytes back. Connections stay open and new ones are accepted."""

@@ -17,6 +17,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -181,10 +182,17 @@ class Program:
 
         return str(wait_until(line, deadline_s, f"{text!r} on stderr"))
 
+    def tell(self, line: str) -> None:
+        """Give the program a line to read."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
     def close_stdin(self) -> None:
         """End what the program reads: ``sys.stdin.read()`` waits for this."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # what was not read when it ended
+            self._process.stdin.close()
 
     def fields_so_far(self) -> dict[str, Any]:
         """What it has reported up to now. After ``wait_for_mark``: all it reported before that."""
