@@ -1,8 +1,8 @@
 """The traceback of a driver whose cluster is dead.
 
-Ray's excepthook tells the GCS what ends a driver before it prints it. Where the GCS is gone it waits
-for it (measured, 2.44 and 2.60): a minute later Ray ends the process, and the traceback was never
-printed, nor did Ctrl-C end anything.
+Ray's excepthook tells the GCS what ends a driver before it prints it. Where the GCS is gone it
+waits for it (measured, 2.44 and 2.60): a minute later Ray ends the process, and the traceback was
+never printed, nor did Ctrl-C end anything.
 """
 
 from __future__ import annotations
