@@ -165,7 +165,8 @@ impl Making {
 
     /// Takes the work, which a thread does to its end even when the caller leaves.
     fn take(&self) -> PyResult<Work> {
-        match mem::replace(&mut *self.state(), State::Away) {
+        let state = mem::replace(&mut *self.state(), State::Away);
+        match state {
             State::Mine(work) => Ok(work),
             _ => Err(PyRuntimeError::new_err("this making is over")),
         }
@@ -187,10 +188,11 @@ impl Making {
     /// The value in a tuple, or None when it has to be made.
     #[getter]
     fn made<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        match &*self.state() {
-            State::Made(value) => PyTuple::new(py, [value]).map(Some),
-            _ => Ok(None),
-        }
+        let value = match &*self.state() {
+            State::Made(value) => Some(value.clone_ref(py)),
+            _ => None,
+        };
+        value.map(|value| PyTuple::new(py, [value])).transpose()
     }
 
     /// The end of somebody else's making, to be awaited; None when it is the caller's turn.

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 Play = Callable[..., pytest.RunResult]
+
+_DOCUMENT = Path(__file__).parents[2] / "docs/testing.md"
+
+
+@pytest.fixture
+def examples() -> list[str]:
+    """Those of the document: for the fixtures, and for a head with options."""
+    return re.findall(r"```python\n(.*?)```", _DOCUMENT.read_text(), flags=re.DOTALL)
 
 
 @pytest.fixture

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.plugin.conftest import Play
 
 _OPTION = "--seedcore-ray-address"
-DOCUMENT = Path(__file__).parents[2] / "docs/testing.md"
 
 
 def test_each_of_them_on_an_existing_cluster(
@@ -49,6 +45,8 @@ def test_each_of_them_on_an_existing_cluster(
             def test_marked(self):
                 assert leads_there()
 
+        namespaces = []
+
         @pytest.mark.parametrize("turn", [1, 2])
         def test_connected(ray_connected, ray_head, ray_namespace, turn):
             import ray
@@ -59,7 +57,10 @@ def test_each_of_them_on_an_existing_cluster(
             actor = ray.remote(type("Actor", (), {"turn": lambda self: turn}))
             actor = actor.options(name="actor", num_cpus=0, lifetime="detached").remote()
             assert ray.get(ray.get_actor("actor").turn.remote()) == turn
-            ray.kill(actor)
+            namespaces.append(ray_namespace)
+            if turn == 2:
+                for namespace in namespaces:
+                    ray.kill(ray.get_actor("actor", namespace=namespace))
 
         def test_nothing_is_started(ray_head):
             assert type(ray_head).__name__ == "ExistingCluster" and not connected()
@@ -105,12 +106,11 @@ def test_a_suite_with_a_ray_head_of_its_own(
 
 
 def test_the_examples_of_the_document(
-    play: Play, pytester: pytest.Pytester, ray_head: RayHead
+    play: Play, pytester: pytest.Pytester, ray_head: RayHead, examples: list[str]
 ) -> None:
-    examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
-    # The other needs a head with options: test_head_outlives_the_run.py plays it.
-    first, _ = examples
-    pytester.makepyfile(first)
+    # test_head_outlives_the_run.py plays the other.
+    of_the_fixtures, _ = examples
+    pytester.makepyfile(of_the_fixtures)
     play(_OPTION, ray_head.address).assert_outcomes(passed=4)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from seedcore_ray.testing.processes import is_alive
 from tests.plugin.conftest import Play
-from tests.plugin.test_fixtures_do_not_hold import DOCUMENT
 from tests.support import wait_until
 
 # Writes down the head that it has got.
@@ -33,9 +31,11 @@ def _gone(head: dict[str, Any]) -> bool:
     return not any(map(is_alive, head["pids"])) and not Path(head["directory"]).exists()
 
 
-def test_two_workers_have_one_each(play: Play, pytester: pytest.Pytester) -> None:
+def test_two_workers_have_one_each(
+    play: Play, pytester: pytest.Pytester, examples: list[str]
+) -> None:
     pytest.importorskip("xdist")
-    _, with_options = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    _, with_options = examples
     pytester.makepyfile(with_options + _NOTE)
     play("-n", "2", "--dist", "each").assert_outcomes(passed=4)
     first, second = _heads(pytester.path)

@@ -32,11 +32,11 @@ def test_thirty_two_tasks_make_one_and_the_loop_goes_on(loop: str) -> None:
 told = {}
 async def make_async():
     made.append(threading.current_thread() is threading.main_thread())
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)
     return "value"
 def make():
     made.append(threading.current_thread() is threading.main_thread())
-    time.sleep(0.3)
+    time.sleep(0.2)
     return "value"
 async def beat():
     while True:
