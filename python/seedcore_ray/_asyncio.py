@@ -86,18 +86,34 @@ async def wait_for_ray_ready_async(max_wait_seconds: float = 5) -> bool:
         pass.
     """
     end = time.monotonic() + max_wait_seconds
-    left = max_wait_seconds
+    try:
+        await connected_within(max_wait_seconds)
+    except RayConnectionError:
+        return False
+    # A connection that was there before may be dead.
+    return await _core.answers_future(max(0.0, end - time.monotonic()))
+
+
+async def connected_within(wait_s: float, **asked: Any) -> None:
+    """Wait until connected, for a lost or not yet started cluster as well.
+
+    Args:
+        wait_s: how long, in seconds.
+        asked: what to connect to and how, as for ``_core.attempt``.
+
+    Raises:
+        RayConnectionError: when the time is up or the cause cannot pass.
+    """
+    end = time.monotonic() + wait_s
+    left = wait_s
     while True:
         try:
-            await _connected(_core.attempt(connect_timeout_s=left, stubborn=True))
-            break
+            return await _connected(_core.attempt(connect_timeout_s=left, stubborn=True, **asked))
         except RayConnectionError as error:
             # A lost cluster is waited for by the monitor.
             if error.kind != "lost" or not await _core.comeback_future(left):
-                return False
+                raise
             left = max(0.0, end - time.monotonic())
-    # A connection that was there before may be dead.
-    return await _core.answers_future(max(0.0, end - time.monotonic()))
 
 
 async def _connected(attempt: _core.Attempt | None) -> None:

@@ -30,7 +30,7 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
     assert _next is not None
     worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
     mode = getattr(worker, "mode", None)
-    if mode is None or _gcs_answers():
+    if worker is None or mode is None or _gcs_answers():
         _next(kind, error, trace)
         return
     # Ray's hook asks for this first, whoever has wrapped it meanwhile.
@@ -43,6 +43,6 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 def _gcs_answers() -> bool:
     try:
-        return _core.connection_info()["status"] == "connected"
+        return bool(_core.connection_info()["status"] == "connected")
     except BaseException:  # a second Ctrl-C: no time to tell anybody
         return False

@@ -3,7 +3,8 @@
 It waits in Rust, detached, for a connection that is lost, and releases Ray before Ray's own
 deadline ends the process. Calls of other threads that are blocked in Ray end with that. Ray would
 raise ``SystemExit(0)`` in them, which ends a process with exit code 0 when it reaches the main
-thread; ``_Ending`` has them raise what happened instead.
+thread; ``_Ending`` has them raise what happened instead. Awaits of refs, which Ray would leave
+pending for ever, raise the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from seedcore_ray import _core, _last_words
+from seedcore_ray import _awaits, _core, _last_words
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -91,6 +92,8 @@ def _shut_down(monitor: _core.Monitor, blocked: str) -> None:
     except Exception as error:  # it is given up, whatever Ray says to that
         raised = f"{type(error).__name__}: {error}"
     finally:
+        if lost is not None:
+            _awaits.end_pending(_core.last_error() or lost)
         monitor.released(raised)
 
 
@@ -102,8 +105,7 @@ def flush_elsewhere() -> None:
 def blocked_in_ray() -> list[str]:
     """Names of the threads whose innermost Python call is one of Ray's.
 
-    Not our own threads and not Ray's. A thread that awaits an ``ObjectRef`` is not blocked, and
-    what it awaits stays pending for ever once Ray is released.
+    Not our own threads and not Ray's. A thread that awaits an ``ObjectRef`` is not blocked.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return [

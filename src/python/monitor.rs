@@ -294,7 +294,8 @@ impl Monitor {
 /// else made.
 ///
 /// Args:
-///     interval_s: seconds between two looks while all is well.
+///     interval_s: seconds between two looks while all is well; left out,
+///         `SEEDCORE_RAY_HEALTH_INTERVAL_S`, or 5 where that is 0.
 ///     misses: looks in a row without an answer that make the connection unhealthy. A port that
 ///         refuses is asked again at once and counts after three.
 ///     reconnect: connect again after a loss; False only reports it.
@@ -319,8 +320,10 @@ pub fn start_monitor(
     release: &str,
     deep: bool,
 ) -> PyResult<()> {
-    let five = Duration::from_secs(5);
-    let interval = interval_s.map_or(Ok(five), |value| seconds(value, "interval_s"))?;
+    let interval = match interval_s {
+        Some(value) => seconds(value, "interval_s")?,
+        None => usual_interval(),
+    };
     if interval.is_zero() || misses == 0 {
         return Err(PyValueError::new_err(
             "interval_s and misses have to be above 0; stop_monitor() switches the monitor off",
@@ -340,6 +343,16 @@ pub fn start_monitor(
         deep,
     }));
     survived(|| watch_anew(py))
+}
+
+/// The environment's, which was not meant as a no where somebody asks for the monitor.
+fn usual_interval() -> Duration {
+    let interval = Settings::from_env(&Env::Process).0.health_interval;
+    if interval.is_zero() {
+        Duration::from_secs(5)
+    } else {
+        interval
+    }
 }
 
 /// Stop watching. A cluster that is lost from now on is lost as with bare Ray; a reconnect that is

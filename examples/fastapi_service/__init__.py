@@ -1,0 +1,1 @@
+"""A service on Ray, as docs/fastapi.md explains it."""

@@ -1,0 +1,80 @@
+"""``health_router``: liveness, readiness and metrics, none of which waits for anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from seedcore_ray import _core
+from seedcore_ray.fastapi import _absence
+from seedcore_ray.fastapi._guard import KEY
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def health_router(*, metrics: bool = False) -> Any:
+    """The probes' routes.
+
+    - ``/livez``: 200 for as long as the event loop runs. It never depends on Ray: a restart of this
+      process brings no cluster back.
+    - ``/readyz``: 200 when what needs Ray can be answered, else 503 with ``Retry-After`` and the
+      cause in the body. Reads memory only.
+    - ``/metrics``, when asked for: ``seedcore_ray.metrics_text()``, OpenMetrics.
+
+    Args:
+        metrics: serve ``/metrics``, too. Services that show their own use
+            ``seedcore_ray.metrics.register()`` instead.
+
+    Returns:
+        For ``app.include_router``: an ``APIRouter`` where FastAPI is installed, else a Starlette
+        ``Router``. ``Starlette(routes=[*health_router().routes])`` works with both.
+    """
+    routes = [Route("/livez", _livez), Route("/readyz", _readyz)]
+    if metrics:
+        routes.append(Route("/metrics", _metrics))
+    try:
+        from fastapi import APIRouter
+    except ModuleNotFoundError:
+        return Router(routes)
+    # As Starlette's routes: nothing of them is validated, nor in the API's description.
+    router = APIRouter()
+    router.routes.extend(routes)
+    return router
+
+
+async def _livez(request: Request) -> Response:
+    return JSONResponse({"alive": True})
+
+
+async def _readyz(request: Request) -> Response:
+    now = _core.connection()
+    use = request.scope.get(KEY)
+    if use is not None:
+        absence = use.keeper.absence()
+    else:
+        absence = None if now.state == "connected" else _absence.reason(now)
+    told: dict[str, Any] = {
+        "ready": absence is None,
+        "state": now.state,
+        "address": now.address,
+        "namespace": now.namespace,
+        "generation": now.generation,
+        "since": now.since,
+    }
+    if absence is None:
+        return JSONResponse(told)
+    told["cause"] = {"kind": absence.kind, "message": str(absence)}
+    headers = {"Retry-After": _absence.retry_after(absence)}
+    return JSONResponse(told, status_code=503, headers=headers)
+
+
+async def _metrics(request: Request) -> Response:
+    import seedcore_ray
+
+    package: Any = seedcore_ray
+    return Response(package.metrics_text(), media_type=_OPEN_METRICS)

@@ -1,0 +1,91 @@
+"""``ray_lifespan``: what begins and ends with the service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any
+
+from seedcore_ray._asyncio import _LEFT_OUT
+from seedcore_ray.fastapi._guard import Guard
+from seedcore_ray.fastapi._keeper import Keeper, OnReady
+
+_Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+def ray_lifespan(
+    *,
+    on_ready: OnReady | None = None,
+    wait_s: float = 10.0,
+    lifespan: _Lifespan | None = None,
+    monitor: Mapping[str, Any] | None = None,
+    ray_address: str | None = None,
+    ray_namespace: str | None = _LEFT_OUT,
+    **init_kwargs: Any,
+) -> _Lifespan:
+    """A lifespan for ``FastAPI(lifespan=...)`` and ``Starlette(lifespan=...)`` that keeps Ray.
+
+    At startup it begins to connect, on other threads than the event loop's, and calls ``on_ready``
+    once connected. A cluster that is away fails no startup: after ``wait_s`` the service begins to
+    answer, and goes on connecting for as long as it runs. When a connection is lost, requests that
+    need Ray are answered with 503 and ``Retry-After`` until it is back and ``on_ready`` has been
+    called again. At the end it closes the connection, unless that was there before.
+
+    Args:
+        on_ready: makes what needs Ray: called with the app, after the first connect and again after
+            each reconnect, since what was made before is dead then. A plain function runs on a
+            thread, so that it may block; a coroutine function on the event loop. What it returns is
+            ``app.state.ray`` (None in between) and the value of ``require_ray``. When it raises,
+            that is logged, and it is called again a little later.
+        wait_s: how long startup waits for Ray and ``on_ready``, in seconds; 0 does not wait. A
+            server that is told to stop meanwhile stops after that.
+        lifespan: the app's own, entered before Ray and left after it. What it yields is passed on.
+            To have it the other way round, write ``async with ray_lifespan()(app):`` within it.
+        monitor: arguments of ``start_monitor``. ``release`` is ``"always"`` unless given: the
+            requests that a release breaks off are answered.
+        ray_address, ray_namespace, **init_kwargs: as for ``ensure_ray_initialized``.
+
+    Raises:
+        TypeError, ValueError: for a mistake in the call.
+        RayConnectionError: at startup, of kind ``forked``: this process was forked from one that
+            had connected. Nothing can make Ray work here.
+    """
+    if not isinstance(wait_s, (int, float)):
+        raise TypeError(f"wait_s is a number of seconds, not {type(wait_s).__name__}")
+    if not (math.isfinite(wait_s) and wait_s >= 0):
+        raise ValueError(f"wait_s has to be 0 or more seconds, not {wait_s}")
+    asked: dict[str, Any] = {"ray_address": ray_address, "init_kwargs": init_kwargs or None}
+    if ray_namespace is not _LEFT_OUT:
+        asked["ray_namespace"] = ray_namespace
+    own = lifespan or _nothing
+
+    @asynccontextmanager
+    async def manage(app: Any) -> AsyncIterator[Any]:
+        async with own(app) as state:
+            keeper = Keeper(app, on_ready, asked, {"release": "always", **(monitor or {})})
+            with _guarded(app, keeper):
+                async with keeper.at_work(wait_s):
+                    yield state
+
+    return manage
+
+
+@asynccontextmanager
+async def _nothing(app: Any) -> AsyncIterator[None]:
+    yield
+
+
+@contextmanager
+def _guarded(app: Any, keeper: Keeper) -> Iterator[None]:
+    """Stand between the app's routes and its middleware, which then see a 503 and no exception.
+
+    ``add_middleware`` is refused once the app has started, which is before its lifespan runs.
+    """
+    router = getattr(app, "router", app)
+    bare = router.middleware_stack
+    router.middleware_stack = Guard(bare, keeper)
+    try:
+        yield
+    finally:
+        router.middleware_stack = bare
