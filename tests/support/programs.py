@@ -31,8 +31,10 @@ _MARK = "@mark "
 # One line, so that a traceback's line numbers are off by one only.
 _PRELUDE = (
     "import json as _json; "
-    f"mark = lambda name: print({_MARK!r} + name, flush=True); "
-    f"report = lambda **fields: print({_RESULT!r} + _json.dumps(fields), flush=True)\n"
+    # Each line in one piece, whatever other threads print.
+    "_say = lambda line: print(line + '\\n', end='', flush=True); "
+    f"mark = lambda name: _say({_MARK!r} + name); "
+    f"report = lambda **fields: _say({_RESULT!r} + _json.dumps(fields))\n"
 )
 # Sees only itself, so that `auto` finds no Ray of anybody else on the machine.
 _PRIVATE_PIDS = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--")

@@ -1,0 +1,39 @@
+"""Programs that are connected and stay so, watched closely and with little patience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.connect.scenario import start as start_scenario
+from tests.support import Program
+
+# Ray ends a driver 20 s after its GCS, and we wait for no more than 6.
+SHORT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "SEEDCORE_RAY_LOSS_GRACE_S": "6"}
+
+_TESTS = Path(__file__).parents[1]
+_PATHS = (_TESTS / "connect" / "in_program", Path(__file__).parent / "in_program")
+# Marks "up" once it is connected, with an actor handle from then.
+_CONNECT = """
+from staying import *
+import ray
+seedcore_ray.on_event(hear)
+class Counter:
+    def ping(self):
+        return 42
+def task():
+    return ray.get(ray.remote(lambda: 42).options(num_cpus=0).remote(), timeout=30)
+def connected(address, **monitor):
+    seedcore_ray.start_monitor(**{"interval_s": 0.5, **monitor})
+    assert ensure_ray_initialized(address), error()
+    handle = ray.remote(Counter).options(num_cpus=0).remote()
+    assert ray.get(handle.ping.remote()) == 42
+    mark("up")
+    return handle
+"""
+
+
+def start(source: str, *args: str, env: Mapping[str, str] | None = None) -> Program:
+    """A program that may call ``connected(address, **monitor)``; has ``kit`` and ``staying``."""
+    paths = {"PYTHONPATH": ":".join(map(str, _PATHS))}
+    return start_scenario(_CONNECT + source, *args, env={**SHORT, **paths, **(env or {})})
