@@ -19,7 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benches import calls, connects, failures, footprint, hardened, metrics, operate, stay
+from benches import (
+    calls,
+    connects,
+    failures,
+    footprint,
+    hardened,
+    metrics,
+    operate,
+    readiness,
+    stay,
+)
 from benches.chart import svg
 from benches.figures import Check, Row, table
 from benches.lab import CAP_S, Lab
@@ -34,6 +44,7 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "hardened": hardened.rows,
     "operate": operate.rows,
     "stay": stay.rows,
+    "readiness": readiness.rows,
 }
 
 

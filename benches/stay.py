@@ -1,11 +1,14 @@
-"""What lasts longer than one connection: the price of a lazy value that is made."""
+"""What lasts longer than one connection: the monitor, and a lazy value that is made."""
 
 from __future__ import annotations
+
+import time
 
 from benches.connects import MODES, address_of
 from benches.figures import Check, Figure, Row
 from benches.lab import Fields, Lab, fields
 from seedcore_ray.testing import RayHead
+from tests.support.programs import Program
 
 _MOST_S = 100e-9
 
@@ -36,9 +39,111 @@ _PROGRAM = """
 """
 
 
+_ROUNDS_S = 5.0
+_INTERVAL_S = 5.0
+_WATCHED = """
+    import sys, time, timeit
+    import seedcore_ray
+    from seedcore.utils.ray_utils import is_ray_available
+
+    def looks():
+        families = seedcore_ray._core.metrics_families()
+        (probes,) = [f for f in families if f[0] == "seedcore_ray_probe_duration_seconds"]
+        return sum(value for suffix, _, value in probes[4] if suffix == "_count")
+
+    assert seedcore_ray.ensure_ray_initialized(sys.argv[1], "bench")
+    seedcore_ray.start_monitor(interval_s=0.005)
+    time.sleep(1)
+    before, cpu = looks(), time.process_time()
+    time.sleep(float(sys.argv[2]))
+    cpu, rounds = time.process_time() - cpu, looks() - before
+    seedcore_ray.start_monitor(interval_s=5)
+    before = looks()
+    while looks() == before:
+        time.sleep(0.01)
+    timer = timeit.Timer("is_ray_available()", globals=globals())
+    report(round_s=cpu / rounds, rounds=rounds,
+           available=[timer.timeit(10_000) / 10_000 for _ in range(25)])
+"""
+
+# Down for that long: noticed, and not yet given up by anybody.
+_DOWN_S = 10.0
+_RIDE = """
+    import sys, time
+    import seedcore_ray
+
+    seen = {}
+
+    @seedcore_ray.on_event
+    def note(event):
+        seen.setdefault(event.name, time.monotonic())
+
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    assert seedcore_ray.ensure_ray_initialized(sys.argv[1], "bench", **quiet)
+    import ray
+
+    ray.get(ray.remote(lambda: 42).remote())
+    mark("ready")
+    while seedcore_ray.generation() < 2 or seedcore_ray.connection().state != "connected":
+        time.sleep(0.01)
+    ray.get(ray.remote(lambda: 42).remote())
+    report(task=time.monotonic(), **seen)
+"""
+
+
 def rows(lab: Lab) -> list[Row]:
     """Native and client."""
-    return [row for mode in MODES for row in _in_mode(mode, lab.head)]
+    found = [row for mode in MODES for row in _in_mode(mode, lab.head)]
+    found += _watched(lab.head)
+    # What follows kills its head, and is played beside no other.
+    lab.stop_head()
+    return found + [row for mode in MODES for row in _restarted(mode)]
+
+
+def _watched(head: RayHead) -> list[Row]:
+    seen = fields(_WATCHED, head.gcs_address, str(_ROUNDS_S), env=head.env())
+    available = Figure.median(seen["available"])
+    cost = Figure(seen["round_s"])
+    return [
+        Row(
+            "is_ray_available(), from the monitor",
+            available,
+            checks=(Check.below(available, 2e-6),),
+        ),
+        Row(
+            "CPU time of one look of the monitor",
+            cost,
+            checks=(Check.below(cost, _INTERVAL_S / 1000),),
+            note=f"{seen['rounds']:.0f} looks; one in {_INTERVAL_S:g} s is "
+            f"{cost.value / _INTERVAL_S:.4%} of a core",
+        ),
+    ]
+
+
+def _restarted(mode: str) -> list[Row]:
+    with RayHead() as head, Program(_RIDE, address_of(head, mode), env=head.env()) as program:
+        program.wait_for_mark("ready", 90)
+        died = time.monotonic()
+        head.shut()
+        time.sleep(_DOWN_S)
+        head.start()
+        up = time.monotonic()
+        seen = program.finish(90).ok().fields
+    noticed = Figure(seen["unhealthy"] - died)
+    task = Figure(max(0.0, seen["task"] - up))
+    return [
+        Row(
+            f"head dies: noticed, {mode}",
+            noticed,
+            checks=(Check.below(noticed, _INTERVAL_S + 1),),
+        ),
+        Row(
+            f"head is back: until a task has run, {mode}",
+            task,
+            checks=(Check.below(task, 6 if mode == "native" else 8),),
+            note="0: before the head said that it was up",
+        ),
+    ]
 
 
 def _in_mode(mode: str, head: RayHead) -> list[Row]:

@@ -22,7 +22,7 @@ def test_ray_is_never_imported(command: str) -> None:
     assert "seedcore_ray._core" in imported, done.told()
     assert not {name for name in imported if name.split(".")[0] in ("ray", "grpc")}
     # A probe that runs every few seconds does not pay for click, nor for logging at exit.
-    assert ("click" in imported) is (command not in ("health", "which"))
+    assert ("click" in imported) is (command in ("wait", "config"))
     assert "logging" not in imported
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from seedcore_ray.cli import _app, _health, _plain
+from seedcore_ray.cli import _app, _doctor, _health, _plain
 from seedcore_ray.testing import RayHead
 from tests.operate.cli import cli, cli_json
 from tests.support import AcceptAndClose, GrpcPeer, SilentListener, WebServer, closed_port
@@ -71,6 +71,7 @@ PLAIN = [
     ["--timeout", "2"],
     ["--timeout", ".5", "--json", "ray://head"],
     ["ray://head", "--timeout", "1e1"],
+    ["--timeout=2", "a=b"],
 ]
 LEFT_TO_CLICK = [
     ["--help"],
@@ -78,7 +79,8 @@ LEFT_TO_CLICK = [
     ["--timeout", "0"],
     ["--timeout", "nan"],
     ["--timeout", "1e9"],
-    ["--timeout=2"],
+    ["--timeout="],
+    ["--json=1"],
     ["a:1", "b:2"],
     ["--jsn"],
     [""],
@@ -86,22 +88,23 @@ LEFT_TO_CLICK = [
 ]
 
 
+@pytest.mark.parametrize("command", ["doctor", "health"])
 @pytest.mark.parametrize("words", PLAIN, ids=" ".join)
 def test_without_click_the_same_is_understood(
-    words: list[str], monkeypatch: pytest.MonkeyPatch
+    command: str, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[Any] = []
 
-    def health(address: str | None, timeout_s: float | None, as_json: bool) -> int:
+    def note(address: str | None, timeout_s: float | None, as_json: bool) -> int:
         heard.append((address, timeout_s, as_json))
         return 0
 
-    monkeypatch.setattr(_health, "health", health)
-    assert _plain.run(["health", *words]) == 0
-    assert _app.run(["health", *words]) == 0
+    monkeypatch.setattr({"doctor": _doctor, "health": _health}[command], command, note)
+    assert _plain.run([command, *words]) == 0
+    assert _app.run([command, *words]) == 0
     assert len(heard) == 2 and heard[0] == heard[1]
 
 
 @pytest.mark.parametrize("words", LEFT_TO_CLICK, ids=" ".join)
 def test_what_is_not_plain_is_left_to_click(words: list[str]) -> None:
-    assert _plain.health_wish(words) is None
+    assert _plain.run(["health", *words]) is None

@@ -1,9 +1,13 @@
 """``seedcore-ray config``: the settings in force, and where each came from."""
 
-from typing import Any
+from __future__ import annotations
 
 from seedcore_ray import _core
 from seedcore_ray.cli._paper import Paper, columns, document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def config(as_json: bool) -> int:

@@ -1,13 +1,18 @@
 """``seedcore-ray doctor``: every hop on the way to Ray, one diagnosis, the next thing to do."""
 
+from __future__ import annotations
+
 import sys
 import time
-from typing import Any
 
 from seedcore_ray import _core, _which
 from seedcore_ray.cli import _config
 from seedcore_ray.cli._health import sentence
 from seedcore_ray.cli._paper import Paper, columns, document, shown_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
@@ -53,15 +58,16 @@ def _ray_version() -> str | None:
 
     Read from its file: the same from ``importlib.metadata`` takes longer than all the hops.
     """
-    import re
     from importlib.util import find_spec
     from pathlib import Path
 
     spec = find_spec("ray")
     for folder in (spec and spec.submodule_search_locations) or ():
         file = Path(folder, "_version.py")
-        if file.is_file() and (found := re.search(r'(?m)^version = "(.+)"', file.read_text())):
-            return found[1]
+        lines = file.read_text().splitlines() if file.is_file() else []
+        for line in lines:
+            if line.startswith("version = "):
+                return line.partition(" = ")[2].strip("\"'")
     return None
 
 
