@@ -18,6 +18,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from seedcore_ray import _sigterm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -105,7 +107,7 @@ def _stay(flight: Flight) -> None:
 def _init(flight: Flight, ray: Any) -> None:
     arguments = flight.init_arguments()
     _forget_token()
-    with _without_sigterm_warning(), _sigterm_kept():
+    with _without_sigterm_warning(), _sigterm.kept():
         while True:
             try:
                 ray.init(**arguments)
@@ -133,7 +135,7 @@ def _forget_token() -> None:
 def _undo(ray: Any) -> None:
     """Leave nothing half-made behind: a failed client init leaves client mode switched on."""
     with suppress(BaseException):
-        ray.shutdown()
+        _sigterm.shutdown(ray)
 
 
 def switch_off_auto_connect() -> None:
@@ -167,27 +169,6 @@ def _without_sigterm_warning() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_news)
-
-
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Leave SIGTERM with the service's own handler.
-
-    Ray's native side puts one of its own before it, which prints a stack trace and then calls the
-    former: after a second ``ray.init`` itself, and that ends the process at once (measured, 2.60).
-    ``signal.signal`` would have to be called on the main thread.
-    """
-    import ctypes
-
-    action = ctypes.create_string_buffer(512)  # larger than any libc's struct sigaction
-    libc = ctypes.CDLL(None)
-    libc.sigaction(signal.SIGTERM, None, action)
-    try:
-        yield
-    finally:
-        # The handler comes first in it. Where there is none, our caller may set one.
-        if any(action.raw[: ctypes.sizeof(ctypes.c_void_p)]):
-            libc.sigaction(signal.SIGTERM, action, None)
 
 
 def graceful_sigterm() -> None:

@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from seedcore_ray import _awaits, _core, _last_words
+from seedcore_ray import _awaits, _core, _last_words, _sigterm
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +88,7 @@ def _shut_down(monitor: _core.Monitor, blocked: str) -> None:
             _Ending.calls_with(lost)
         import ray
 
-        ray.shutdown()
+        _sigterm.shutdown(ray)
     except Exception as error:  # it is given up, whatever Ray says to that
         raised = f"{type(error).__name__}: {error}"
     finally:

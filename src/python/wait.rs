@@ -209,7 +209,9 @@ pub fn closed(py: Python<'_>, ray: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     held::release();
     // Whatever Ray does here, the next connect must be able to begin.
     let result = ray.map_or(Ok(()), |ray| {
-        ray.call_method0(intern!(py, "shutdown")).map(drop)
+        py.import(intern!(py, "seedcore_ray._sigterm"))?
+            .call_method1(intern!(py, "shutdown"), (ray,))
+            .map(drop)
     });
     process().session.closed();
     match result {

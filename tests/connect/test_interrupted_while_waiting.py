@@ -167,3 +167,20 @@ threading.Event().wait(60)
         ended = program.finish(20)
     assert ended.rc == signal.SIGTERM and "hooks ran" in ended.stdout
     assert "SIGTERM handler is not set" not in ended.stderr
+
+
+@pytest.mark.parametrize("then", ["", "shutdown_ray()", "shutdown_ray(); ensure_ray_initialized()"])
+def test_a_handler_of_sigterm_outlives_what_ray_does_to_it(ray_head: RayHead, then: str) -> None:
+    source = f"""
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+assert ensure_ray_initialized()
+{then}
+mark("done")
+threading.Event().wait(60)
+"""
+    with start(source, env={"RAY_ADDRESS": ray_head.gcs_address}) as program:
+        program.wait_for_mark("done")
+        program.signal(signal.SIGTERM)
+        ended = program.finish(20)
+    assert ended.rc == 7 and "SIGTERM received" not in ended.stderr, ended.told()
