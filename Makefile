@@ -36,8 +36,8 @@ PYTHON_SOURCES := python data/purelib tests benches examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench soak fuzz matrix \
-	wheel deny lock clean
+.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench resilience \
+	soak fuzz matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -124,6 +124,9 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench
 	$(BIN)/python -m benches.readme
+
+resilience: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
+	$(BIN)/python -m benches.resilience
 
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)

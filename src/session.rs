@@ -494,6 +494,7 @@ impl Session {
     pub fn close(&self, ray_is_up: bool) -> Closing {
         let mut inner = self.inner();
         inner.last_error = None;
+        inner.give_up_waiting();
         match &inner.owner {
             // Whatever is under way was called off by the exit, and nobody waits for its end.
             Some(_) if self.exiting.load(Ordering::Acquire) => Closing::Nothing,

@@ -66,7 +66,8 @@ def _measure(results: dict[str, Any], keys: list[str], python: str) -> bool:
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         plays = threads.map(lambda key: _play_apart(key, python), keys)
         for key, played in zip(keys, plays, strict=True):
-            kept["scenarios"][key] = played
+            if played["outcomes"]:
+                kept["scenarios"][key] = played
             _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
             _print(key, played)
             failed |= not all(verdict["passed"] for verdict in played["checks"])

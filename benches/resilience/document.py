@@ -34,7 +34,7 @@ without one, Ray ends it after a minute. No library can help it.
 
 Ours never makes such a call: `get_ray_cluster_info()` reads the same over a channel of its own and
 is bounded by `SEEDCORE_RAY_PROBE_TIMEOUT_S`. **Use that instead**, above all in loops, health
-checks and metrics. With such a thread, the GCS killed and a new head after 20 s:
+checks and metrics.
 """
 
 _BLOCKED = """\
@@ -43,8 +43,8 @@ _BLOCKED = """\
 Releasing Ray ends every call that waits in it. Natively bare Ray raises `SystemExit(0)` there,
 which ends a process with exit code 0 when it reaches the main thread. So the monitor does it only
 when asked to (`start_monitor(release="always")`), and such a call ends with a `RayConnectionError`
-of kind `lost`; so does an `await ref`, which bare Ray leaves pending for ever. Here the GCS was
-killed and did not come back; the process was looked at for 110 s.
+of kind `lost`. An `await ref` stays pending for ever. Here the GCS was killed and did not come
+back; the process was looked at for 110 s.
 """
 
 _EXITS = """\
@@ -65,9 +65,9 @@ A child of a connected process, which calls `sys.exit(7)`, and its parent, whose
 def document(results: Results) -> str:
     """The document. The newest Ray has all tables; an older one shows that it is alike."""
     newest, *older = sorted(results, key=_as_numbers, reverse=True)
-    parts = [_INTRODUCTION, _circumstances(results[newest]["run"]), *_tables(results[newest])]
+    parts = [_INTRODUCTION, _circumstances(results[newest]), *_tables(results[newest])]
     for ray in older:
-        parts.append(f"## Ray {ray}\n\n{_circumstances(results[ray]['run'])}")
+        parts.append(f"## Ray {ray}\n\n{_circumstances(results[ray])}")
         parts += _tables(results[ray], words=False)
     return "\n".join(parts)
 
@@ -76,8 +76,13 @@ def _as_numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
 
 
-def _circumstances(run: Fields) -> str:
-    return f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores, {run['date']}.\n"
+def _circumstances(results: Results) -> str:
+    run, played = results["run"], results["scenarios"]
+    load = max((one["load"] for one in played.values()), default=0)
+    told = f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores, {run['date']}, "
+    told += f"load average up to {load:.0f}.\n"
+    missing = [f"`{scenario.key}`" for scenario in SCENARIOS if scenario.key not in played]
+    return told + (f"\nNot measured: {', '.join(missing)}.\n" if missing else "")
 
 
 def _tables(results: Results, words: bool = True) -> Iterator[str]:
@@ -91,10 +96,11 @@ def _tables(results: Results, words: bool = True) -> Iterator[str]:
     )
     for text, table, header, rows in writers:
         found = list(_of_table(table, played))
+        # The warning holds whether or not it was measured this time.
+        if words and text and (found or text is _WARNING):
+            yield text
         if not found:
             continue
-        if words and text:
-            yield text
         columns = "|".join("---" for _ in header)
         lines = [f"| {' | '.join(header)} |", f"|{columns}|"]
         for scenario, outcomes in found:
@@ -167,7 +173,7 @@ def _lost(one: Fields) -> str:
     return {0: "nothing", 1: f"the {dead[0]}" if dead else ""}.get(len(dead), "handles and refs")
 
 
-_READER_HEADER = ("", "the process")
+_READER_HEADER = ("such a thread, new head after 20 s", "the process")
 
 
 def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:

@@ -50,7 +50,8 @@ def _hook_exit() -> None:
 
 
 def _end_releases() -> None:
-    """Ray's exit hook shuts it down, too: never both at once, and no release after this."""
+    """Ray's exit hook shuts it down, too: that is no loss, and never both at once."""
+    _core.stop_monitor()
     _releasing.acquire(timeout=_RELEASE_S)
 
 

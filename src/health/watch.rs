@@ -17,13 +17,14 @@ use crate::session::Session;
 const BUSY: Duration = Duration::from_millis(500);
 
 /// What the thread that carries out the watch does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Round {
-    /// Nothing but writing what is in the log.
+    /// Nothing is new.
     Quiet,
-    /// The connection is lost, and Ray still holds on to it.
-    Lost,
+    /// Something is: hand it to [`Watch::tell`], once what Ray itself says was looked at. A session
+    /// that its server does not know is a loss only while Ray thinks that it has one.
+    News(Change),
     /// Ray was released, and the cluster is there.
     Back,
     /// Nobody needs this watch any more.
@@ -180,7 +181,16 @@ impl Watch {
         }
     }
 
-    /// Waits until the next look is due, takes it, and tells `session`.
+    /// Tells `session` what is new.
+    pub fn tell(&self, session: &Session, change: Change) {
+        match change {
+            Change::Unhealthy(cause) => session.unhealthy(self, cause),
+            Change::Recovered => session.recovered(self),
+            Change::Lost(cause) => session.lost(self, cause),
+        }
+    }
+
+    /// Waits until the next look is due, and takes it.
     pub async fn round(&self, session: &Session) -> Round {
         tokio::select! {
             biased;
@@ -199,17 +209,8 @@ impl Watch {
         let began = Instant::now();
         let timeout = self.beat().pulse.patience(self.setup.probe_timeout, began);
         let sight = self.subject.look(timeout).await;
-        match self.saw(session, sight, began) {
-            Some(Change::Unhealthy(cause)) => session.unhealthy(self, cause),
-            Some(Change::Recovered) => session.recovered(self),
-            Some(Change::Lost(cause)) => session.lost(self, cause),
-            None => {}
-        }
-        if session.is_dying(self) {
-            Round::Lost
-        } else {
-            Round::Quiet
-        }
+        let change = self.saw(session, sight, began);
+        change.map_or(Round::Quiet, Round::News)
     }
 
     fn saw(&self, session: &Session, sight: Sight, began: Instant) -> Option<Change> {

@@ -194,15 +194,23 @@ impl Monitor {
             if round == Round::Over {
                 return Ok(None);
             }
-            self.compare_notes(py);
+            self.follow_ray(py);
+            if let Round::News(change) = &round {
+                self.watch.tell(&process().session, change.clone());
+                self.follow_session(py);
+            }
             logs::flush_elsewhere(py);
             match round {
-                Round::Lost if self.watch.releases() => return Ok(Some("release")),
+                _ if self.is_to_release() => return Ok(Some("release")),
                 Round::Back => self.reconnect(py)?,
                 Round::Quiet if self.wants_task() => return Ok(Some("task")),
                 _ => {}
             }
         }
+    }
+
+    fn is_to_release(&self) -> bool {
+        self.watch.releases() && process().session.is_dying(&self.watch)
     }
 
     fn round(&self, py: Python<'_>) -> Round {
@@ -235,14 +243,22 @@ impl Monitor {
         )
     }
 
-    /// What is held on the Python side follows the session, and the session follows Ray.
-    fn compare_notes(&self, py: Python<'_>) {
+    /// Ray may have been shut down, or have given up, behind our back.
+    fn follow_ray(&self, py: Python<'_>) {
+        let session = &process().session;
+        let is_ours = session.is_watched_by(&self.watch) && !session.is_busy();
+        if is_ours && session.is_connected() && held::is_gone(py) {
+            held::release();
+            session.gone();
+        }
+    }
+
+    /// What is held on the Python side is what the session holds. Attached all the time since the
+    /// session was told, so that no caller sees the one without the other.
+    fn follow_session(&self, py: Python<'_>) {
         let session = &process().session;
         if session.is_busy() || !session.is_watched_by(&self.watch) {
             return;
-        }
-        if session.is_connected() && held::is_gone(py) {
-            session.gone();
         }
         match (session.is_connected(), held::is_held()) {
             (false, true) => held::release(),

@@ -70,6 +70,15 @@ impl Away {
 }
 
 impl Inner {
+    /// A connection that was lost is not waited for any more. A release under way ends by itself.
+    pub(super) fn give_up_waiting(&mut self) {
+        if self.away.take().is_some()
+            && let Some(watch) = self.watch.take()
+        {
+            watch.stop();
+        }
+    }
+
     /// Whether `watch` is the one that keeps an eye on the connection, or on its absence.
     fn is_watched_by(&self, watch: &Watch) -> bool {
         self.watch

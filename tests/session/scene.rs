@@ -422,16 +422,18 @@ impl Scene {
             };
             match round {
                 Round::Over => return,
-                Round::Lost if watch.releases() && self.session.release_begins(&watch) => {
-                    self.note("release");
-                    sleep(SHUTDOWN).await;
-                    self.script().ray_is_up = false;
-                    self.session.released(&watch);
-                }
+                Round::News(change) => watch.tell(&self.session, change),
                 Round::Back => {
                     let _ = self.ask_once().await;
                 }
-                Round::Lost | Round::Quiet => {}
+                Round::Quiet => {}
+            }
+            let is_dying = self.session.is_dying(&watch);
+            if is_dying && watch.releases() && self.session.release_begins(&watch) {
+                self.note("release");
+                sleep(SHUTDOWN).await;
+                self.script().ray_is_up = false;
+                self.session.released(&watch);
             }
         }
     }

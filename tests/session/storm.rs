@@ -129,12 +129,13 @@ async fn ours(head: Arc<Head>, seed: u64) {
             watch.round(&session).await
         };
         match round {
-            Round::Lost if session.release_begins(&watch) => {
-                sleep(SHUTDOWN).await;
-                session.released(&watch);
-            }
+            Round::News(change) => watch.tell(&session, change),
             Round::Back | Round::Over => return head.connected(),
-            Round::Lost | Round::Quiet => {}
+            Round::Quiet => {}
+        }
+        if session.is_dying(&watch) && session.release_begins(&watch) {
+            sleep(SHUTDOWN).await;
+            session.released(&watch);
         }
     }
 }
