@@ -99,7 +99,7 @@ promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where a
 	) >/dev/null 2>&1 || echo "make: no promtool could be fetched, what needs it is skipped"
 
 test-python: $(INSTALLED) promtool ## pytest with a real Ray
-	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup \
+	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.

@@ -20,13 +20,13 @@ _ROWS = {
     "closed port, ray://": "closed port, `ray://`, one look",
     "closed port, host:port": "closed port, `host:port`, one look",
     "wrong port, ray:// at the GCS": "`ray://` at the GCS's port",
-    "web server, ray://": "a web server",
     "bad token, client": "a bad token, `ray://`",
-    "malformed address": "malformed address",
     "call while the breaker is open": "a dead target again, breaker open",
+    "head dies: noticed, native": "the head dies: noticed",
+    "head is back: until a task has run, native": "it is back: until a task has run, native",
+    "head is back: until a task has run, client": "it is back: until a task has run, Ray Client",
     "forked child of a connected process: exit, native": "exit of a forked child",
     "our call minus ray.init inside it, native": "added to `ray.init`, native",
-    "our call minus ray.init inside it, client": "added to `ray.init`, Ray Client",
     "import of seedcore.utils.ray_utils, logging not counted": "import, beside `import ray`",
 }
 

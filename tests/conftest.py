@@ -21,24 +21,21 @@ from tests.support.programs import clean_env
 
 _DEFAULT_TIMEOUT_S = 120.0
 # Long ones first, so that two workers end together, and those without a head last.
-_ORDER = ("token_head", "tls_head", "tools", "own_head", "ray_head")
-# What is dear to set up, and with `make test` set up on one worker only.
-_GROUPS = {"token_head": "locked", "tls_head": "locked", "tools": "install"}
+_ORDER = ("outage", "token_head", "tls_head", "tools", "own_head", "ray_head")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name our markers, so that --strict-markers holds."""
     config.addinivalue_line("markers", "timeout(seconds): fail the test when it runs longer")
-    config.addinivalue_line("markers", "xdist_group(name): on one worker (known to xdist, too)")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order by what has to be set up, and say what belongs on one worker."""
+    """Order by what has to be set up; files stay whole, since each is for one worker."""
+    ranks: dict[Path, int] = {}
     for item in items:
-        for group in {_GROUPS[name] for name in _fixtures(item) if name in _GROUPS}:
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_rank)
+        ranks[item.path] = min(_rank(item), ranks.get(item.path, len(_ORDER)))
+    items.sort(key=lambda item: (ranks[item.path], str(item.path), _rank(item)))
 
 
 @pytest.hookimpl(trylast=True)

@@ -26,8 +26,11 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     held::release();
     process::after_fork(parent_had_ray);
     for name in ["seedcore_ray._events", "seedcore_ray._monitor"] {
-        if let Some(module) = held::imported(py, name) {
-            module.call_method0("forget_threads")?;
+        // Where the parent was only just importing it, there is nothing to forget.
+        if let Some(module) = held::imported(py, name)
+            && let Some(forget) = module.getattr_opt("forget_threads")?
+        {
+            forget.call0()?;
         }
     }
     if parent_had_ray {

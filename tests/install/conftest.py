@@ -1,5 +1,6 @@
 """The wheel is built once, tools are installed once, environments are copied from one another."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -19,11 +20,13 @@ def tools(pytestconfig: pytest.Config) -> Path:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     root = Path(pytestconfig.cache.mkdir("install-tools")) / f"py{version}"
     done = root / "installed"
-    if not done.exists() or done.read_text() != LOCK.read_text():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", root], check=True)
-        install = ["-m", "pip", "--quiet", "install", "--require-hashes", "-r", str(LOCK)]
-        subprocess.run([str(root / "bin/python"), *install], check=True)
-        done.write_text(LOCK.read_text())
+    with root.with_name(f"{root.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # another worker of xdist may be at it
+        if not done.exists() or done.read_text() != LOCK.read_text():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", root], check=True)
+            install = ["-m", "pip", "--quiet", "install", "--require-hashes", "-r", str(LOCK)]
+            subprocess.run([str(root / "bin/python"), *install], check=True)
+            done.write_text(LOCK.read_text())
     return root
 
 

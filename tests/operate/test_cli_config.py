@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.operate.cli import cli, cli_json
@@ -41,7 +42,7 @@ def test_each_source() -> None:
     assert told["serve_gateway"] == ("http://gateway:80", "SERVE_GATEWAY")
     assert told["kubernetes_namespace"] == ("prod", "SEEDCORE_NS")
     text = cli("config", env=env).ok().stdout
-    assert "connect_timeout_s     7.5" in text
+    assert re.search(r"(?m)^connect_timeout_s +7\.5 ", text)
     assert _TOKEN not in text and _PASSWORD not in text
 
 

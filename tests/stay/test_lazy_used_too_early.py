@@ -8,8 +8,15 @@ import pytest
 
 import seedcore_ray
 from seedcore_ray import RayConnectionError, RayNotReadyError
+from seedcore_ray._core import shutdown_ray
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked() -> None:
+    """Whatever another test has left in this process."""
+    shutdown_ray()
 
 
 class Manager:
