@@ -43,8 +43,8 @@ _BLOCKED = """\
 Releasing Ray ends every call that waits in it. Natively bare Ray raises `SystemExit(0)` there,
 which ends a process with exit code 0 when it reaches the main thread. So the monitor does it only
 when asked to (`start_monitor(release="always")`), and such a call ends with a `RayConnectionError`
-of kind `lost`. An `await ref` stays pending for ever. Here the GCS was killed and did not come
-back; the process was looked at for 110 s.
+of kind `lost`; so does an `await ref`, which bare Ray leaves pending for ever. Here the GCS was
+killed and did not come back; the process was looked at for 110 s.
 """
 
 _EXITS = """\
