@@ -210,11 +210,16 @@ class Monitor:
     """Keeps an eye on one connection; for the thread that carries it out."""
 
     @property
+    def native(self) -> bool:
+        """Whether it is a native driver's connection; else a Ray Client's."""
+    @property
     def always(self) -> bool:
-        """Whether threads that are blocked in Ray are no reason to wait."""
+        """Whether calls that are blocked in Ray may be ended."""
     def next(self) -> Literal["release", "task"] | None:
         """Wait until there is something to be done to Ray; None at the end."""
-    def release_begins(self, blocked: str) -> bool:
+    def ending(self, threads: str) -> None:
+        """Their calls of Ray are about to be ended."""
+    def release_begins(self) -> bool:
         """Ray is about to be shut down. False when it need not be any more."""
     def released(self, error: str | None) -> None:
         """Ray was shut down."""

@@ -54,9 +54,10 @@ struct Beat {
 }
 
 /// What was said about threads that are blocked in Ray.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Nothing,
+    Ending,
     Waiting,
     Leaving,
 }
@@ -104,6 +105,11 @@ impl Watch {
         &self.setup.plan
     }
 
+    /// Whether it is a native driver's connection, which Ray ends together with the process.
+    pub fn is_native(&self) -> bool {
+        self.setup.deadline.is_some()
+    }
+
     /// How long a good look counts for.
     pub fn freshness(&self) -> Duration {
         self.setup.plan.interval + self.setup.probe_timeout
@@ -138,7 +144,7 @@ impl Watch {
 
     /// Whether threads that are blocked in Ray are no reason to wait.
     pub fn releases_always(&self) -> bool {
-        self.setup.deadline.is_none() || self.setup.plan.release == Release::Always
+        !self.is_native() || self.setup.plan.release == Release::Always
     }
 
     /// How long the connection is hoped for from now on; None when its control plane answers.
@@ -148,35 +154,59 @@ impl Watch {
         (!beat.pulse.answers()).then_some(left)
     }
 
+    /// Whether that is news. What was said before that is not said again.
+    fn is_news(&self, say: Said) -> bool {
+        let mut beat = self.beat();
+        let is_news = beat.said_blocked < say;
+        if is_news {
+            beat.said_blocked = say;
+        }
+        is_news
+    }
+
+    /// The calls of `threads` in Ray are about to be ended: one line, however often that is tried.
+    pub fn ending(&self, threads: &str) {
+        if self.is_news(Said::Ending) {
+            warn!("releasing Ray ends calls that are blocked in it: {threads}");
+        }
+    }
+
     /// `threads` are blocked inside Ray, so that it is not released: one line now, and one when it
     /// will be too late.
     pub fn blocked(&self, address: &str, threads: &str) {
         let left = self
             .last_moment()
             .map_or(Duration::MAX, |end| end - Instant::now());
-        let mut beat = self.beat();
         let say = if left.is_zero() {
             Said::Leaving
         } else {
             Said::Waiting
         };
-        if beat.said_blocked == say || beat.said_blocked == Said::Leaving {
+        if !self.is_news(say) {
             return;
         }
-        beat.said_blocked = say;
-        drop(beat);
         if say == Said::Waiting {
+            let why = if self.releases_always() {
+                "calls are blocked in it that cannot be ended"
+            } else {
+                "it would end calls that are blocked in it"
+            };
+            let left = left.as_secs_f64();
             warn!(
-                "not releasing Ray from {address} yet, it would end calls that are blocked in it: \
-                 {threads}; trying for another {:.0} s",
-                left.as_secs_f64()
+                "not releasing Ray from {address} yet, {why}: {threads}; trying for another \
+                 {left:.0} s"
             );
         } else {
+            let hint = if self.releases_always() {
+                "Only ray.get and ray.wait can be ended, from Ray 2.44 on."
+            } else {
+                "seedcore_ray.start_monitor(release=\"always\") ends such calls with an exception \
+                 instead, and keeps the process."
+            };
             error!(
                 "not releasing Ray from {address}: still blocked in it: {threads}. Ray itself ends \
                  this process with exit code 1 in a few seconds, unless the same cluster comes \
-                 back. seedcore_ray.start_monitor(release=\"always\") ends such calls with an \
-                 exception instead, and keeps the process."
+                 back. {hint}"
             );
         }
     }

@@ -25,7 +25,7 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
     held::release();
     process::after_fork(parent_had_ray);
-    for name in ["seedcore_ray._events", "seedcore_ray._monitor"] {
+    for name in ["seedcore_ray._events", "seedcore_ray._release"] {
         // Where the parent was only just importing it, there is nothing to forget.
         if let Some(module) = held::imported(py, name)
             && let Some(forget) = module.getattr_opt("forget_threads")?

@@ -133,21 +133,29 @@ impl Monitor {
         survived(|| self.wait(py))
     }
 
-    /// Whether threads that are blocked in Ray are no reason to wait.
+    /// Whether it is a native driver's connection; else a Ray Client's.
+    #[getter]
+    fn native(&self) -> bool {
+        self.watch.is_native()
+    }
+
+    /// Whether calls that are blocked in Ray may be ended.
     #[getter]
     fn always(&self) -> bool {
         self.watch.releases_always()
     }
 
-    /// Ray is about to be shut down, which ends the calls of `blocked` threads, if any. False when it
-    /// need not be any more.
-    fn release_begins(&self, py: Python<'_>, blocked: &str) -> bool {
+    /// The calls of `threads`, their names, are about to be ended.
+    fn ending(&self, py: Python<'_>, threads: &str) {
+        self.watch.ending(threads);
+        logs::flush_elsewhere(py);
+    }
+
+    /// Ray is about to be shut down. False when it need not be any more.
+    fn release_begins(&self, py: Python<'_>) -> bool {
         let begins = process().session.release_begins(&self.watch);
         if begins {
             held::release();
-            if !blocked.is_empty() {
-                warn!("releasing Ray ends calls that are blocked in it: {blocked}");
-            }
         }
         logs::flush_elsewhere(py);
         begins
@@ -197,8 +205,8 @@ impl Monitor {
             self.follow_ray(py);
             if let Round::News(change) = &round {
                 self.watch.tell(&process().session, change.clone());
-                self.follow_session(py);
             }
+            self.follow_session(py);
             logs::flush_elsewhere(py);
             match round {
                 _ if self.is_to_release() => return Ok(Some("release")),
@@ -316,9 +324,9 @@ impl Monitor {
 ///         refuses is asked again at once and counts after three.
 ///     reconnect: connect again after a loss; False only reports it.
 ///     release: whether Ray may be shut down to save a native driver from being ended by Ray (60 s
-///         after its GCS died). `auto`: only while no thread is blocked inside Ray. `always`: calls
-///         that are blocked in Ray end with a `RayConnectionError` of kind `lost`. `never`: Ray is
-///         left to itself.
+///         after its GCS died). `auto`: only while no thread is blocked inside Ray. `always`: a
+///         `ray.get` or `ray.wait` that is blocked is ended first, with a `RayConnectionError` of
+///         kind `lost` (Ray 2.44 and newer). `never`: Ray is left to itself.
 ///     deep: run a trivial task with each look, too.
 ///
 /// Raises:

@@ -122,7 +122,8 @@ def test_the_namespace_is_in_force_and_its_source_told(ray_head: RayHead, mode: 
         ensure_ray_initialized(sys.argv[1], "last")
         actor = ray.remote(type("Actor", (), {"ping": lambda self: 42}))
         kept = actor.options(name="somebody", num_cpus=0).remote()
-        report(found=ray.get(ray.get_actor("somebody", namespace="last").ping.remote()))
+        found = ray.get_actor("somebody", namespace="last")
+        report(found=ray.get(found.ping.remote()))
         """,
         ray_head.gcs_address if mode == "native" else ray_head.client_address,
         json.dumps([case[:2] for case in cases]),

@@ -87,8 +87,8 @@ wanted, how = sys.argv[2:]
 await_state(wanted)
 report(left_in=state())
 if wanted == "lost":
-    from seedcore_ray import _monitor
-    await_true(_monitor._releasing.locked)
+    from seedcore_ray import _release
+    await_true(_release._under_way.locked)
     report(child=in_child(7))
 if how == "exit":
     sys.exit(3)
