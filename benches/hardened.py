@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benches.connects import MODES, NET, address_of
 from benches.failures import Failure, compared
-from benches.figures import Check, Figure, Row
+from benches.figures import Check, Figure, Row, show
 from benches.lab import Capped, Fields, Lab, fields, median_of, rounds
 from seedcore_ray.testing import RayHead
 from tests.support.certs import Authority
@@ -107,6 +107,36 @@ _SYNC = """
     whole = time.perf_counter() - began
     report(seconds=whole - inside[0], whole=whole)
 """
+# The longest time that a task which sleeps for 1 ms was kept from running.
+_GAP = """
+    import asyncio, gc, sys, time
+    import ray
+    from seedcore_ray import ensure_ray_initialized_async
+
+    gc.disable()  # a full collection is a gap of its own
+
+    async def main(connect):
+        gaps = []
+        async def tick():
+            while True:
+                before = time.perf_counter()
+                await asyncio.sleep(1e-3)
+                gaps.append(time.perf_counter() - before - 1e-3)
+        ticking = asyncio.create_task(tick())
+        await asyncio.sleep(0.05)
+        gaps.clear()
+        await connect(sys.argv[1])
+        ticking.cancel()
+        report(seconds=max(gaps), ticks=len(gaps))
+
+    async def by_hand(address):
+        def init():
+            ray.init(address, logging_level="ERROR", log_to_driver=False)
+        await asyncio.get_running_loop().run_in_executor(None, init)
+
+    connect = ensure_ray_initialized_async if sys.argv[2] == "ours" else by_hand
+    asyncio.run(main(connect))
+"""
 # Ray's own time varies by more than the 20 ms in question, so both calls are compared without it.
 _TIMED = """
     def time_ray_init(ray):
@@ -129,6 +159,7 @@ def rows(lab: Lab) -> list[Row]:
     found = [_breaker_row()]
     found += _fork_rows(plain)
     found += [_async_row(plain, mode) for mode in MODES]
+    found += [_gap_row(plain, mode) for mode in MODES]
     with tempfile.TemporaryDirectory(prefix="srb-") as directory:
         authority = Authority(Path(directory))
         client = authority.issue("client").env()
@@ -216,6 +247,22 @@ def _async_row(head: RayHead, mode: str) -> Row:
         checks=(Check(f"within 20 ms of {beside} (is {apart * 1e3:.1f} ms)", apart <= 20e-3),),
         note=whole,
         extra={"sync": sync},
+    )
+
+
+def _gap_row(head: RayHead, mode: str) -> Row:
+    ask = partial(fields, _GAP, address_of(head, mode))
+    ours, bare = rounds(
+        7, partial(ask, "ours", env=head.env()), partial(ask, "bare", env=head.env())
+    )
+    gap, beside = median_of(ours), median_of(bare)
+    longest = " and ".join(show(max(figure.samples)) for figure in (gap, beside))
+    return Row(
+        f"event loop's longest gap during an async connect, {mode}",
+        gap,
+        ray=beside,
+        checks=(Check.below(gap, 20e-3),),
+        note=f"the longest of {len(ours)} each: {longest}",
     )
 
 

@@ -4,6 +4,7 @@
 //! sync and async alike, only wait, each no longer than its own patience. The flight goes on
 //! while at least one of them has time left.
 
+mod causes;
 mod crew;
 mod waiter;
 
@@ -13,7 +14,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::warn;
 
 use crate::config::MAX_SECONDS;
 use crate::error::{ConnectError, Kind};
@@ -333,7 +333,7 @@ impl Flight {
         if let Some(left) = left
             && cause.attempts == 1
         {
-            announce_wait(cause, left);
+            causes::announce_wait(cause, left);
         }
         goes_on
     }
@@ -375,19 +375,6 @@ impl Flight {
                 return;
             }
         }
-    }
-
-    /// The cause that waiters are given when it was called off.
-    pub fn cancelled(&self) -> ConnectError {
-        ConnectError::new(
-            Kind::Cancelled,
-            self.survey.target.address.to_string(),
-            format!(
-                "The connect to {} was called off",
-                self.survey.target.address
-            ),
-            "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
-        )
     }
 
     /// `ray.init` begins. False when the flight was called off in the meantime.
@@ -436,39 +423,4 @@ impl Flight {
         }
         is_news
     }
-
-    fn init_timed_out(&self) -> ConnectError {
-        let address = self.survey.target.address.to_string();
-        let bound = self.orders.init_timeout.as_secs_f64();
-        let mut error = ConnectError::new(
-            Kind::InitTimeout,
-            &address,
-            format!("{address} answers, but ray.init did not return within {bound} s"),
-            "It goes on in the background and is adopted if it still succeeds. Look at the head's \
-             logs; a larger SEEDCORE_RAY_INIT_TIMEOUT_S waits longer. A host:port address also \
-             needs a Ray node on this machine; use ray:// from elsewhere.",
-        );
-        error.attempts = self.sweeps();
-        error
-    }
-
-    fn unanswered(&self) -> ConnectError {
-        let address = self.survey.target.address.to_string();
-        ConnectError::new(
-            Kind::Timeout,
-            &address,
-            format!("{address} gave no answer in the time that was allowed"),
-            "Allow more time (connect_timeout_s), or look whether the host is reachable.",
-        )
-    }
-}
-
-fn announce_wait(cause: &ConnectError, left: Duration) {
-    warn!(
-        "{}; trying again for up to {:.1} s (connect_timeout_s or \
-         SEEDCORE_RAY_CONNECT_TIMEOUT_S shortens this). {}",
-        cause.message,
-        left.as_secs_f64(),
-        cause.hint,
-    );
 }

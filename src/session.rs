@@ -9,12 +9,16 @@
 //!  └─────────────────────────────────┘
 //! ```
 //!
-//! `session/away.rs` has what comes after a connection was made: the right half.
+//! `session/away.rs` has what comes after a connection was made: the right half; `session/ending.rs`
+//! how it is given up; `session/answers.rs` what callers are answered.
 //!
 //! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
 //! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
 
+mod answers;
 mod away;
+mod circuit;
+mod ending;
 mod lines;
 mod live;
 
@@ -23,18 +27,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch::{self, Receiver};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::info;
 
-use crate::breaker::{Breaker, Position, Verdict};
+use crate::breaker::Breaker;
 use crate::error::{ConnectError, Kind};
 use crate::events::{Event, Events, What};
 pub use crate::flight::LastProbe;
-use crate::flight::{Flight, Patience, Progress, Waiter};
+use crate::flight::{Flight, Patience, Waiter};
 use crate::health::Watch;
 use crate::metrics::Metrics;
 use crate::target::Target;
+pub use answers::{Arrival, Closing, Joined, Turn};
 use away::Away;
 pub use live::{Live, Mode, State};
 
@@ -65,65 +70,6 @@ struct Inner {
     events: Events,
     /// Warnings that are given once in a process.
     said: HashSet<String>,
-}
-
-/// What a caller does next.
-#[must_use]
-pub enum Joined {
-    /// Connected.
-    Connected(Arc<Live>),
-    /// Wait for this flight: its result is the caller's.
-    Wait(Waiter),
-    /// Launch this flight, then wait for it.
-    Lead(Waiter),
-    /// Other work has to end first: wait for it, then ask again.
-    After(Turn),
-    /// It cannot be.
-    Refused(ConnectError),
-}
-
-/// Somebody else's work that has to end first.
-#[must_use]
-pub enum Turn {
-    /// A connect to another target, or one that was called off.
-    Flight(Receiver<Progress>),
-    /// A shutdown.
-    Shutdown(Receiver<bool>),
-}
-
-impl Turn {
-    /// Waits for it until `end`; false when it was not over by then.
-    pub async fn wait(&mut self, end: Instant) -> bool {
-        match self {
-            Self::Flight(progress) => timeout_at(end, progress.wait_for(Progress::is_done))
-                .await
-                .is_ok(),
-            Self::Shutdown(over) => timeout_at(end, over.wait_for(|over| *over)).await.is_ok(),
-        }
-    }
-}
-
-/// What [`Session::close`] asks of its caller.
-#[must_use]
-pub enum Closing {
-    /// Nothing was held.
-    Nothing,
-    /// `ray.init` is running; what it connects is disconnected on arrival.
-    OnArrival,
-    /// Call `ray.shutdown()`, then [`Session::closed`].
-    Run,
-    /// Other work has to end first: wait for it, then ask again.
-    After(Turn),
-}
-
-/// What becomes of a connection that `ray.init` has just made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Arrival {
-    /// It is the one we hold now. Tell the waiters with [`Flight::land`].
-    Welcome,
-    /// Nobody wants it any more: shut Ray down, then report the flight as failed.
-    Unwanted,
 }
 
 /// The one connection of this process.
@@ -285,38 +231,6 @@ impl Session {
     /// child, a thread that is gone may hold it.
     pub fn holds_ray(&self) -> bool {
         self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker<Target>> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the breaker lets somebody try `target`.
-    pub fn admits(&self, target: &Target) -> Verdict {
-        self.breaker().check(target, Instant::now().into_std())
-    }
-
-    /// How the breaker stands, over all targets.
-    pub fn breaker_position(&self) -> Position {
-        self.breaker().position(Instant::now().into_std())
-    }
-
-    /// Tells the breaker how a try ended that it had let through. Only a cause that time may cure
-    /// has used its time up; `reset` is how long the circuit opens at first.
-    pub fn tried(&self, target: &Target, cause: &ConnectError, reset: Duration) {
-        let now = Instant::now().into_std();
-        match cause.kind {
-            kind if kind.is_transient() => {
-                self.breaker().opened(target, cause.clone(), reset, now);
-            }
-            Kind::Cancelled => self.breaker().released(target, now),
-            _ => self.breaker().succeeded(target),
-        }
-    }
-
-    /// Tells the breaker that a caller who was to probe is gone.
-    pub fn vanished(&self, target: &Target) {
-        self.breaker().released(target, Instant::now().into_std());
     }
 
     /// A seat in a flight to `target` that is under way, for who wants nothing replaced. What
@@ -488,66 +402,6 @@ impl Session {
             Some(error.clone()),
             None,
         );
-    }
-
-    /// Begins `shutdown_ray`. `ray_is_up`: Ray itself says that it is connected.
-    pub fn close(&self, ray_is_up: bool) -> Closing {
-        let mut inner = self.inner();
-        inner.last_error = None;
-        inner.give_up_waiting();
-        match &inner.owner {
-            // Whatever is under way was called off by the exit, and nobody waits for its end.
-            Some(_) if self.exiting.load(Ordering::Acquire) => Closing::Nothing,
-            Some(Owner::Shutdown(over)) => Closing::After(Turn::Shutdown(over.subscribe())),
-            Some(Owner::Connect(flight)) => {
-                flight.call_off();
-                // A flight that was to replace a live connection may still keep that one.
-                if flight.in_init() && inner.live.is_none() {
-                    return Closing::OnArrival;
-                }
-                Closing::After(Turn::Flight(flight.over()))
-            }
-            None if inner.live.is_some() || ray_is_up => {
-                let (over, _) = watch::channel(false);
-                inner.owner = Some(Owner::Shutdown(over));
-                self.let_go(&mut inner);
-                Closing::Run
-            }
-            None => {
-                self.let_go(&mut inner);
-                Closing::Nothing
-            }
-        }
-    }
-
-    /// `ray.shutdown()` has returned.
-    pub fn closed(&self) {
-        let mut inner = self.inner();
-        if let Some(Owner::Shutdown(over)) = &inner.owner {
-            over.send_replace(true);
-            inner.owner = None;
-            inner.last_error = None;
-        }
-    }
-
-    /// The interpreter is about to end: calls off what is under way, refuses the rest, and lets
-    /// everyone who waits go.
-    pub fn exit(&self) {
-        self.exiting.store(true, Ordering::Release);
-        let inner = self.inner();
-        if let Some(watch) = &inner.watch {
-            watch.stop();
-        }
-        match &inner.owner {
-            Some(Owner::Connect(flight)) => {
-                flight.call_off();
-                flight.land(Err(flight.cancelled()));
-            }
-            Some(Owner::Shutdown(over)) => {
-                over.send_replace(true);
-            }
-            None => {}
-        }
     }
 }
 

@@ -43,9 +43,9 @@ _BLOCKED = """\
 Ray's shutdown frees what a call of a native driver still uses that waits in it: the call ends with
 `SystemExit(0)`, which ends a process with exit code 0 when it reaches the main thread, or it spins
 for ever. So the monitor waits for such calls, and ends them first only when asked to
-(`start_monitor(release="always")`, Ray 2.44 and newer); such a call ends with a `RayConnectionError`
-of kind `lost`; so does an `await ref`, which bare Ray leaves pending for ever. Here the GCS was
-killed and did not come back; the process was looked at for 110 s.
+(`start_monitor(release="always")`, Ray 2.44 and newer). Such a call ends with a
+`RayConnectionError` of kind `lost`, and so does an `await ref`, which bare Ray leaves pending for
+ever. Here the GCS was killed and did not come back; the process was looked at for 110 s.
 """
 
 _EXITS = """\

@@ -8,32 +8,11 @@ from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
 from tests.support import SilentListener
 
-# Children leave by os._exit: Ray's own exit hooks hang in a child of a connected process.
-_CHILD = """
-import json
-def in_child(body):
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            told = body()
-        except BaseException as error:
-            told = {"raised": repr(error)}
-        os.write(write, json.dumps(told).encode())
-        os._exit(0)
-    os.close(write)
-    with open(read) as told:
-        answer = json.loads(told.read())
-    os.waitpid(pid, 0)
-    return answer
-"""
-
 
 @pytest.mark.parametrize("mode", ["native", "client"])
 def test_a_child_of_a_connected_process_is_told_at_once(ray_head: RayHead, mode: str) -> None:
     told = play(
-        _CHILD
-        + """
+        """
 ensure_ray_initialized()
 is_ray_available()  # our own thread runs too
 def body():
@@ -43,11 +22,11 @@ def body():
                             get_ray_cluster_info()["status"], get_connection_info()["status"],
                             wait_for_ray_ready(0.2), test_ray_connection()])
     shutdown_ray()
-    grandchild = in_child(lambda: [ensure_ray_initialized(), caught()["kind"]])
+    grandchild = told_by_child(lambda: [ensure_ray_initialized(), caught()["kind"]])
     return {"ok": [ok, forced], "seconds": seconds + forced_seconds, "raised": caught(),
             "status": status, "errors": logged("ERROR"), "grandchild": grandchild}
 import ray
-report(child=in_child(body), parent=[ensure_ray_initialized(), is_ray_available(),
+report(child=told_by_child(body), parent=[ensure_ray_initialized(), is_ray_available(),
        ray.get(ray.remote(lambda: 42).remote())])
 """,
         RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,
@@ -66,15 +45,14 @@ report(child=in_child(body), parent=[ensure_ray_initialized(), is_ray_available(
 @pytest.mark.parametrize("mode", ["native", "client"])
 def test_a_child_forked_before_connecting_connects(ray_head: RayHead, mode: str) -> None:
     told = play(
-        _CHILD
-        + """
+        """
 import ray
 report(before=ensure_ray_initialized("127.0.0.1:1", connect_timeout_s=0))
 def body():
     ok = ensure_ray_initialized()
     return {"ok": ok, "task": ray.get(ray.remote(lambda: 42).remote()),
             "mode": held()["mode"], "pid": os.getpid()}
-report(children=[in_child(body), in_child(body)], parent=body())
+report(children=[told_by_child(body), told_by_child(body)], parent=body())
 """,
         RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,
     )
@@ -86,8 +64,7 @@ report(children=[in_child(body), in_child(body)], parent=body())
 def test_a_fork_while_another_thread_probes_or_waits(ray_head: RayHead) -> None:
     with SilentListener() as silent:
         told = play(
-            _CHILD
-            + """
+            """
 import ray
 silent, real = sys.argv[1:]
 waiting = threading.Thread(
@@ -97,11 +74,11 @@ while held()["state"] != "connecting":
     time.sleep(0.01)
 children = []
 for _ in range(10):
-    children.append(in_child(lambda: [
+    children.append(told_by_child(lambda: [
         held()["state"],
         timed(ensure_ray_initialized, "127.0.0.1:1", connect_timeout_s=0),
         error()["kind"]]))
-children.append(in_child(lambda: [
+children.append(told_by_child(lambda: [
     held()["state"], [ensure_ray_initialized(real), 0], ray.get(ray.remote(lambda: 42).remote())]))
 waiting.join(20)
 report(children=children, parent=error()["kind"])

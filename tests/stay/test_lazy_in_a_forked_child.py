@@ -5,30 +5,10 @@ from __future__ import annotations
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
 
-_CHILD = """
-import json
-def in_child(body):
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            told = body()
-        except BaseException as error:
-            told = repr(error)
-        os.write(write, json.dumps(told).encode())
-        os._exit(0)
-    os.close(write)
-    with open(read) as told:
-        answer = json.loads(told.read())
-    os.waitpid(pid, 0)
-    return answer
-"""
-
 
 def test_a_child_starts_unmade_and_closes_nothing(ray_head: RayHead) -> None:
     told = play(
-        _CHILD
-        + """
+        """
 import ray, types
 from seedcore_ray import RayNotReadyError, lazy
 closed = []
@@ -44,14 +24,14 @@ mine = value.get()
 maker = threading.Thread(target=other.get)
 maker.start()
 time.sleep(0.3)
-child = in_child(why)
+child = told_by_child(why)
 maker.join()
 shutdown_ray()
 # The child of a process that was connected before: Ray itself would not come up in it.
 def own():
     sys.modules["ray"] = types.SimpleNamespace(is_initialized=lambda: True)
     return [value.get() == os.getpid(), other.get(), closed]
-report(child=child, own=in_child(own), parent=[value.reset(), closed == [mine]])
+report(child=child, own=told_by_child(own), parent=[value.reset(), closed == [mine]])
 """,
         RAY_ADDRESS=ray_head.gcs_address,
     )
@@ -63,15 +43,14 @@ report(child=child, own=in_child(own), parent=[value.reset(), closed == [mine]])
 
 def test_a_child_of_a_factory_waits_for_nobody() -> None:
     told = play(
-        _CHILD
-        + """
+        """
 import types
 from seedcore_ray import lazy
 sys.modules["ray"] = types.SimpleNamespace(is_initialized=lambda: True)
 children = []
 def make():
     if not children:
-        children.append(in_child(lambda: other.get()))
+        children.append(told_by_child(lambda: other.get()))
     return "value"
 value, other = lazy(make), lazy(lambda: "other")
 making = threading.Event()
@@ -79,7 +58,7 @@ slow = lazy(lambda: making.set() or time.sleep(1.5) or "slow")
 maker = threading.Thread(target=slow.get)
 maker.start()
 making.wait()
-theirs = in_child(slow.get)
+theirs = told_by_child(slow.get)
 maker.join()
 report(value=value.get(), children=children, theirs=theirs)
 """

@@ -6,7 +6,9 @@ program's streams stay its own.
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -49,6 +51,7 @@ __all__ = [
     "shutdown_ray",
     "test_ray_connection",
     "timed",
+    "told_by_child",
     "wait_for_ray_ready",
 ]
 
@@ -125,3 +128,21 @@ def namespace() -> str:
     import ray
 
     return str(ray.get_runtime_context().namespace)
+
+
+def told_by_child(body: Callable[[], Any]) -> Any:
+    """What ``body`` returned in a forked child, or the repr of what it raised."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            told = body()
+        except BaseException as raised:
+            told = repr(raised)
+        os.write(write, json.dumps(told).encode())
+        os._exit(0)  # Ray's own exit hooks hang in a child of a connected process
+    os.close(write)
+    with os.fdopen(read) as answer:
+        told = json.loads(answer.read())
+    os.waitpid(pid, 0)
+    return told
