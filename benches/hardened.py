@@ -256,7 +256,7 @@ def _gap_row(head: RayHead, mode: str) -> Row:
         7, partial(ask, "ours", env=head.env()), partial(ask, "bare", env=head.env())
     )
     gap, beside = median_of(ours), median_of(bare)
-    longest = " and ".join(show(max(figure.samples)) for figure in (gap, beside))
+    longest = " and ".join(show(max(figure.samples), "s") for figure in (gap, beside))
     return Row(
         f"event loop's longest gap during an async connect, {mode}",
         gap,
