@@ -85,13 +85,14 @@ def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
 def test_ctrl_c_in_a_look_at_a_head_that_fell_silent(ray_head: RayHead) -> None:
     with TcpRelay(("127.0.0.1", ray_head.client_port)) as relay:
         env = {"RAY_ADDRESS": relay.client_address, "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
-        before = "ensure_ray_initialized(); mark('connected'); time.sleep(1)"
+        before = "ensure_ray_initialized(); mark('connected'); sys.stdin.readline()"
         # Ray's own exit hooks would wait for the silent server.
         source = _INTERRUPTED.format(before=before, call="is_ray_available()") + "os._exit(0)"
         with start(source, env=env) as program:
             program.wait_for_mark("connected", 60)
             relay.pause()
             accepted = relay.accepted
+            program.tell("it is silent")
             program.wait_for_mark("waiting")
             wait_until(lambda: relay.accepted > accepted, 20, "a probe")
             sent = program.signal(signal.SIGINT)

@@ -261,7 +261,8 @@ def play(make, how):
     # Else it is dropped as it is, while our side still wants to answer to it.
 kept = []
 play({"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[sys.argv[1]], sys.argv[2])
-time.sleep(1.2)  # the probes' time is up by now: their answers find no loop
+while held()["state"] == "connecting":
+    time.sleep(0.01)  # until the probes' time is up: their answers find no loop
 report(state=held()["state"])
 """,
             library,

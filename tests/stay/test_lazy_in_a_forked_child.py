@@ -13,7 +13,8 @@ import ray, types
 from seedcore_ray import RayNotReadyError, lazy
 closed = []
 value = lazy(os.getpid, "value", on_close=closed.append)
-other = lazy(lambda: time.sleep(2) or "other")
+making = threading.Event()
+other = lazy(lambda: making.set() or time.sleep(2) or "other")
 def why():
     try:
         value.get()
@@ -23,7 +24,7 @@ ensure_ray_initialized()
 mine = value.get()
 maker = threading.Thread(target=other.get)
 maker.start()
-time.sleep(0.3)
+making.wait()
 child = told_by_child(why)
 maker.join()
 shutdown_ray()

@@ -148,9 +148,8 @@ maker = threading.Thread(target=slow.get)
 maker.start()
 while "made anew" in repr(slow):
     time.sleep(0.01)
-time.sleep(0.3)
-mark("waiting")
 try:
+    mark("waiting")
     slow.get()
 except KeyboardInterrupt:
     at = time.monotonic()
