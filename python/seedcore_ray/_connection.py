@@ -50,7 +50,10 @@ def test_ray_connection() -> bool:
     answer: list[Any] = []
     # Ray can block in .remote() itself on a cluster that just died, where no timeout reaches it.
     task = threading.Thread(target=_run_task, args=(answer,), daemon=True, name="seedcore-ray-test")
-    task.start()
+    try:
+        task.start()
+    except RuntimeError:  # the process is ending, or out of threads
+        return False
     task.join(_core.init_timeout_s())
     return answer == [42]
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -218,13 +219,33 @@ pub fn launch(
         .import(intern!(py, "seedcore_ray._flight"))
         .and_then(|module| module.call_method1(intern!(py, "launch"), (handed,)));
     if let Err(error) = launched {
-        // No thread could be started, or Ctrl-C came first: nobody must wait for this flight.
-        // If it was started after all, it must not get as far as `ray.init`.
+        // Nobody must wait for this flight. If its thread was started after all, it must not get as
+        // far as `ray.init`.
         flight.call_off();
-        let cause = flight.cancelled();
+        let no_thread = error.is_instance_of::<PyRuntimeError>(py);
+        let cause = if no_thread {
+            not_launched(flight, &error)
+        } else {
+            flight.cancelled()
+        };
         process().session.failed(flight, &cause);
         flight.land(Err(cause));
-        return Err(error);
+        if !no_thread {
+            // Ctrl-C came first.
+            return Err(error);
+        }
     }
     Ok(())
+}
+
+/// Python 3.12 and newer start no thread once the interpreter is ending, exit hooks included.
+fn not_launched(flight: &Flight, error: &PyErr) -> ConnectError {
+    let address = flight.survey.target.address.to_string();
+    ConnectError::new(
+        Kind::InitFailed,
+        &address,
+        format!("{address}: no thread could be started to connect ({error})"),
+        "Connect before the process ends; if it does not end, raise its limit of threads (ulimit -u, \
+         the pids limit of its container).",
+    )
 }

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import run
+from tests.connect.scenario import play, run
 from tests.support import GrpcPeer, SilentListener, closed_port, run_program
 
 _DEBUG = """
@@ -58,6 +58,30 @@ def test_the_end_of_a_process_with_a_connect_pending(phase: str, how: str, debug
             assert "Traceback" not in ended.stderr and "Fatal" not in ended.stderr, ended.told()
             assert "panicked" not in ended.stderr, ended.told()
             assert ended.wall_s < 8, ended.told()
+
+
+def test_no_thread_to_be_had_is_a_failure_like_any_other() -> None:
+    """As in an exit hook from Python 3.12 on."""
+    told = play(
+        """
+        import asyncio
+        from seedcore_ray import ensure_ray_initialized_async
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+        start, threading.Thread.start = threading.Thread.start, refuse
+        answers = [ensure_ray_initialized(), asyncio.run(ensure_ray_initialized_async())]
+        report(answers=answers, tested=test_ray_connection())
+        report(raised=caught(), state=held()["state"])
+        threading.Thread.start = start
+        report(later=caught()["kind"])
+        """,
+        RAY_ADDRESS=f"127.0.0.1:{closed_port()}",
+        SEEDCORE_RAY_CONNECT_TIMEOUT_S="0.2",
+    )
+    assert told["answers"] == [False, False] and told["tested"] is False
+    assert told["raised"]["kind"] == "init_failed" and "limit of threads" in told["raised"]["hint"]
+    assert "can't start new thread" in told["raised"]["message"]
+    assert told["state"] == "failed" and told["later"] == "refused"
 
 
 @pytest.mark.parametrize("mode", ["native", "client", "dead"])
