@@ -11,6 +11,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedcore_ray import _core
@@ -71,9 +72,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
     return asyncio._get_running_loop()
 
 
-_lock = threading.Lock()
+# A signal handler or a finalizer may call in here on a thread that is in here already.
+_lock = threading.RLock()
 _listeners: list[_Listener] = []
-_events: queue.SimpleQueue[_core.Event] = queue.SimpleQueue()
+# Each event with those who listened when it happened.
+_events: queue.SimpleQueue[tuple[_core.Event, list[_Listener]]] = queue.SimpleQueue()
 _thread: threading.Thread | None = None
 
 
@@ -94,16 +97,22 @@ def on_event(callback: _Callback) -> _Callback:
     if not callable(callback):
         raise TypeError(f"on_event takes a callable, not {type(callback).__name__}")
     with _lock:
-        if not _listeners:
-            _core.take_events()  # what happened before anybody listened
+        deliver()  # what happened before is not for this one
         _listeners.append(_Listener(callback))
     return callback
 
 
 def off_event(callback: Callable[[_core.Event], Any]) -> None:
     """Call ``callback`` no more; one that was never registered is no error."""
-    with _lock:
-        _listeners[:] = [listener for listener in _listeners if not listener.is_for(callback)]
+    for listener in list(_listeners):
+        if listener.is_for(callback):
+            _remove(listener)
+
+
+def _remove(listener: _Listener) -> None:
+    # One by one, not a new list: whoever interrupts may have changed the old one.
+    with suppress(ValueError):
+        _listeners.remove(listener)
 
 
 def deliver() -> None:
@@ -111,28 +120,33 @@ def deliver() -> None:
     global _thread
     with _lock:
         for event in _core.take_events():
-            _events.put(event)
-        if _thread is None and _listeners and not _events.empty():
+            if _listeners:
+                _events.put((event, list(_listeners)))
+        if _thread is None and not _events.empty():
             _thread = threading.Thread(target=_run, name="seedcore-ray-events", daemon=True)
             _thread.start()
 
 
 def _run() -> None:
     while True:
-        event = _events.get()
-        with _lock:
-            _listeners[:] = [listener for listener in _listeners if not listener.is_dead]
-            listeners = list(_listeners)
+        event, listeners = _events.get()
         for listener in listeners:
-            try:
-                listener.hear(event)
-            except BaseException:
-                _log.exception("a callback for %r failed", event)
+            if listener.is_dead:
+                _remove(listener)
+            elif listener in _listeners:
+                _tell(listener, event)
+
+
+def _tell(listener: _Listener, event: _core.Event) -> None:
+    try:
+        listener.hear(event)
+    except BaseException:
+        _log.exception("a callback for %r failed", event)
 
 
 def forget_threads() -> None:
     """In a forked child: the callbacks stay, the thread and whatever it held are gone."""
     global _lock, _events, _thread
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _events = queue.SimpleQueue()
     _thread = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.connect.scenario import start as start_scenario
+from tests.connect import scenario
 from tests.support import Program
 
 # Ray ends a driver 20 s after its GCS, and we wait for no more than 6.
@@ -13,6 +14,8 @@ SHORT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "SEEDCORE_RAY_LOSS_GRAC
 
 _TESTS = Path(__file__).parents[1]
 _PATHS = (_TESTS / "connect" / "in_program", Path(__file__).parent / "in_program")
+STAYING = {"PYTHONPATH": ":".join(map(str, _PATHS))}
+"""Environment of a program that may import ``kit`` and ``staying``."""
 # Marks "up" once it is connected, with an actor handle from then.
 _CONNECT = """
 from staying import *
@@ -35,5 +38,10 @@ def connected(address, **monitor):
 
 def start(source: str, *args: str, env: Mapping[str, str] | None = None) -> Program:
     """A program that may call ``connected(address, **monitor)``; has ``kit`` and ``staying``."""
-    paths = {"PYTHONPATH": ":".join(map(str, _PATHS))}
-    return start_scenario(_CONNECT + source, *args, env={**SHORT, **paths, **(env or {})})
+    return scenario.start(_CONNECT + source, *args, env={**SHORT, **STAYING, **(env or {})})
+
+
+def play(source: str, *args: str, deadline_s: float = 60.0, **env: str) -> dict[str, Any]:
+    """Run a program that has ``kit`` and ``staying`` and ends with 0; what it reported."""
+    source = "from staying import *\n" + source
+    return scenario.play(source, *args, deadline_s=deadline_s, **{**STAYING, **env})
