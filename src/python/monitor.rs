@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::{error, warn};
 
-use super::args::seconds;
+use super::args::{Flag, Misses, interval};
 use super::ending::survived;
 use super::held::{self, Connected};
 use super::prepare::warn_once;
@@ -333,38 +332,27 @@ impl Monitor {
 ///     TypeError, ValueError: for a mistake in the call.
 #[pyfunction]
 #[pyo3(
-    signature = (interval_s=None, misses=3, reconnect=true, release="auto", deep=false),
+    signature = (
+        interval_s=None, misses=Misses(3), reconnect=Flag(true), release=Release::Auto,
+        deep=Flag(false),
+    ),
     text_signature = "(interval_s=5.0, misses=3, reconnect=True, release='auto', deep=False)"
 )]
 pub fn start_monitor(
     py: Python<'_>,
     interval_s: Option<&Bound<'_, PyAny>>,
-    misses: u32,
-    reconnect: bool,
-    release: &str,
-    deep: bool,
+    misses: Misses,
+    reconnect: Flag,
+    release: Release,
+    deep: Flag,
 ) -> PyResult<()> {
-    let interval = match interval_s {
-        Some(value) => seconds(value, "interval_s")?,
-        None => usual_interval(),
-    };
-    if interval.is_zero() || misses == 0 {
-        return Err(PyValueError::new_err(
-            "interval_s and misses have to be above 0; stop_monitor() switches the monitor off",
-        ));
-    }
-    let release = Release::parse(release).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "release={release:?} cannot be used: give one of {}",
-            Release::NAMES.join(", ")
-        ))
-    })?;
+    let interval = interval_s.map(interval).transpose()?;
     process().policy.set(Some(Plan {
-        interval,
-        misses,
-        reconnect,
+        interval: interval.unwrap_or_else(usual_interval),
+        misses: misses.0,
+        reconnect: reconnect.0,
         release,
-        deep,
+        deep: deep.0,
     }));
     survived(|| watch_anew(py))
 }
