@@ -16,6 +16,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import run, start
+from tests.harden.exits import CODES, CONNECTED_CODES, END, SLOW_LOGS, check
 from tests.harden.stuck import MODES, stuck
 from tests.support import GrpcPeer, ProgramResult, SilentListener, closed_port, wait_until
 
@@ -23,16 +24,6 @@ _AT_ONCE = 4
 # Every program of the normal run, and the rest of the 300.
 _FEW, _MANY = 30, 270
 
-_SLOW_LOGS = """
-import logging
-class Slow(logging.StreamHandler):
-    def emit(self, record):
-        time.sleep(0.003)
-        super().emit(record)
-logging.basicConfig(level=logging.DEBUG, handlers=[Slow()])
-logging.getLogger("seedcore_ray").propagate = True
-logging.getLogger("asyncio").setLevel(logging.WARNING)
-"""
 # Whoever waits, at the moment of the end: threads of both kinds, and tasks.
 _WAITERS = """
 import asyncio
@@ -67,26 +58,7 @@ elif who == "loop thread":
 else:
     abandoned_loop(seconds)
 """
-_END = """
-if how == "sys.exit":
-    sys.exit(3)
-elif how == "exception":
-    raise RuntimeError("meant")
-elif how == "os._exit":
-    sys.stderr.flush()
-    os._exit(4)
-elif how == "SIGTERM":
-    os.kill(os.getpid(), 15)
-    time.sleep(5)
-"""
 _WHO = ("thread", "daemon", "asyncio", "loop thread", "abandoned loop")
-_CODES = {
-    "return": 0,
-    "sys.exit": 3,
-    "exception": 1,
-    "os._exit": 4,
-    "SIGTERM": -signal.SIGTERM,
-}
 
 
 @dataclass(frozen=True)
@@ -99,7 +71,7 @@ class _Exit:
     def play(self) -> ProgramResult:
         arguments = (self.who, f"{self.after_s:.3f}", self.how)
         env = {"RAY_ADDRESS": self.address}
-        return run(_SLOW_LOGS + _WAITERS + _END, *arguments, env=env, deadline_s=60)
+        return run(SLOW_LOGS + _WAITERS + END, *arguments, env=env, deadline_s=60)
 
 
 @contextmanager
@@ -116,17 +88,9 @@ def _addresses() -> Iterator[list[str]]:
 
 
 def _check(exit_: _Exit, ended: ProgramResult) -> None:
-    told = f"{exit_}\n{ended.told()}"
-    assert ended.rc == _CODES[exit_.how], told
-    assert ended.stderr.count("Traceback") == (exit_.how == "exception"), told
-    for bad in (
-        *("Fatal Python error", "panicked", "Segmentation", "core dumped", "raised", "FATAL"),
-        *("Exception ignored", "unraisable", "terminate called", "Event loop is closed"),
-        *("could not acquire lock", "RuntimeWarning"),
-    ):
-        assert bad not in ended.stderr, told
+    check(ended, exit_.how, CODES[exit_.how], exit_)
     # asyncio says it of any task on a loop that its program drops.
-    assert "loop" in exit_.who or "was destroyed" not in ended.stderr, told
+    assert "loop" in exit_.who or "was destroyed" not in ended.stderr, ended.told()
 
 
 def _play(count: int, seed: int) -> None:
@@ -135,7 +99,7 @@ def _play(count: int, seed: int) -> None:
         exits = [
             _Exit(
                 who=_WHO[number % len(_WHO)],
-                how=list(_CODES)[number // len(_WHO) % len(_CODES)],
+                how=list(CODES)[number // len(_WHO) % len(CODES)],
                 address=addresses[chance.randrange(len(addresses))],
                 # Most of what happens, happens early.
                 after_s=chance.random() ** 2 * 1.6,
@@ -171,9 +135,9 @@ def test_an_abandoned_ray_init(mode: str) -> None:
     with stuck(mode) as (_, address), ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def play(how: str) -> ProgramResult:
-            return run(_SLOW_LOGS + _ABANDON + _END, how, env={"RAY_ADDRESS": address})
+            return run(SLOW_LOGS + _ABANDON + END, how, env={"RAY_ADDRESS": address})
 
-        for how, ended in zip(_CODES, pool.map(play, _CODES), strict=True):
+        for how, ended in zip(CODES, pool.map(play, CODES), strict=True):
             _check(_Exit("main", how, mode, 0), ended)
 
 
@@ -181,14 +145,9 @@ def test_an_abandoned_ray_init(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_connected_process(ray_head: RayHead, mode: str, how: str) -> None:
     address = ray_head.gcs_address if mode == "native" else ray_head.client_address
-    source = _SLOW_LOGS + 'how = sys.argv[1]\nassert ensure_ray_initialized()\nmark("up")\n' + _END
+    source = SLOW_LOGS + 'how = sys.argv[1]\nassert ensure_ray_initialized()\nmark("up")\n' + END
     ended = run(source, how, env={"RAY_ADDRESS": address})
-    told = ended.told()
-    # After a connect on the main thread SIGTERM exits as it does after ray.init: by its number.
-    assert ended.rc == (15 if how == "SIGTERM" else _CODES[how]), told
-    assert ended.stderr.count("Traceback") == (how == "exception"), told
-    for bad in ("Fatal Python error", "panicked", "Exception ignored"):
-        assert bad not in ended.stderr, told
+    check(ended, how, CONNECTED_CODES[how], mode)
 
 
 def test_an_exit_by_a_signal_from_outside_while_tasks_wait() -> None:
@@ -204,7 +163,7 @@ asyncio.run(main())
 """
     for number, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
         with SilentListener() as silent:
-            with start(_SLOW_LOGS + source, env={"RAY_ADDRESS": silent.address}) as program:
+            with start(SLOW_LOGS + source, env={"RAY_ADDRESS": silent.address}) as program:
                 program.wait_for_mark("waiting")
                 wait_until(lambda: silent.accepted > 0, 10, "the probe")
                 program.signal(number)

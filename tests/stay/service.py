@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from seedcore_ray.testing import RayHead
 from tests.connect import scenario
 from tests.support import Program
 
@@ -16,6 +19,9 @@ _TESTS = Path(__file__).parents[1]
 _PATHS = (_TESTS / "connect" / "in_program", Path(__file__).parent / "in_program")
 STAYING = {"PYTHONPATH": ":".join(map(str, _PATHS))}
 """Environment of a program that may import ``kit`` and ``staying``."""
+MODES = ("native", pytest.param("client", marks=pytest.mark.soak))
+"""Both; a client's connect takes its time, so that what is alike is left to the soak."""
+
 # Marks "up" once it is connected, with an actor handle from then.
 _CONNECT = """
 from staying import *
@@ -39,6 +45,11 @@ def connected(address, **monitor):
 def start(source: str, *args: str, env: Mapping[str, str] | None = None) -> Program:
     """A program that may call ``connected(address, **monitor)``; has ``kit`` and ``staying``."""
     return scenario.start(_CONNECT + source, *args, env={**SHORT, **STAYING, **(env or {})})
+
+
+def address_of(head: RayHead, mode: str) -> str:
+    """Where a service of that mode connects to."""
+    return head.gcs_address if mode == "native" else head.client_address
 
 
 def play(source: str, *args: str, deadline_s: float = 60.0, **env: str) -> dict[str, Any]:

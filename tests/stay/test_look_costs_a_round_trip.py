@@ -6,7 +6,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import start
-from tests.stay.service import STAYING, play
+from tests.stay.service import MODES, STAYING, address_of, play
 from tests.support import TcpRelay
 
 _ASK = """
@@ -21,7 +21,7 @@ def ask(times):
 """
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_fresh_monitor_answers_without_one(ray_head: RayHead, mode: str) -> None:
     told = play(
         _ASK
@@ -39,7 +39,7 @@ seedcore_ray.stop_monitor()
 before = looks()
 report(tries=tries, without=[ask(20), looks() - before])
 """,
-        RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,
+        RAY_ADDRESS=address_of(ray_head, mode),
     )
     assert [right for right, _ in told["tries"]] == [1000] * 3
     assert min(looks for _, looks in told["tries"]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.stay.service import play
+from tests.stay.service import MODES, address_of, play
 
 _OURS = """
 from seedcore_ray import start_monitor, stop_monitor
@@ -122,6 +122,7 @@ report(task=ray.get(ray.remote(work).options(num_cpus=0).remote()),
     assert told["task"] == told["actor"] == [True, []]
 
 
+@pytest.mark.soak
 def test_none_for_a_cluster_of_our_own() -> None:
     told = play(
         _OURS
@@ -172,7 +173,7 @@ def in_child(body):
 """
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MODES)
 def test_none_in_a_forked_child_and_no_callbacks_either(ray_head: RayHead, mode: str) -> None:
     told = play(
         _OURS
@@ -193,7 +194,7 @@ report(children=[in_child(body) for _ in range(10)])
 answers = is_ray_available()
 report(parent=[ours(), state(), answers])
 """,
-        RAY_ADDRESS=_address(ray_head, mode),
+        RAY_ADDRESS=address_of(ray_head, mode),
     )
     for child in told["children"]:
         assert child == [[], 0, "failed"]
@@ -225,7 +226,3 @@ report(child=in_child(body), parent=[ours(), heard])
     # What was asked for before a server forked its workers holds for each of them.
     assert threads == ["seedcore-ray-events", *_ONE]
     assert told["parent"] == [["seedcore-ray-events"], ["failed"]]
-
-
-def _address(head: RayHead, mode: str) -> str:
-    return head.gcs_address if mode == "native" else head.client_address

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.stay.service import play
+from tests.stay.service import MODES, address_of, play
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MODES)
 def test_it_stays_down_until_somebody_asks(ray_head: RayHead, mode: str) -> None:
     told = play(
         """
@@ -34,7 +34,7 @@ await_true(lambda: len(heard) >= 3, 20)
 report(names=names(), problems=logged("WARNING") + logged("ERROR"),
        generation=seedcore_ray.generation(), metrics=seedcore_ray.metrics_text())
 """,
-        RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,
+        RAY_ADDRESS=address_of(ray_head, mode),
     )
     assert told["noticed"] == ["idle", False, False, 1]
     assert told["later"] == ["idle", False, 1], "nobody has asked for another"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,11 +121,15 @@ class Babbler(_Listener):
 class TcpRelay(_Listener):
     """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
-    ``host``: where it listens; empty is every address of this machine.
+    ``host``: where it listens; empty is every address of this machine. ``delay_s``: by how much
+    whatever passes comes late.
     """
 
-    def __init__(self, target: tuple[str, int], port: int = 0, host: str = HOST) -> None:
+    def __init__(
+        self, target: tuple[str, int], port: int = 0, host: str = HOST, delay_s: float = 0.0
+    ) -> None:
         self._target = target
+        self._delay_s = delay_s
         self._flowing = threading.Event()
         self._flowing.set()
         super().__init__(port, host)
@@ -157,6 +162,7 @@ class TcpRelay(_Listener):
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
                 self._flowing.wait()
+                time.sleep(self._delay_s)
                 sink.sendall(data)
         _cut(source)
         _cut(sink)
