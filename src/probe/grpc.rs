@@ -128,6 +128,8 @@ impl hyper::rt::Executor<Task> for Spawner {
     fn execute(&self, task: Task) {
         if let Some(tasks) = self.0.upgrade() {
             let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            // A set keeps what has ended until it is asked, and a warm line has a task for each call.
+            while tasks.try_join_next().is_some() {}
             tasks.spawn(task);
         }
     }
