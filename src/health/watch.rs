@@ -186,15 +186,10 @@ impl Watch {
             return;
         }
         if say == Said::Waiting {
-            let why = if self.releases_always() {
-                "calls are blocked in it that cannot be ended"
-            } else {
-                "it would end calls that are blocked in it"
-            };
-            let left = left.as_secs_f64();
             warn!(
-                "not releasing Ray from {address} yet, {why}: {threads}; trying for another \
-                 {left:.0} s"
+                "not releasing Ray from {address} yet, calls are blocked in it: {threads}; trying \
+                 for another {:.0} s",
+                left.as_secs_f64()
             );
         } else {
             let hint = if self.releases_always() {
