@@ -123,8 +123,10 @@ def deliver() -> None:
             if _listeners:
                 _events.put((event, list(_listeners)))
         if _thread is None and not _events.empty():
-            _thread = threading.Thread(target=_run, name="seedcore-ray-events", daemon=True)
-            _thread.start()
+            thread = threading.Thread(target=_run, name="seedcore-ray-events", daemon=True)
+            with suppress(RuntimeError):  # the process is ending, or out of threads
+                thread.start()
+                _thread = thread
 
 
 def _run() -> None:

@@ -8,7 +8,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 
 use crate::config;
-use crate::health::Release;
 use crate::target::NamespaceArg;
 
 /// A `str` argument. Text that is not valid Unicode is kept as far as it can be shown: what it
@@ -157,78 +156,6 @@ pub fn seconds(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Duration> {
     }
     let seconds = value.extract::<f64>().unwrap_or(f64::INFINITY);
     config::seconds(seconds, name, true).map_err(PyValueError::new_err)
-}
-
-/// A number of seconds between two looks of the monitor.
-pub fn interval(value: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let interval = seconds(value, "interval_s")?;
-    if interval.is_zero() {
-        return Err(PyValueError::new_err(
-            "interval_s has to be above 0; stop_monitor() switches the monitor off",
-        ));
-    }
-    Ok(interval)
-}
-
-/// `misses` of the monitor.
-#[derive(Clone, Copy)]
-pub struct Misses(pub u32);
-
-impl<'py> FromPyObject<'_, 'py> for Misses {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if !object.is_instance_of::<PyInt>() || object.is_instance_of::<PyBool>() {
-            return Err(wrong_type("misses must be a whole number", &object));
-        }
-        match object.extract::<u32>() {
-            Ok(misses) if misses > 0 => Ok(Self(misses)),
-            _ => Err(PyValueError::new_err(format!(
-                "misses={} cannot be used: give a whole number from 1 to {}",
-                object.str()?,
-                u32::MAX
-            ))),
-        }
-    }
-}
-
-/// A switch of the monitor.
-#[derive(Clone, Copy)]
-pub struct Flag(pub bool);
-
-impl<'py> FromPyObject<'_, 'py> for Flag {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match object.extract::<bool>() {
-            Ok(flag) => Ok(Self(flag)),
-            Err(_) => Err(wrong_type("reconnect and deep take True or False", &object)),
-        }
-    }
-}
-
-impl<'py> FromPyObject<'_, 'py> for Release {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let names = Self::NAMES.join(", ");
-        let Ok(text) = object.cast::<PyString>() else {
-            return Err(wrong_type(&format!("release is one of {names}"), &object));
-        };
-        let text = text.to_string_lossy();
-        Self::parse(&text).ok_or_else(|| {
-            PyValueError::new_err(format!(
-                "release={text:?} cannot be used: give one of {names}"
-            ))
-        })
-    }
-}
-
-fn wrong_type(wanted: &str, object: &Bound<'_, PyAny>) -> PyErr {
-    match object.get_type().name() {
-        Ok(name) => PyTypeError::new_err(format!("{wanted}, not {name}")),
-        Err(error) => error,
-    }
 }
 
 /// Names that are ours to give to `ray.init`.

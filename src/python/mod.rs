@@ -64,7 +64,9 @@ mod _core {
     #[pymodule_export]
     use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]
-    use super::monitor::{Monitor, start_monitor, stop_monitor};
+    use super::monitor::Monitor;
+    #[pymodule_export]
+    use super::monitor::switch::{start_monitor, stop_monitor};
     #[pymodule_export]
     use super::ready::require_ray;
     #[pymodule_export]
