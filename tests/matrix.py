@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,10 @@ ENVIRONMENTS = ROOT / ".venv-matrix"
 DOCUMENT = ROOT / "docs/matrix.md"
 # What the tests import. Not pinned: a service that is held to an old Ray is held to nothing else.
 PACKAGES = ("anyio", "psutil", "pytest>=8", "setuptools>=77", "uvloop")
+
+
+# They wait far more than they compute.
+AT_ONCE = 2
 
 
 class Pair(NamedTuple):
@@ -43,12 +49,10 @@ PAIRS = (
 
 def main(wheel: str, *tests: str) -> int:
     """Run the tests on every pair."""
-    rows = []
-    for pair in PAIRS:
-        print(f"\n== Ray {pair.ray}, Python {pair.python}", flush=True)
-        began = time.monotonic()
-        result = _run(pair, Path(wheel).resolve(strict=True), tests)
-        rows.append((pair, result, time.monotonic() - began))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rows = list(
+            pool.map(partial(_timed, wheel=Path(wheel).resolve(strict=True), tests=tests), PAIRS)
+        )
     lines = ["| Ray | Python | result | seconds |", "|---|---|---|---|"]
     lines += [f"| {p.ray} | {p.python} | {result} | {seconds:.0f} |" for p, result, seconds in rows]
     table = "\n".join(lines)
@@ -60,6 +64,12 @@ def main(wheel: str, *tests: str) -> int:
         command = " ".join(["make matrix, over", *tests])
         DOCUMENT.write_text(f"# Rays and Pythons\n\nLast run: {command}.\n\n{table}\n")
     return 0 if ran and all(result == "passed" for result in ran) else 1
+
+
+def _timed(pair: Pair, wheel: Path, tests: tuple[str, ...]) -> tuple[Pair, str, float]:
+    began = time.monotonic()
+    result = _run(pair, wheel, tests)
+    return pair, result, time.monotonic() - began
 
 
 def _run(pair: Pair, wheel: Path, tests: tuple[str, ...]) -> str:
@@ -75,7 +85,10 @@ def _run(pair: Pair, wheel: Path, tests: tuple[str, ...]) -> str:
         return "failed: not installed"
     subprocess.run([*pip, "--no-deps", "--no-index", "--force-reinstall", str(wheel)], check=True)
     pytest = [str(python), "-m", "pytest", "-m", "matrix or not soak", *tests]
-    ended = subprocess.run([*pytest, "-p", "no:cacheprovider"], cwd=ROOT)
+    ended = subprocess.run(
+        [*pytest, "-p", "no:cacheprovider"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    print(f"\n== Ray {pair.ray}, Python {pair.python}\n{ended.stdout}", flush=True)
     return "passed" if ended.returncode == 0 else f"failed: pytest exit {ended.returncode}"
 
 

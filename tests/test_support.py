@@ -281,44 +281,38 @@ def test_head_leaves_home_and_shared_address_file_alone(ray_head: RayHead) -> No
     assert ray_head.directory.parent == Path("/tmp")
 
 
-def test_parts_are_killed_alone(own_head: RayHead) -> None:
-    own_head.kill("proxier")
-    assert not accepts("127.0.0.1", own_head.client_port)
-    assert accepts("127.0.0.1", own_head.gcs_port)
-    own_head.kill("gcs_server")
-    assert not accepts("127.0.0.1", own_head.gcs_port)
-    own_head.kill("raylet")
-
-
-def test_frozen_head_accepts_but_does_not_answer(own_head: RayHead) -> None:
-    assert call(own_head.gcs_address, CHECK_ALIVE_METHOD)
+def test_a_head_freezes_restarts_loses_its_parts_and_leaves_nothing(own_head: RayHead) -> None:
+    """In one life: a head takes seconds to start."""
     own_head.freeze("gcs_server")
     with pytest.raises(grpc.RpcError):
         call(own_head.gcs_address, CHECK_ALIVE_METHOD, timeout_s=0.5)
     own_head.thaw("gcs_server")
     assert call(own_head.gcs_address, CHECK_ALIVE_METHOD)
 
-
-def test_restart_is_another_cluster_on_the_same_ports(own_head: RayHead) -> None:
     addresses = own_head.gcs_address, own_head.client_address
     first = call(own_head.gcs_address, "/ray.rpc.NodeInfoGcsService/GetClusterId")
     own_head.restart()
     assert (own_head.gcs_address, own_head.client_address) == addresses
     assert call(own_head.gcs_address, "/ray.rpc.NodeInfoGcsService/GetClusterId") != first
 
-
-def test_stop_leaves_nothing(own_head: RayHead) -> None:
-    # A worker and a client's server too, and one part dead already.
+    # A worker and a client's server too.
     run_program(TASK, own_head.client_address, env=own_head.env()).ok()
     processes, directory = own_head.processes(), own_head.directory
+    own_head.kill("proxier")
+    assert not accepts("127.0.0.1", own_head.client_port)
+    assert accepts("127.0.0.1", own_head.gcs_port)
     own_head.kill("gcs_server")
+    assert not accepts("127.0.0.1", own_head.gcs_port)
+    own_head.kill("raylet")
     own_head.stop()
     assert [process for process in processes if is_alive(process.pid)] == []
     assert not directory.exists()
     own_head.stop()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.soak)]
+)
 def test_head_ends_with_its_owner(number: signal.Signals) -> None:
     source = """
         import json, sys, threading

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -115,7 +116,9 @@ ensure_ray_initialized(connect_timeout_s=0.2)
     up = mode != "dead"
     status = ("available connected") if up else "not_available not_connected"
     assert f"early {up} {up} {status}\n" in ended.stdout, ended.told()
-    assert f"early done {up}\n" in ended.stdout, ended.told()
+    # From Python 3.12 on no thread starts in an exit hook, neither ours nor Ray's own.
+    again = up and sys.version_info < (3, 12)
+    assert f"early done {again}\n" in ended.stdout, ended.told()
     assert "late done False\n" in ended.stdout, ended.told()
 
 
