@@ -35,6 +35,8 @@ def main() -> int:
     options = _options()
     # As an exit, so that heads and programs are ended on the way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell ignores Ctrl-C for what it starts in the background, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if options.here:
         print(json.dumps(_play(options.scenarios[0], options.python)))
         return 0

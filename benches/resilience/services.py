@@ -128,7 +128,7 @@ _WORK = """
                 attempt("old ref", lambda: ray.get(ref, timeout=5))
                 say("tried the old")
             elif order == "fork":
-                fork()
+                forks.set()
             elif order == "over":
                 over.set()
             else:
@@ -136,7 +136,9 @@ _WORK = """
                 over.set()
 
     how = ["return"]
+    forks = threading.Event()
 
+    # On the main thread: a child that was forked by another one ends with that thread.
     def fork():
         child = os.fork()
         if child == 0:
@@ -181,7 +183,10 @@ _WORK = """
             await asyncio.get_running_loop().run_in_executor(None, blocked_call)
 
         asyncio.run(serve())
-    over.wait()
+    while not over.wait(0.02):
+        if forks.is_set():
+            forks.clear()
+            fork()
     say("leaving", state=state())
     if how[-1] == "raise":
         raise RuntimeError("meant")

@@ -154,30 +154,10 @@ report(threads=ours())
     assert told["ok"] and told["threads"] == []
 
 
-_CHILD = """
-import json
-def in_child(body):
-    read, write = os.pipe()
-    if not (pid := os.fork()):
-        try:
-            told = body()
-        except BaseException as error:
-            told = repr(error)
-        os.write(write, json.dumps(told).encode())
-        os._exit(0)
-    os.close(write)
-    with open(read) as told:
-        answer = json.loads(told.read())
-    os.waitpid(pid, 0)
-    return answer
-"""
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_none_in_a_forked_child_and_no_callbacks_either(ray_head: RayHead, mode: str) -> None:
     told = play(
         _OURS
-        + _CHILD
         + """
 from seedcore_ray import on_event
 heard = []
@@ -190,7 +170,7 @@ def body():
     ensure_ray_initialized(), is_ray_available(), ensure_ray_initialized(force_reinit=True)
     start_monitor(interval_s=0.005)
     return [ours(), len(heard) - before, held()["state"]]
-report(children=[in_child(body) for _ in range(10)])
+report(children=[told_by_child(body) for _ in range(10)])
 answers = is_ray_available()
 report(parent=[ours(), state(), answers])
 """,
@@ -204,7 +184,6 @@ report(parent=[ours(), state(), answers])
 def test_one_in_a_child_that_connects_by_itself(ray_head: RayHead) -> None:
     told = play(
         _OURS
-        + _CHILD
         + """
 from seedcore_ray import on_event
 heard = []
@@ -217,7 +196,7 @@ def body():
     ok = ensure_ray_initialized()
     await_true(lambda: len(heard) > 1, 20)
     return [first, ok, settled("seedcore-ray-events", "seedcore-ray-monitor"), heard]
-report(child=in_child(body), parent=[ours(), heard])
+report(child=told_by_child(body), parent=[ours(), heard])
 """,
         RAY_ADDRESS=ray_head.gcs_address,
     )
