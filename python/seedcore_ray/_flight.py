@@ -10,19 +10,19 @@ from __future__ import annotations
 import contextvars
 import logging
 import os
-import platform
 import signal
 import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 from seedcore_ray import _sigterm
 
+TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+    from typing import Any
 
     from seedcore_ray._core import Flight
 
@@ -53,7 +53,7 @@ def _connect(flight: Flight) -> None:
     import ray
 
     switch_off_auto_connect()  # again: another thread may have been half-way through the import
-    if not flight.accepts(str(ray.__version__), platform.python_version()):
+    if not flight.accepts(str(ray.__version__), sys.version.split()[0]):
         return
     if flight.force:
         flight.dropped()
