@@ -65,9 +65,8 @@ class _Task:
         import time
 
         if self._thread is not None and self._thread.is_alive():
-            bound = _core.init_timeout_s()
-            if time.monotonic() > self._began + bound:
-                self._monitor.task_ended(f"not within {bound:g} s")
+            if time.monotonic() > self._began + _core.init_timeout_s():
+                self._is_late()
             return
         self._began = time.monotonic()
         self._thread = threading.Thread(
@@ -82,7 +81,12 @@ class _Task:
             # By value: the cluster need not have this package. No CPU: a busy cluster is healthy.
             task = ray.remote(lambda: None).options(num_cpus=0).remote()
             ray.get(task, timeout=_core.init_timeout_s())
+        except ray.exceptions.GetTimeoutError:
+            self._is_late()
         except BaseException as error:  # a release ends this call, too
             self._monitor.task_ended(f"{type(error).__name__}: {error}")
         else:
             self._monitor.task_ended(None)
+
+    def _is_late(self) -> None:
+        self._monitor.task_ended(f"not within {_core.init_timeout_s():g} s")
