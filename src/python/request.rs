@@ -238,7 +238,7 @@ pub fn launch(
     Ok(())
 }
 
-/// Python 3.12 and newer start no thread once the interpreter is ending, exit hooks included.
+/// Python 3.12 starts no thread once the interpreter is ending, exit hooks included.
 fn not_launched(flight: &Flight, error: &PyErr) -> ConnectError {
     let address = flight.survey.target.address.to_string();
     ConnectError::new(
