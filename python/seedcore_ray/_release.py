@@ -50,14 +50,16 @@ def release(monitor: _core.Monitor) -> None:
 
 
 def _release_native(monitor: _core.Monitor) -> None:
+    blocked = ", ".join(blocked_in_ray())
+    if blocked and not monitor.always:
+        monitor.blocked(blocked)
+        return
+    if blocked:
+        monitor.ending(blocked)
     with _calls_refused():
-        blocked = blocked_in_ray()
-        if blocked and monitor.always:
-            monitor.ending(", ".join(blocked))
-        if monitor.always or not blocked:
-            blocked = _still_blocked()
-        if blocked:
-            monitor.blocked(", ".join(blocked))
+        # Whoever came in since then is ended, too: better than what the shutdown does to them.
+        if left := _still_blocked():
+            monitor.blocked(", ".join(left))
         else:
             _shut_down(monitor)
 
@@ -129,7 +131,6 @@ def _calls_refused() -> Iterator[None]:
     """Calls of Ray's API that are blocked in it end, and new ones fail, with what happened."""
     global _lost, _raise_by_ray, _releaser
     _lost = _core.last_error()
-    _releaser = threading.get_ident()
     raylet: Any = sys.modules.get("ray._raylet")
     if _lost is None or raylet is None:
         yield
@@ -140,11 +141,13 @@ def _calls_refused() -> Iterator[None]:
     from ray._private.worker import global_worker
 
     worker: Any = global_worker
+    _releaser = threading.get_ident()
     worker.check_connected = lambda: _check_connected(worker)
     raylet.sys = _Sys()
     try:
         yield
     finally:
+        _releaser = None
         raylet.sys = sys
         del worker.check_connected
 

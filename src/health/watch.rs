@@ -142,9 +142,9 @@ impl Watch {
         self.setup.plan.release != Release::Never
     }
 
-    /// Whether threads that are blocked in Ray are no reason to wait.
+    /// Whether calls that are blocked in Ray may be ended.
     pub fn releases_always(&self) -> bool {
-        !self.is_native() || self.setup.plan.release == Release::Always
+        self.setup.plan.release == Release::Always
     }
 
     /// How long the connection is hoped for from now on; None when its control plane answers.

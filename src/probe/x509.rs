@@ -141,7 +141,7 @@ fn number(digits: &str) -> Option<i64> {
 
 /// Serial, algorithm, issuer, validity, subject, key, then what is optional.
 fn fields(certificate: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let tbs = Der(Der(certificate).expect(SEQUENCE)?).expect(SEQUENCE)?;
+    let tbs = Der(Der(certificate).content(SEQUENCE)?).content(SEQUENCE)?;
     let mut fields: Vec<(u8, &[u8])> = Der(tbs).collect();
     if fields.first()?.0 == VERSION {
         fields.remove(0);
@@ -162,11 +162,11 @@ fn matches(name: &str, host: &str) -> bool {
 }
 
 fn alternative(extensions: &[u8]) -> Vec<String> {
-    let list = Der(extensions).expect(SEQUENCE).unwrap_or_default();
+    let list = Der(extensions).content(SEQUENCE).unwrap_or_default();
     Der(list)
-        .filter(|(_, extension)| Der(extension).expect(OID) == Some(&SUBJECT_ALT_NAME[..]))
+        .filter(|(_, extension)| Der(extension).content(OID) == Some(&SUBJECT_ALT_NAME[..]))
         .filter_map(|(_, extension)| Der(extension).find(|(tag, _)| *tag == OCTETS))
-        .filter_map(|(_, octets)| Der(octets).expect(SEQUENCE))
+        .filter_map(|(_, octets)| Der(octets).content(SEQUENCE))
         .flat_map(|names| Der(names).filter_map(|(tag, name)| general_name(tag, name)))
         .collect()
 }
@@ -186,7 +186,7 @@ fn general_name(tag: u8, name: &[u8]) -> Option<String> {
 fn common(subject: &[u8]) -> Option<String> {
     Der(subject)
         .flat_map(|(_, set)| Der(set))
-        .filter(|(_, pair)| Der(pair).expect(OID) == Some(&COMMON_NAME[..]))
+        .filter(|(_, pair)| Der(pair).content(OID) == Some(&COMMON_NAME[..]))
         .find_map(|(_, pair)| Der(pair).nth(1).and_then(|(_, name)| readable(name)))
 }
 
@@ -202,7 +202,7 @@ struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
     /// The content of the first element, if it has this tag.
-    fn expect(mut self, tag: u8) -> Option<&'a [u8]> {
+    fn content(mut self, tag: u8) -> Option<&'a [u8]> {
         self.next()
             .filter(|(found, _)| *found == tag)
             .map(|(_, body)| body)

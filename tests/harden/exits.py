@@ -28,7 +28,7 @@ elif how == "os._exit":
     os._exit(4)
 elif how == "SIGTERM":
     os.kill(os.getpid(), 15)
-    time.sleep(5)
+    time.sleep(5)  # it does not come to the end of this
 """
 """Ends the program as ``how`` says."""
 

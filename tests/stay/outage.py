@@ -69,9 +69,18 @@ _BLOCKED_THREAD = (
     + """
 thread = threading.Thread(target=wait, name="a-worker-of-the-service", daemon=True)
 thread.start()
+refused = set()
+def put():
+    while True:
+        try:
+            ray.get([])
+        except BaseException as raised:
+            refused.add(words(raised))
+        time.sleep(0.01)
+threading.Thread(target=put, name="a-busy-thread", daemon=True).start()
 await_state("reconnecting")
 thread.join(20)
-report(alive=thread.is_alive())
+report(alive=thread.is_alive(), refused=sorted(refused))
 shutdown_ray()
 report(after_shutdown=state())
 mark("waits")
@@ -95,7 +104,7 @@ if how == "exit":
 elif how == "raise":
     raise RuntimeError("meant")
 os.kill(os.getpid(), getattr(signal, how))
-time.sleep(30)
+time.sleep(30)  # it does not come to the end of this
 """
 
 

@@ -90,6 +90,13 @@ def test_a_release_on_request_keeps_the_process(outage: Outage) -> None:
     assert any("a-worker-of-the-service" in line for line in told["warnings"])
 
 
+def test_a_call_that_comes_during_a_release_says_what_happened(outage: Outage) -> None:
+    refused = outage.fields("always thread")["refused"]
+    # Before it and after it, Ray answers itself: in the end that nobody has called ray.init.
+    assert "RayConnectionError(lost)" in refused
+    assert set(refused) <= {"RayConnectionError(lost)", "RaySystemError"}
+
+
 def test_shutdown_while_waiting_for_the_cluster_gives_it_up(outage: Outage) -> None:
     told = outage.fields("always thread")
     assert told["after_shutdown"] == "idle"
