@@ -141,7 +141,9 @@ class Load:
         return [answer for answer in self.answers if answer.path == path]
 
     async def _run(self) -> None:
-        limits = httpx.Limits(max_connections=None)
+        # ray.init holds the GIL for a second or two while a head begins, and a server that was held
+        # up closes connections that have been idle for its 5 s with a request on them: sooner here.
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=1)
         async with httpx.AsyncClient(base_url=self.url, timeout=60, limits=limits) as client:
             twice = [*self.requests, *self.requests]
             await asyncio.gather(*(self._ask(client, *request) for request in twice))
