@@ -259,7 +259,7 @@ def test_client_servers_are_counted(ray_head: RayHead) -> None:
     # Those of clients that have left may go at any moment.
     before = {server.pid for server in ray_head.client_servers()}
     with Program(source, ray_head.client_address, env=ray_head.env()) as program:
-        program.wait_for_mark("connected", 60)
+        program.wait_for_mark("connected")
         (server,) = (each for each in ray_head.client_servers() if each.pid not in before)
     # Not of the range that all heads of the machine share, unless ours keeps them out of it.
     assert not re.search(r"--port=23\d\d\d ", server.command), server.command
@@ -326,7 +326,7 @@ def test_head_ends_with_its_owner(number: signal.Signals) -> None:
     with Program(source, package_root) as program:
         program.wait_for_mark("up", 90)
         program.signal(number)
-        fields = program.finish(20).fields
+        fields = program.finish(60).fields
     wait_until(lambda: not any(map(is_alive, fields["pids"])), 15, "processes gone")
     wait_until(lambda: not Path(fields["directory"]).exists(), 15, "directory gone")
 

@@ -142,7 +142,7 @@ def test_their_init_while_we_still_look_is_used(ray_head: RayHead) -> None:
         ray.init(sys.argv[1], namespace="theirs")
         report(ok=ensure_ray_initialized(), mode=held()["mode"])
         shutdown_ray()
-        waiting.join(10)
+        waiting.join(60)
         report(ended=not waiting.is_alive(), initialized=ray.is_initialized())
         """,
         ray_head.gcs_address,

@@ -9,10 +9,9 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play, start
-from tests.support import GrpcPeer, SilentListener, TcpRelay, closed_port, wait_until
+from tests.support import SOON_S, GrpcPeer, SilentListener, TcpRelay, closed_port, wait_until
 
 # Generous against a loaded machine; the promise is 100 ms.
-_PROMPT_S = 1.0
 
 _INTERRUPTED = """
 import ray, signal
@@ -54,8 +53,8 @@ def test_ctrl_c_while_a_port_refuses(call: str) -> None:
     with start(source, env={"RAY_ADDRESS": address}) as program:
         program.wait_for_mark("refused")
         sent = program.signal(signal.SIGINT)
-        told = program.finish(20).ok().fields
-    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+        told = program.finish(60).ok().fields
+    assert told["interrupted"] and told["at"] - sent < SOON_S
     assert told["errors"] == []
 
 
@@ -64,10 +63,10 @@ def test_ctrl_c_during_a_probe() -> None:
         env = {"RAY_ADDRESS": peer.address, "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
         with start(_INTERRUPTED.format(before="", call=_call("ensure")), env=env) as program:
             program.wait_for_mark("waiting")
-            wait_until(lambda: peer.accepted, 20, "a probe")
+            wait_until(lambda: peer.accepted, 60, "a probe")
             sent = program.signal(signal.SIGINT)
-            told = program.finish(20).ok().fields
-    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+            told = program.finish(60).ok().fields
+    assert told["interrupted"] and told["at"] - sent < SOON_S
 
 
 def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
@@ -75,10 +74,10 @@ def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
         env = {"RAY_ADDRESS": peer.client_address}
         with start(_INTERRUPTED.format(before="", call=_call("ensure")), env=env) as program:
             program.wait_for_mark("waiting")
-            wait_until(peer.held.is_set, 30, "ray.init to hang")
+            wait_until(peer.held.is_set, 60, "ray.init to hang")
             sent = program.signal(signal.SIGINT)
-            told = program.finish(20).ok().fields
-    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+            told = program.finish(60).ok().fields
+    assert told["interrupted"] and told["at"] - sent < SOON_S
     assert told["state"] == "connecting", "ray.init cannot be stopped"
 
 
@@ -89,15 +88,15 @@ def test_ctrl_c_in_a_look_at_a_head_that_fell_silent(ray_head: RayHead) -> None:
         # Ray's own exit hooks would wait for the silent server.
         source = _INTERRUPTED.format(before=before, call="is_ray_available()") + "os._exit(0)"
         with start(source, env=env) as program:
-            program.wait_for_mark("connected", 60)
+            program.wait_for_mark("connected")
             relay.pause()
             accepted = relay.accepted
             program.tell("it is silent")
             program.wait_for_mark("waiting")
-            wait_until(lambda: relay.accepted > accepted, 20, "a probe")
+            wait_until(lambda: relay.accepted > accepted, 60, "a probe")
             sent = program.signal(signal.SIGINT)
-            told = program.finish(20).ok().fields
-    assert told["interrupted"] and told["at"] - sent < _PROMPT_S
+            told = program.finish(60).ok().fields
+    assert told["interrupted"] and told["at"] - sent < SOON_S
 
 
 @pytest.mark.parametrize("handler", ["default", "own"])
@@ -115,8 +114,8 @@ ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)
     with start(source, f"127.0.0.1:{closed_port()}") as program:
         program.wait_for_mark("refused")
         sent = program.signal(signal.SIGTERM)
-        ended = program.finish(20)
-    assert time.monotonic() - sent < 5
+        ended = program.finish(60)
+    assert time.monotonic() - sent < SOON_S
     if handler == "own":
         assert ended.rc == 7 and ended.fields["asked"] == signal.SIGTERM
     else:
@@ -165,7 +164,7 @@ threading.Event().wait(60)
     with start(source, ray_head.gcs_address) as program:
         program.wait_for_mark("connected")
         program.signal(signal.SIGTERM)
-        ended = program.finish(20)
+        ended = program.finish(60)
     assert ended.rc == signal.SIGTERM and "hooks ran" in ended.stdout
     assert "SIGTERM handler is not set" not in ended.stderr
 
@@ -183,5 +182,5 @@ threading.Event().wait(60)
     with start(source, env={"RAY_ADDRESS": ray_head.gcs_address}) as program:
         program.wait_for_mark("done")
         program.signal(signal.SIGTERM)
-        ended = program.finish(20)
+        ended = program.finish(60)
     assert ended.rc == 7 and "SIGTERM received" not in ended.stderr, ended.told()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
-from tests.support import closed_port
+from tests.support import SOON_S, closed_port
 
 
 def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: RayHead) -> None:
@@ -39,7 +39,7 @@ def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: 
     assert len(told["warnings"]) == 5, told["warnings"]
     assert all("force_reinit=True" in line for line in told["warnings"])
     assert told["kept"] == [True, ray_head.gcs_address, "first"]
-    assert told["forced_dead"] is False and told["dead_seconds"] < 3
+    assert told["forced_dead"] is False and told["dead_seconds"] < SOON_S
     assert told["dead_error"]["kind"] == "refused"
     assert told["still"] == ["connected", ray_head.gcs_address, 42]
     assert told["forced"] and told["now"] == ["client", "second", 42]

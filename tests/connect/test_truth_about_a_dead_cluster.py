@@ -11,11 +11,11 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import RAY_VERSION, play, start
+from tests.support import SOON_S
 
 MODES = ("native", "client")
 _PROBE_TIMEOUT_S = 1.0
 # Between the bound and an answer: a loaded machine. Without a bound they take for ever.
-_MARGIN_S = 3.0
 
 _LOOKS = """
 def looks():
@@ -55,13 +55,13 @@ report(thawed=looks(), answered=answered, task=ray.get(ray.remote(lambda: 42).re
             for address, first, second in zip(addresses, frozen, thawed, strict=True)
         ]
         for program in programs:
-            program.wait_for_mark("connected", 60)
+            program.wait_for_mark("connected")
         own_head.freeze()
         try:
             for gate in frozen:
                 _open(gate)
             for program in programs:
-                program.wait_for_mark("looked", 40)
+                program.wait_for_mark("looked")
         finally:
             own_head.thaw()
         for gate in thawed:
@@ -80,9 +80,9 @@ def _check_frozen(told: dict[str, Any]) -> None:
     probe = frozen["held"][0]["last_probe"]
     assert probe["ok"] is False and probe["error"]
     for look, (_, seconds) in frozen.items():
-        assert seconds < _PROBE_TIMEOUT_S + _MARGIN_S, look
+        assert seconds < _PROBE_TIMEOUT_S + SOON_S, look
     waited, seconds = told["waited"]
-    assert waited is False and seconds < 2 + _PROBE_TIMEOUT_S + _MARGIN_S
+    assert waited is False and seconds < 2 + _PROBE_TIMEOUT_S + SOON_S
     assert told["thawed"]["is_ray_available"][0] and told["answered"] and told["task"] == 42
 
 
@@ -99,7 +99,7 @@ shutdown_ray()
 """
     gate = _gate(tmp_path / "restarted")
     with start(source, own_head.client_address, str(gate)) as program:
-        program.wait_for_mark("connected", 60)
+        program.wait_for_mark("connected")
         own_head.restart()
         _open(gate)
         told = program.finish(90).ok().fields

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play, run, start
 from tests.harden.stuck import MODES, stuck
-from tests.support import SilentListener, closed_port, wait_until
+from tests.support import SOON_S, SilentListener, closed_port, wait_until
 
 LOOPS = ("asyncio", "uvloop", "anyio on asyncio", "anyio on uvloop")
 
@@ -157,7 +160,7 @@ async def main():
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     report(answers=sorted({type(answer).__name__ for answer in answers}))
     began = time.monotonic()
-    while held()["state"] == "connecting" and time.monotonic() - began < 10:
+    while held()["state"] == "connecting" and time.monotonic() - began < 30:
         await asyncio.sleep(0.001)
     report(state=held()["state"], seconds=time.monotonic() - began)
 asyncio.run(main())
@@ -167,13 +170,24 @@ report(threads=ended, said=logged("ERROR"), error=error())
             silent.address,
         )
     assert told["one_left"] == "connecting" and told["answers"] == ["CancelledError"]
-    assert told["state"] == "idle" and told["seconds"] < 2
+    assert told["state"] == "idle" and told["seconds"] < SOON_S
     assert told["threads"] == [] and told["error"] is None
     assert told["said"] == [], "nobody is told of a connect that nobody wanted any more"
 
 
-# A gap that is the machine's own passes: the same program is asked again. One of ours does not.
-_TRIES = 4
+def _undisturbed(play_once: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a program reports whose loop did not stand still.
+
+    A gap that is the machine's own passes: the program is played again. One of ours does not pass.
+    """
+    longest = []
+    for _ in range(4):
+        told = play_once()
+        longest.append(told["longest"])
+        # 20 ms is what a quiet machine shows; a loop that we hold stands still for whole waits.
+        if told["longest"] < 0.2:
+            return told
+    pytest.fail(f"the loop stood still for {longest} s")
 
 
 @pytest.mark.parametrize("phase", ["refused", "probe", "client init", "native init"])
@@ -191,25 +205,21 @@ async def main():
         calls += [asyncio.create_task(ensure_runtime_ready()),
                   asyncio.create_task(wait_for_ray_ready_async(2))]
         report(answers=sum(await asyncio.gather(*calls)))
-        report(longest=beat.longest, ticks=len(beat.gaps))
+        report(longest=beat.longest)
 asyncio.run(main())
 os._exit(0)
 """
     )
-    longest = []
-    for _ in range(_TRIES):
+
+    def played() -> dict[str, Any]:
         with SilentListener() as silent, stuck(phase.split()[0]) as (_, stuck_address):
             address = {"refused": f"127.0.0.1:{closed_port()}", "probe": silent.address}.get(
                 phase, stuck_address
             )
             env = {"SEEDCORE_RAY_INIT_TIMEOUT_S": "3", "SEEDCORE_RAY_CONNECT_TIMEOUT_S": "2"}
-            told = run(source, address, env={**env, "RAY_ADDRESS": address}).ok().fields
-        assert told["answers"] == 0
-        longest.append(told["longest"])
-        # 20 ms is what a quiet machine shows; a loop that we hold stands still for whole waits.
-        if told["longest"] < 0.2:
-            return
-    pytest.fail(f"the loop stood still for {longest} s")
+            return run(source, address, env={**env, "RAY_ADDRESS": address}).ok().fields
+
+    assert _undisturbed(played)["answers"] == 0
 
 
 def test_two_loops_in_two_threads_with_different_libraries(ray_head: RayHead) -> None:
@@ -293,15 +303,19 @@ async def main():
     async with Beat() as beat:
         tasks = [asyncio.create_task(ensure_ray_initialized_async()) for _ in range(8)]
         await asyncio.sleep(1)
-        report(ticks=len(beat.gaps), longest=beat.longest)
+        report(longest=beat.longest)
         for task in tasks:
             task.cancel()
 asyncio.run(main())
 os._exit(0)
 """
         )
-        with start(source, env={"RAY_ADDRESS": address}) as program:
-            wait_until(peer.held.is_set, 30, "ray.init to hang")
-            program.close_stdin()
-            told = program.finish(30).ok().fields
-    assert told["longest"] < 0.3 and told["ticks"] > 50
+
+        def played() -> dict[str, Any]:
+            peer.held.clear()
+            with start(source, env={"RAY_ADDRESS": address}) as program:
+                wait_until(peer.held.is_set, 60, "ray.init to hang")
+                program.close_stdin()
+                return program.finish(60).ok().fields
+
+        _undisturbed(played)

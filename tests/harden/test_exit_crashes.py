@@ -165,7 +165,7 @@ asyncio.run(main())
         with SilentListener() as silent:
             with start(SLOW_LOGS + source, env={"RAY_ADDRESS": silent.address}) as program:
                 program.wait_for_mark("waiting")
-                wait_until(lambda: silent.accepted > 0, 10, "the probe")
+                wait_until(lambda: silent.accepted > 0, 60, "the probe")
                 program.signal(number)
-                ended = program.finish(10)
+                ended = program.finish(60)
             assert ended.rc == code and "Traceback" not in ended.stderr, ended.told()

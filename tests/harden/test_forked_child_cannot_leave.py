@@ -161,7 +161,7 @@ run()
         stopped = time.monotonic()
         program.signal(signal.SIGTTOU)
         program.signal(signal.SIGTERM)
-        ended = program.finish(30)
+        ended = program.finish(60)
         seconds = time.monotonic() - stopped
     assert ended.rc == 0, ended.told()
     assert seconds < _SOON_S, ended.told()
@@ -179,7 +179,7 @@ def _answer(port: int) -> str:
         except OSError:
             return ""
 
-    return wait_until(ask, 30, "a worker to answer")
+    return wait_until(ask, 60, "a worker to answer")
 
 
 def test_a_child_forked_in_the_middle_of_a_probe() -> None:
@@ -199,7 +199,7 @@ def asks():
 for number in range(10):
     children.append(leave(exits(number % 2 * 3)) + [number % 2 * 3])
     children.append(leave(asks) + [3])
-waiting.join(20)
+waiting.join(60)
 report(children=children, parent=error()["kind"])
 """,
             silent.address,

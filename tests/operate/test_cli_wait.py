@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seedcore_ray.testing import RayHead
 from tests.operate.cli import cli, cli_json, on_terminal, start
-from tests.support import GrpcPeer, WebServer, closed_port
+from tests.support import SOON_S, GrpcPeer, WebServer, closed_port
 
 
 def test_until_a_head_comes_up() -> None:
@@ -41,7 +41,7 @@ def test_the_time_is_up() -> None:
     address = f"127.0.0.1:{closed_port()}"
     began = time.monotonic()
     done = cli("wait", address, "--timeout", "1")
-    assert 0.7 < time.monotonic() - began < 8
+    assert 0.7 < time.monotonic() - began < 1 + SOON_S
     assert done.rc == 12 and done.stdout.startswith(f"refused  {address}: connection refused")
     # One line for one cause, however often it was met.
     (line,) = done.stderr.splitlines()
@@ -66,14 +66,14 @@ def test_a_cause_that_time_cannot_cure_ends_it(ray_head: RayHead) -> None:
             ("head", 10),
         ):
             seen = cli_json("wait", address, "--timeout", "60")
-            assert (seen["exit_code"], seen["took_s"] < 10) == (code, True)
+            assert (seen["exit_code"], seen["took_s"] < SOON_S) == (code, True)
 
 
 def test_ctrl_c_is_one_line_and_130() -> None:
     with start("wait", f"127.0.0.1:{closed_port()}") as waiting:
         waiting.wait_for_error_line("waiting for Ray")
         sent = waiting.signal(signal.SIGINT)
-        done = waiting.finish(deadline_s=10)
-        assert time.monotonic() - sent < 5
+        done = waiting.finish(deadline_s=60)
+        assert time.monotonic() - sent < SOON_S
     assert done.rc == 130 and done.stdout == ""
     assert done.stderr.splitlines()[1:] == ["interrupted"]

@@ -29,7 +29,7 @@ def test_everything_but_ray_is_answered(late: tuple[Service, int]) -> None:
     def refused() -> bool:
         return "connection refused" in service.ask("/readyz").text
 
-    wait_until(refused, 30, "the cause in /readyz")
+    wait_until(refused, 60, "the cause in /readyz")
     readiness = service.ask("/readyz")
     told = readiness.json()
     assert readiness.status_code == 503 and int(readiness.headers["Retry-After"]) >= 1

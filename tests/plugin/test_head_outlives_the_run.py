@@ -48,4 +48,4 @@ def test_a_run_that_is_killed(play: Play, pytester: pytest.Pytester) -> None:
     pytester.makepyfile(_NOTE + "    os.kill(os.getpid(), 9)\n")
     assert play().ret == -9
     (head,) = _heads(pytester.path)
-    wait_until(lambda: _gone(head), 20, "the head's end")
+    wait_until(lambda: _gone(head), 60, "the head's end")

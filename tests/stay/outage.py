@@ -79,7 +79,7 @@ def put():
         time.sleep(0.01)
 threading.Thread(target=put, name="a-busy-thread", daemon=True).start()
 await_state("reconnecting")
-thread.join(20)
+thread.join(60)
 report(alive=thread.is_alive(), refused=sorted(refused))
 shutdown_ray()
 report(after_shutdown=state())

@@ -7,7 +7,7 @@ import pytest
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import start
 from tests.stay.service import MODES, STAYING, address_of, play
-from tests.support import TcpRelay
+from tests.support import SOON_S, TcpRelay
 
 _ASK = """
 import ray
@@ -29,7 +29,7 @@ def test_a_fresh_monitor_answers_without_one(ray_head: RayHead, mode: str) -> No
 ensure_ray_initialized()
 seedcore_ray.start_monitor(interval_s=0.5)
 before = looks()
-await_true(lambda: looks() > before, 20)
+await_true(lambda: looks() > before)
 # The next look may come in the middle of it: any one of three tries may be free of looks.
 tries = []
 for _ in range(3):
@@ -67,7 +67,7 @@ report(before=before, unwatched=unwatched, watched=watched)
 mark("silent")
 sys.stdin.readline()
 await_state("connected", deadline_s=30)
-await_true(is_ray_available, 20)
+await_true(is_ray_available)
 before = looks()
 report(after=ask(3))
 os._exit(0)
@@ -82,10 +82,10 @@ os._exit(0)
             program.wait_for_mark("connected")
             relay.pause()
             program.tell("it is silent")
-            program.wait_for_mark("silent", 60)
+            program.wait_for_mark("silent")
             relay.resume()
             program.tell("it is not")
             told = program.finish(60).ok().fields
     assert told["before"] == 1 and told["after"] == 3
     for answer, seconds in (*told["unwatched"], *told["watched"]):
-        assert answer is False and seconds < 5
+        assert answer is False and seconds < SOON_S

@@ -164,7 +164,7 @@ heard = []
 on_event(lambda event: heard.append(event.name))
 start_monitor(interval_s=0.005)
 ensure_ray_initialized()
-await_true(lambda: heard, 20)
+await_true(lambda: heard)
 def body():
     before = len(heard)
     ensure_ray_initialized(), is_ray_available(), ensure_ray_initialized(force_reinit=True)
@@ -189,12 +189,12 @@ from seedcore_ray import on_event
 heard = []
 on_event(lambda event: heard.append(event.name))
 ensure_ray_initialized("127.0.0.1:1", connect_timeout_s=0)  # what runs callbacks is there
-await_true(lambda: heard, 20)
+await_true(lambda: heard)
 start_monitor(interval_s=0.02)
 def body():
     first = ours()
     ok = ensure_ray_initialized()
-    await_true(lambda: len(heard) > 1, 20)
+    await_true(lambda: len(heard) > 1)
     return [first, ok, settled("seedcore-ray-events", "seedcore-ray-monitor"), heard]
 report(child=told_by_child(body), parent=[ours(), heard])
 """,

@@ -19,18 +19,18 @@ def watched():
     return any(thread.name == "seedcore-ray-monitor" for thread in threading.enumerate())
 inits = count_inits()
 ensure_ray_initialized()
-await_true(watched, 20)
+await_true(watched)
 ray.shutdown()
-await_true(lambda: not watched(), 20)  # nobody has called us in between
+await_true(lambda: not watched())  # nobody has called us in between
 report(noticed=[state(), is_connected(), ray.is_initialized(), held()["generation"]])
 time.sleep(0.5)  # for whoever would connect again
 report(later=[state(), ray.is_initialized(), len(inits)])
 report(back=[ensure_ray_initialized(), is_ray_available(), ray.is_initialized()])
-await_true(watched, 20)
+await_true(watched)
 seedcore_ray.start_monitor(interval_s=3600)
 ray.shutdown()
 report(next_call=[ensure_ray_initialized(), len(inits), state()])
-await_true(lambda: len(heard) >= 3, 20)
+await_true(lambda: len(heard) >= 3)
 report(names=names(), problems=logged("WARNING") + logged("ERROR"),
        generation=seedcore_ray.generation(), metrics=seedcore_ray.metrics_text())
 """,

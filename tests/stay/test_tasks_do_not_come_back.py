@@ -18,13 +18,13 @@ seedcore_ray.on_event(hear)
 assert ensure_ray_initialized()
 # A task's first worker has to be started.
 ray.get(ray.remote(lambda: None).options(num_cpus=0).remote())
-await_true(lambda: "connected" in names(), 20)
+await_true(lambda: "connected" in names())
 report(before=[names(), state()])
 os.environ["SEEDCORE_RAY_INIT_TIMEOUT_S"] = "4"  # what a task may take
 seedcore_ray.start_monitor(interval_s=0.1, misses=2, deep=True)
 """
 _END = """
-await_true(lambda: "unhealthy" in names(), 40)
+await_true(lambda: "unhealthy" in names())
 time.sleep(2)  # twice the grace: who answers is not lost
 ill = [state(), is_connected(), ensure_ray_initialized(), names()]
 report(ill=ill, said=logged("WARNING"))
@@ -33,7 +33,7 @@ sys.stdin.readline()
 heal()
 await_true(lambda: "recovered" in names(), 60)
 report(well=[state(), is_ray_available(), ray.get(ray.remote(lambda: 42).remote(), timeout=60)])
-await_true(lambda: "connected" == state(), 20)
+await_true(lambda: "connected" == state())
 report(names=names(), generation=seedcore_ray.generation(), errors=logged("ERROR"))
 """
 # Tasks that wait for what no node has; the one that is out is cancelled in the end.
@@ -82,10 +82,10 @@ def _play(source: str, address: str, *between: Callable[[], None]) -> dict[str, 
     env = {**STAYING, "RAY_ADDRESS": address, "SEEDCORE_RAY_LOSS_GRACE_S": "1"}
     with start(source, env=env) as program:
         if between:
-            program.wait_for_mark("watched", 60)
+            program.wait_for_mark("watched")
             between[0]()
             program.tell("they are out")
-        program.wait_for_mark("ill", 60)
+        program.wait_for_mark("ill")
         for heal in between[1:]:
             heal()
         program.tell("they come back")

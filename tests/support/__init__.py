@@ -10,10 +10,11 @@ from tests.support.peers import (
     WebServer,
     closed_port,
 )
-from tests.support.polling import wait_until
+from tests.support.polling import SOON_S, wait_until
 from tests.support.programs import Program, ProgramResult, clean_env, run_program
 
 __all__ = [
+    "SOON_S",
     "AcceptAndClose",
     "Authority",
     "GrpcPeer",

@@ -8,6 +8,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SOON_S = 10.0
+"""Far more than what comes at once takes, on a machine that is busy with other things; far less
+than the waits of 30 s and more that would be there if it did not."""
+
 
 def wait_until(
     predicate: Callable[[], T], deadline_s: float, what: str, every_s: float = 0.02

@@ -160,7 +160,7 @@ class Program:
         """Its process id."""
         return self._process.pid
 
-    def wait_for_mark(self, name: str, deadline_s: float = 30.0) -> None:
+    def wait_for_mark(self, name: str, deadline_s: float = 60.0) -> None:
         """Wait until the program called ``mark(name)``."""
         line = f"{_MARK}{name}\n"
 
@@ -176,7 +176,7 @@ class Program:
 
         wait_until(marked, deadline_s, f"mark {name!r}\n{self._stderr}")
 
-    def wait_for_error_line(self, text: str, deadline_s: float = 30.0) -> str:
+    def wait_for_error_line(self, text: str, deadline_s: float = 60.0) -> str:
         """The first line with ``text`` in it that the program wrote to stderr."""
 
         def line() -> str | None:
