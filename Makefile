@@ -6,8 +6,9 @@ MATRIX_TESTS ?= tests/connect
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
-# Each worker has Ray heads of its own, of 400 MB each.
-TEST_WORKERS ?= 2
+# More than the two cores of CI: a test waits for Ray more than it works. Each worker has Ray heads
+# of its own, of 400 MB each.
+TEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 
 VENV := .venv

@@ -53,7 +53,6 @@ def test_thirty_two_threads_make_one(ray_head: RayHead, mode: str) -> None:
 _STAND_IN = """
 import types
 from seedcore_ray import lazy
-from tests.support import SOON_S
 sys.modules["ray"] = types.SimpleNamespace(is_initialized=lambda: True)
 def in_threads(count, use):
     outcomes = []
