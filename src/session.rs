@@ -86,6 +86,8 @@ pub struct Session {
     exiting: AtomicBool,
     inner: Mutex<Inner>,
     breaker: Mutex<Breaker<Target>>,
+    /// Grows when the last error or the breaker changes: whoever keeps a no sees that it is old.
+    pub revision: Arc<AtomicU64>,
     /// What has happened so far, in numbers.
     pub metrics: Arc<Metrics>,
 }
@@ -191,12 +193,19 @@ impl Session {
     }
 
     /// Remembers what a caller was told whose flight has not failed: none began, or it goes on
-    /// without this caller. Of no interest when there is a connection by now.
-    pub fn note_failure(&self, error: &ConnectError) {
+    /// without this caller. Of no interest when there is a connection by now. Returns the revision
+    /// for as long as which nobody was told anything else.
+    pub fn note_failure(&self, error: &ConnectError) -> u64 {
         let mut inner = self.inner();
         if inner.live.is_none() && inner.away.is_none() && error.kind != Kind::Cancelled {
-            inner.last_error = Some(error.clone());
+            self.tell(&mut inner, Some(error.clone()));
         }
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, inner: &mut Inner, error: Option<ConnectError>) {
+        inner.last_error = error;
+        self.revision.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Why no connect may begin at all, if so.
@@ -348,7 +357,7 @@ impl Session {
         self.let_go(inner);
         inner.live = Some(Arc::new(live));
         inner.watch = watch;
-        inner.last_error = None;
+        self.tell(inner, None);
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.connected.store(true, Ordering::Release);
         self.happened(inner, what, &address, None, away_for);
@@ -393,7 +402,7 @@ impl Session {
         if inner.away.is_some() {
             return self.not_back(&mut inner, error);
         }
-        inner.last_error = Some(error.clone());
+        self.tell(&mut inner, Some(error.clone()));
         lines::failed(error, flight);
         self.happened(
             &mut inner,

@@ -192,9 +192,9 @@ fn admit(
 
 /// No log line: the failure that opened the circuit has one.
 fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
-    process().session.note_failure(error);
+    let revision = process().session.note_failure(error);
     if let Some(retry_after) = error.retry_after {
-        turned_away::remember(py, asked, Instant::now() + retry_after);
+        turned_away::remember(py, asked, Instant::now() + retry_after, revision);
     }
 }
 

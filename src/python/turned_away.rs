@@ -1,6 +1,7 @@
 //! The fast no: while the breaker is open, the same call is answered without resolving anything.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -23,6 +24,8 @@ struct TurnedAway {
     /// `sys.modules["ray"]` at that time: a stand-in, or the real one, is asked anew.
     ray: Option<Py<PyAny>>,
     until: Instant,
+    /// The session's, and what it was: then the last error is that of this call.
+    revision: (Arc<AtomicU64>, u64),
     /// Counts the calls; at hand, so that the process need not be looked up.
     metrics: Arc<Metrics>,
 }
@@ -38,6 +41,7 @@ pub fn stands(
         return false;
     };
     let stands = last.asked.is(address, namespace)
+        && last.revision.0.load(Ordering::Relaxed) == last.revision.1
         && Instant::now() < last.until
         && last.whereabouts == Whereabouts::now()
         && is_same_ray(py, last.ray.as_ref());
@@ -56,14 +60,16 @@ fn is_same_ray(py: Python<'_>, then: Option<&Py<PyAny>>) -> bool {
     }
 }
 
-/// Remembers a call that was turned away until then.
-pub fn remember(py: Python<'_>, asked: &Arc<Asked>, until: Instant) {
+/// Remembers a call that was turned away until then, or until the session's revision is another.
+pub fn remember(py: Python<'_>, asked: &Arc<Asked>, until: Instant, revision: u64) {
+    let session = &process().session;
     TURNED_AWAY.store(Some(Arc::new(TurnedAway {
         asked: Arc::clone(asked),
         whereabouts: Whereabouts::now(),
         ray: imported(py, "ray").map(Bound::unbind),
         until,
-        metrics: Arc::clone(&process().session.metrics),
+        revision: (Arc::clone(&session.revision), revision),
+        metrics: Arc::clone(&session.metrics),
     })));
 }
 

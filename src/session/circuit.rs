@@ -1,5 +1,6 @@
 //! What the breaker is told and asked: the session holds it, since what connects closes it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,10 +37,12 @@ impl Session {
             Kind::Cancelled => self.breaker().released(target, now),
             _ => self.breaker().succeeded(target),
         }
+        self.revision.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells the breaker that a caller who was to probe is gone.
     pub fn vanished(&self, target: &Target) {
         self.breaker().released(target, Instant::now().into_std());
+        self.revision.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -10,7 +10,7 @@ impl Session {
     /// Begins `shutdown_ray`. `ray_is_up`: Ray itself says that it is connected.
     pub fn close(&self, ray_is_up: bool) -> Closing {
         let mut inner = self.inner();
-        inner.last_error = None;
+        self.tell(&mut inner, None);
         inner.give_up_waiting();
         match &inner.owner {
             // Whatever is under way was called off by the exit, and nobody waits for its end.
@@ -43,7 +43,7 @@ impl Session {
         if let Some(Owner::Shutdown(over)) = &inner.owner {
             over.send_replace(true);
             inner.owner = None;
-            inner.last_error = None;
+            self.tell(&mut inner, None);
         }
     }
 

@@ -73,6 +73,32 @@ report(changed=timed(ensure_ray_initialized, connect_timeout_s=0.3)[1])
     assert told["changed"] >= 0.3
 
 
+def test_the_last_error_is_that_of_the_last_call() -> None:
+    address, other = (f"ray://127.0.0.1:{closed_port()}" for _ in range(2))
+    told = play(
+        _ASK
+        + """
+def last():
+    return [error()["kind"], error()["address"]]
+ask(connect_timeout_s=0.3)
+ask()
+seen = [last()]
+ensure_ray_initialized(sys.argv[2], connect_timeout_s=0)
+seen.append(last())
+ask()
+seen.append(last())
+shutdown_ray()
+report(no_error=error())
+ask()
+report(seen=[*seen, last()])
+""",
+        *(address, other),
+    )
+    turned_away = ["circuit_open", address]
+    assert told["seen"] == [turned_away, ["refused", other], turned_away, turned_away]
+    assert told["no_error"] is None
+
+
 def test_when_its_time_is_up_one_of_64_threads_looks() -> None:
     told = play(
         _ASK
