@@ -193,8 +193,8 @@ impl Session {
     }
 
     /// Remembers what a caller was told whose flight has not failed: none began, or it goes on
-    /// without this caller. Of no interest when there is a connection by now. Returns the revision
-    /// for as long as which nobody was told anything else.
+    /// without this caller. Of no interest when there is a connection by now. Returns the
+    /// revision: while it stands, nobody has been told anything else.
     pub fn note_failure(&self, error: &ConnectError) -> u64 {
         let mut inner = self.inner();
         if inner.live.is_none() && inner.away.is_none() && error.kind != Kind::Cancelled {

@@ -1,12 +1,14 @@
 //! When not to try.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use proptest::prelude::*;
 use seedcore_ray::breaker::{Breaker, CAP, Verdict, circuit_open};
 use seedcore_ray::error::Kind;
+use seedcore_ray::session::Session;
 
 use crate::scene::{HEAD, OTHER, failure, millis, secs, target};
 
@@ -288,5 +290,30 @@ proptest! {
                 bench.open_for();
             }
         }
+    }
+}
+
+#[test]
+fn whoever_keeps_a_no_sees_that_it_is_old() {
+    let session = Session::default();
+    let cause = failure(Kind::Refused, HEAD);
+    let kept = session.note_failure(&cause);
+    assert_eq!(session.revision.load(Ordering::Relaxed), kept);
+    let changes: [(&str, &dyn Fn()); 4] = [
+        ("another call failed", &|| {
+            session.note_failure(&failure(Kind::Refused, OTHER));
+        }),
+        ("the probe failed", &|| {
+            session.tried(&target(HEAD), &cause, RESET)
+        }),
+        ("the probe vanished", &|| session.vanished(&target(HEAD))),
+        ("shutdown_ray", &|| {
+            session.close(false);
+        }),
+    ];
+    for (what, change) in changes {
+        let kept = session.revision.load(Ordering::Relaxed);
+        change();
+        assert_ne!(session.revision.load(Ordering::Relaxed), kept, "{what}");
     }
 }
