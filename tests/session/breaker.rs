@@ -304,11 +304,11 @@ fn whoever_keeps_a_no_sees_that_it_is_old() {
             session.note_failure(&failure(Kind::Refused, OTHER));
         }),
         ("the probe failed", &|| {
-            session.tried(&target(HEAD), &cause, RESET)
+            session.tried(&target(HEAD), &cause, RESET);
         }),
         ("the probe vanished", &|| session.vanished(&target(HEAD))),
         ("shutdown_ray", &|| {
-            session.close(false);
+            let _ = session.close(false);
         }),
     ];
     for (what, change) in changes {
