@@ -24,9 +24,9 @@ brackets from the end of `ray start`, when all of the head is up. Natively `ray.
 raylet, which `ray start` starts last.
 
 Two of these days are no better with us. A native driver whose raylet dies is ended by Ray 2.60
-within seconds, whoever watches (2.44 lets it live). And a network that is silent for longer than `SEEDCORE_RAY_LOSS_GRACE_S`
-costs the handles, where bare Ray waits on: silence does not tell a cluster that is cut off from one
-that is dead, and waiting for a dead one ends the process.
+within seconds, whoever watches (2.44 lets it live). And a network that is silent for longer than
+`SEEDCORE_RAY_LOSS_GRACE_S` costs the handles, where bare Ray waits on: silence does not tell a
+cluster that is cut off from one that is dead, and waiting for a dead one ends the process.
 """
 
 _WARNING = """\
