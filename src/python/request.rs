@@ -200,9 +200,11 @@ fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
 
 fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
     match imported(py, "asyncio") {
-        Some(asyncio) => Ok(!asyncio
-            .call_method0(intern!(py, "_get_running_loop"))?
-            .is_none()),
+        // Another thread may be half-way through its import: then no loop runs yet.
+        Some(asyncio) => match asyncio.getattr_opt(intern!(py, "_get_running_loop"))? {
+            Some(running) => Ok(!running.call0()?.is_none()),
+            None => Ok(false),
+        },
         None => Ok(false),
     }
 }
