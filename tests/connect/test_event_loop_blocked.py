@@ -182,3 +182,16 @@ except KeyboardInterrupt:
             ended = program.finish(SOON_S).ok()
     assert ended.fields == {"interrupted": True}
     assert "Traceback" not in ended.stderr
+
+
+def test_an_asyncio_that_another_thread_is_importing_runs_no_loop() -> None:
+    told = play(
+        """
+        import types
+        sys.modules["asyncio"] = types.ModuleType("asyncio")
+        ok = ensure_ray_initialized(sys.argv[1], connect_timeout_s=0)
+        report(ok=ok, kind=error()["kind"])
+        """,
+        f"127.0.0.1:{closed_port()}",
+    )
+    assert told == {"ok": False, "kind": "refused"}
