@@ -313,14 +313,19 @@ def test_a_head_freezes_restarts_loses_its_parts_and_leaves_nothing(own_head: Ra
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.soak)]
 )
-def test_head_ends_with_its_owner(number: signal.Signals) -> None:
+def test_head_ends_with_its_owner_and_not_with_a_forked_child(number: signal.Signals) -> None:
     source = """
-        import json, sys, threading
+        import os, sys, threading
         sys.path.insert(0, sys.argv[1])
         from seedcore_ray.testing import RayHead
-        head = RayHead().start()
-        report(directory=str(head.directory), pids=[p.pid for p in head.processes()])
-        mark("up"); threading.Event().wait()
+        with RayHead() as head:
+            if (child := os.fork()) == 0:
+                sys.exit()
+            os.waitpid(child, 0)
+            # Shuts and starts it in its directory, which a stopped head has lost.
+            head.restart()
+            report(directory=str(head.directory), pids=[p.pid for p in head.processes()])
+            mark("up"); threading.Event().wait()
     """
     package_root = str(Path(sys.modules["seedcore_ray.testing"].__path__[0]).parents[1])
     with Program(source, package_root) as program:

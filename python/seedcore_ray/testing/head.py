@@ -114,6 +114,7 @@ class RayHead:
         self._server_ports: PortBlock | None = None
         self._base: Path | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
 
     # -- where it is
 
@@ -190,7 +191,8 @@ class RayHead:
             # Short: Ray puts Unix sockets below, whose paths end at 107 characters.
             self._base = Path(tempfile.mkdtemp(prefix="srh-", dir="/tmp"))
             (self._base / "home").mkdir()
-        atexit.register(self._stop_at_exit, os.getpid())
+        self._owner = os.getpid()
+        atexit.register(self.stop)
         give_up = time.monotonic() + self._start_timeout_s
         self._server_ports = claim_block()
         self._keeper = self._launch(self._server_ports)
@@ -205,12 +207,18 @@ class RayHead:
         return self
 
     def stop(self) -> None:
-        """Kill all of its processes and remove its directory. Twice is fine."""
+        """Kill all of its processes and remove its directory. Twice is fine.
+
+        In a forked child, which inherits this object and not the head, it does nothing: neither
+        does ``shut``, and a child may leave through the ``with`` of its parent.
+        """
+        if self._is_inherited():
+            return
         self._end(b"stop")
         if self._base is not None:
             shutil.rmtree(self._base, ignore_errors=True)
             self._base = None
-        atexit.unregister(self._stop_at_exit)
+        atexit.unregister(self.stop)
 
     def restart(self) -> None:
         """Stop it and start a new cluster on the same ports."""
@@ -219,7 +227,8 @@ class RayHead:
 
     def shut(self) -> None:
         """Kill all of its processes; keep ports and directory, the stale address file included."""
-        self._end(b"keep")
+        if not self._is_inherited():
+            self._end(b"keep")
 
     def __enter__(self) -> RayHead:
         return self.start()
@@ -351,10 +360,8 @@ class RayHead:
         if self._server_ports is not None:
             self._server_ports.release()
 
-    def _stop_at_exit(self, owner: int) -> None:
-        # A forked child inherits this hook, not the head.
-        if os.getpid() == owner:
-            self.stop()
+    def _is_inherited(self) -> bool:
+        return os.getpid() != self._owner
 
     def _keeper_pid(self) -> int:
         if self._keeper is None:
