@@ -21,6 +21,7 @@ _ROWS = {
     "closed port, host:port": "closed port, `host:port`, one look",
     "wrong port, ray:// at the GCS": "`ray://` at the GCS's port",
     "bad token, client": "a bad token, `ray://`",
+    "Ctrl-C between two looks at a closed port": "Ctrl-C in the wait, `host:port`",
     "call while the breaker is open": "a dead target again, breaker open",
     "head dies: noticed, native": "the head dies: noticed",
     "head is back: until a task has run, native": "it is back: until a task has run, native",

@@ -201,11 +201,12 @@ class Program:
         return _reported(list(self._stdout.text))
 
     def signal(self, number: signal.Signals) -> float:
-        """Send a signal; returns the monotonic time at which it went out."""
+        """Send a signal; returns the monotonic time just before."""
         if self._private_pids:
             raise ValueError("process 1 of a pid namespace does not get signals as others do")
+        sent = time.monotonic()
         self._process.send_signal(number)
-        return time.monotonic()
+        return sent
 
     def finish(self, deadline_s: float) -> ProgramResult:
         """Wait for its end. Past the deadline it is killed; ``TimeoutError`` shows its output."""
