@@ -83,7 +83,12 @@ def test_ctrl_c_during_ray_init_and_during_anothers_turn() -> None:
 
 def test_ctrl_c_in_a_look_at_a_head_that_fell_silent(ray_head: RayHead) -> None:
     with TcpRelay(("127.0.0.1", ray_head.client_port)) as relay:
-        env = {"RAY_ADDRESS": relay.client_address, "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60"}
+        env = {
+            "RAY_ADDRESS": relay.client_address,
+            "SEEDCORE_RAY_PROBE_TIMEOUT_S": "60",
+            # Its looks would be taken for ours, and its answers given for ours.
+            "SEEDCORE_RAY_HEALTH_INTERVAL_S": "0",
+        }
         before = "ensure_ray_initialized(); mark('connected'); sys.stdin.readline()"
         # Ray's own exit hooks would wait for the silent server.
         source = _INTERRUPTED.format(before=before, call="is_ray_available()") + "os._exit(0)"
