@@ -80,10 +80,10 @@ def shutdown_ray() -> None:
 # Look.
 
 def is_ray_available() -> bool:
-    """A real control-plane round trip, bounded by the probe timeout."""
+    """The monitor's last look, if good and recent, or a real control-plane round trip."""
 
 def is_connected() -> bool:
-    """Connected and answering; bounded by the probe timeout."""
+    """Connected and answering, as `is_ray_available` tells."""
 
 def cluster_info() -> dict[str, Any]:
     """What the cluster has, as a dict with `status`."""

@@ -30,7 +30,7 @@ enum Control {
 }
 
 /// Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout, or
-/// the monitor's last look when that was good and is not older than its interval.
+/// the monitor's last look, when that was good and is not older than its interval and such a bound.
 ///
 /// Returns:
 ///     True when this process is connected and the cluster answers: natively the GCS, in client
