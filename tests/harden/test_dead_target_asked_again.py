@@ -121,7 +121,7 @@ ask()
 report(answers=[ok for ok, _ in answers], looks=looks() - before, error=error())
 """,
         f"ray://127.0.0.1:{closed_port()}",
-        SEEDCORE_RAY_BREAKER_RESET_S="2",
+        SEEDCORE_RAY_BREAKER_RESET_S="3",
     )
     assert told["answers"] == [False] * 64
     assert told["looks"] == 1

@@ -111,7 +111,7 @@ time.sleep(error()["retry_after_s"] + 0.01)
 report(failed=failed, rejected=rejected, waited=metrics_text())
 """,
         _dead(),
-        SEEDCORE_RAY_BREAKER_RESET_S="1",
+        SEEDCORE_RAY_BREAKER_RESET_S="3",
     )
     failed, rejected, waited = (counted(told[when]) for when in ("failed", "rejected", "waited"))
     attempt = f"{_ATTEMPTS} failed refused"
