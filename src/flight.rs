@@ -6,6 +6,7 @@
 
 mod causes;
 mod crew;
+mod patience;
 mod waiter;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,46 +16,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::config::MAX_SECONDS;
 use crate::error::{ConnectError, Kind};
 use crate::metrics::Metrics;
 use crate::preflight::{Network, Passed, Survey, sweep};
 use crate::retry;
 use crew::{Crew, Fate, Seat};
+pub use patience::Patience;
+use patience::after;
 pub use waiter::Waiter;
 
 /// How long a flight may take to land once its time is up: its log lines are written first.
 pub const LANDING: Duration = Duration::from_millis(250);
-
-/// How long a caller waits for an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// One sweep, and no second one.
-    OneSweep,
-    /// Until then.
-    Until(Instant),
-}
-
-impl Patience {
-    /// `timeout` from now; zero is one sweep.
-    pub fn of(timeout: Duration) -> Self {
-        if timeout.is_zero() {
-            Self::OneSweep
-        } else {
-            Self::Until(after(timeout))
-        }
-    }
-
-    /// Whether there is time for another try.
-    pub fn has_time(self) -> bool {
-        matches!(self, Self::Until(end) if Instant::now() < end)
-    }
-}
-
-/// `timeout` from now; more than a year is a year, which no clock overflows at.
-fn after(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(Duration::from_secs(MAX_SECONDS.into()))
-}
 
 /// What a flight is asked to do, besides reaching its target.
 #[derive(Clone, Copy, Debug)]
