@@ -122,9 +122,9 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 			"cargo install --locked cargo-fuzz"; \
 	fi
 
+# A row that fails is written there, too.
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
-	$(BIN)/python -m benches.bench
-	$(BIN)/python -m benches.readme
+	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
 resilience: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m benches.resilience
