@@ -51,7 +51,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="what becomes of a service whose Ray goes away")
     parser.add_argument("scenarios", nargs="*", help=f"only these of {', '.join(_BY_KEY)}")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter, with its Ray")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        type=os.path.abspath,
+        help="the interpreter, with its Ray",
+    )
     parser.add_argument("--document", action="store_true", help="only write the document anew")
     parser.add_argument("--here", action="store_true", help="play one, print what became of it")
     options = parser.parse_args()

@@ -44,6 +44,11 @@ def _of_one(key: str, ours: Outcome) -> list[Verdict]:
         return [_alive(ours), _noticed(ours, _SILENT_S), _back(ours)]
     if key.startswith("blocked"):
         return _blocked(ours)
+    if key == "asker-20":
+        return [
+            _alive(ours),
+            Verdict(f"connected again ({ours.events})", "reconnected" in ours.events),
+        ]
     if key.startswith("exit"):
         return [
             Verdict(f"ends cleanly (rc {ours.rc}, {ours.left_s} s)", ours.rc not in (None, -6, -11))

@@ -42,6 +42,20 @@ is bounded by `SEEDCORE_RAY_PROBE_TIMEOUT_S`. **Use that instead**, above all in
 checks and metrics.
 """
 
+_ASKERS = """\
+## Calls that wait for the GCS
+
+A native driver's `ray.get_actor()`, and its first `.remote()` of a function or a class, which Ray
+writes into the GCS, wait for as long as the GCS is away. When a new head answers, they end with an
+error that speaks of something else (`ValueError`: no such actor; `AuthenticationError`, on 2.44
+`RaySystemError`: `WrongClusterID`), and we connect again. When none does within a minute, Ray ends the process: the
+wait outlives `ray.shutdown()`, and no timeout of Ray's bounds it.
+
+So ask for actors once for each connection (`on_ready`, `lazy`), not once for each request. A
+`.remote()` of what was submitted before does not wait for the GCS. Here a thread calls
+`ray.get_actor()` again and again.
+"""
+
 _BLOCKED = """\
 ## Threads that are blocked in Ray
 
@@ -96,6 +110,7 @@ def _tables(results: Results, words: bool = True) -> Iterator[str]:
     writers = (
         ("", "outages", _OUTAGE_HEADER, _outage_rows),
         (_WARNING, "readers", _READER_HEADER, _reader_rows),
+        (_ASKERS, "askers", _ASKER_HEADER, _asker_rows),
         (_BLOCKED, "blocked", _BLOCKED_HEADER, _blocked_rows),
         (_EXITS, "exits", _EXIT_HEADER, _exit_rows),
         (_FORKS, "forks", _FORK_HEADER, _fork_rows),
@@ -184,8 +199,19 @@ _READER_HEADER = ("such a thread, new head after 20 s", "the process")
 
 def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
-        who = "bare Ray" if one["who"] == "bare" else f'with us, `release="{one["release"]}"`'
-        yield [who, _process(one)]
+        yield [_whose(one), _process(one)]
+
+
+_ASKER_HEADER = ("new head", "", "what becomes of it", "the call")
+
+
+def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+    for one in outcomes:
+        yield [scenario.title, _whose(one), _fate(one), _call(one["call_ended"])]
+
+
+def _whose(one: Fields) -> str:
+    return "bare Ray" if one["who"] == "bare" else f'with us, `release="{one["release"]}"`'
 
 
 def _process(one: Fields) -> str:
@@ -200,11 +226,10 @@ _BLOCKED_HEADER = ("blocked", "connection", "", "the process", "the call")
 def _blocked_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
     places = {"main": "main thread", "thread": "a thread", "executor": "asyncio's executor"}
     for one in sorted(outcomes, key=lambda one: list(places).index(one["blocked"])):
-        release = f'with us, `release="{one["release"]}"`' if one["mode"] == "native" else "with us"
         yield [
             places[one["blocked"]],
             _name(one["mode"]),
-            "bare Ray" if one["who"] == "bare" else release,
+            _whose(one) if one["mode"] == "native" or one["who"] == "bare" else "with us",
             _process(one),
             _call(one["call_ended"]),
         ]

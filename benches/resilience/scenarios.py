@@ -12,7 +12,7 @@ from typing import Literal
 from benches.resilience.services import Blocked, Mode, Service, Who
 from benches.resilience.stage import Stage
 
-Table = Literal["outages", "blocked", "readers", "exits", "forks"]
+Table = Literal["outages", "blocked", "readers", "askers", "exits", "forks"]
 
 WHO: tuple[Who, ...] = ("bare", "ours")
 MODES: tuple[Mode, ...] = ("native", "client")
@@ -165,11 +165,10 @@ def _leaving(mode: Mode, after_s: float) -> Scenario:
     )
 
 
-_READERS = (
-    Service("bare", "native", "reader"),
-    Service("ours", "native", "reader"),
-    Service("ours", "native", "reader", "always"),
-)
+def _busy(blocked: Blocked) -> tuple[Service, ...]:
+    ours = (Service("ours", "native", blocked, release) for release in ("auto", "always"))
+    return (Service("bare", "native", blocked), *ours)
+
 
 SCENARIOS = (
     *(
@@ -196,7 +195,9 @@ SCENARIOS = (
     Scenario("silence-90", "network silent for 90 s", partial(_silent, back_s=90), silent=True),
     Scenario("blocked-native", "", _left_alone, _blocked("native"), "blocked"),
     Scenario("blocked-client", "", _left_alone, _blocked("client"), "blocked"),
-    Scenario("reader", "", _reading, _READERS, "readers"),
+    Scenario("reader", "", _reading, _busy("reader"), "readers"),
+    Scenario("asker-20", "after 20 s", _reading, _busy("asker"), "askers"),
+    Scenario("asker", "none", _left_alone, _busy("asker"), "askers"),
     # While the connection ails, while Ray is being released, and while a head is waited for.
     *(_leaving("native", after_s) for after_s in (6, 40.5, 52)),
     _leaving("client", 6),

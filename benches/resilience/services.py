@@ -12,7 +12,7 @@ from tests.support.programs import Program, ProgramResult
 
 Mode = Literal["native", "client"]
 Who = Literal["bare", "ours"]
-Blocked = Literal["", "main", "thread", "executor", "reader"]
+Blocked = Literal["", "main", "thread", "executor", "reader", "asker"]
 
 UP_S = 120.0
 """Many services start at once, on few cores."""
@@ -168,6 +168,15 @@ _WORK = """
         while True:
             ray.cluster_resources()
 
+    def asker():
+        name = f"counter-{os.getpid()}"
+        kept = ray.remote(Counter).options(num_cpus=0, name=name).remote()
+        try:
+            while not over.wait(0.01):
+                ray.get_actor(name)
+        except BaseException as error:
+            say("blocked call ended", error=words(error))
+
     threading.Thread(target=obey, daemon=True).start()
     mark("up")
     if blocked == "main":
@@ -176,6 +185,8 @@ _WORK = """
         threading.Thread(target=blocked_call, name="worker", daemon=True).start()
     elif blocked == "reader":
         threading.Thread(target=reader, name="reader", daemon=True).start()
+    elif blocked == "asker":
+        threading.Thread(target=asker, name="asker", daemon=True).start()
     if blocked == "executor":
         import asyncio
 
