@@ -48,8 +48,8 @@ _ASKERS = """\
 A native driver's `ray.get_actor()`, and its first `.remote()` of a function or a class, which Ray
 writes into the GCS, wait for as long as the GCS is away. When a new head answers, they end with an
 error that speaks of something else (`ValueError`: no such actor; `AuthenticationError`, on 2.44
-`RaySystemError`: `WrongClusterID`), and we connect again. When none does within a minute, Ray ends the process: the
-wait outlives `ray.shutdown()`, and no timeout of Ray's bounds it.
+`RaySystemError`: `WrongClusterID`), and we connect again. When none does within a minute, Ray ends
+the process: the wait outlives `ray.shutdown()`, and no timeout of Ray's bounds it.
 
 So ask for actors once for each connection (`on_ready`, `lazy`), not once for each request. A
 `.remote()` of what was submitted before does not wait for the GCS. Here a thread calls
