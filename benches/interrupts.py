@@ -32,7 +32,8 @@ _PROGRAM = """
         {call}
     except KeyboardInterrupt:
         report(at=time.monotonic())
-    os._exit(0)
+        os._exit(0)
+    sys.exit("it ended before, or with something else")
 """
 _OURS = _PROGRAM.format(call="ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)")
 _RAY = _PROGRAM.format(call='ray.init(sys.argv[1], logging_level="ERROR")')

@@ -44,6 +44,8 @@ def _of_one(key: str, ours: Outcome) -> list[Verdict]:
         return [_alive(ours), _noticed(ours, _SILENT_S), _back(ours)]
     if key.startswith("blocked"):
         return _blocked(ours)
+    if key in ("reader", "asker"):
+        return [_no_zero(ours)]
     if key == "asker-20":
         return [
             _alive(ours),
@@ -80,14 +82,16 @@ def _held(ours: Outcome) -> list[Verdict]:
 
 
 def _blocked(ours: Outcome) -> list[Verdict]:
-    ends = ours.ended_s is not None
-    verdicts = [
-        Verdict(f"no exit code 0 of a process that ended (rc {ours.rc})", not ends or ours.rc != 0)
-    ]
+    verdicts = [_no_zero(ours)]
     if ours.release == "always" or ours.mode == "client":
         words = ours.call_ended or "nothing"
         verdicts.append(Verdict(f"the call ends with an error ({words})", "Error" in words))
     return verdicts
+
+
+def _no_zero(ours: Outcome) -> Verdict:
+    text = f"no exit code 0 of a process that ended (rc {ours.rc})"
+    return Verdict(text, ours.survived or ours.rc != 0)
 
 
 def _alive(ours: Outcome) -> Verdict:

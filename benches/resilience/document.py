@@ -211,7 +211,9 @@ def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str
 
 
 def _whose(one: Fields) -> str:
-    return "bare Ray" if one["who"] == "bare" else f'with us, `release="{one["release"]}"`'
+    if one["who"] == "bare":
+        return "bare Ray"
+    return f'with us, `release="{one["release"]}"`' if one["mode"] == "native" else "with us"
 
 
 def _process(one: Fields) -> str:
@@ -229,7 +231,7 @@ def _blocked_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[s
         yield [
             places[one["blocked"]],
             _name(one["mode"]),
-            _whose(one) if one["mode"] == "native" or one["who"] == "bare" else "with us",
+            _whose(one),
             _process(one),
             _call(one["call_ended"]),
         ]

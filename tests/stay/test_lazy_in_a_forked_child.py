@@ -5,16 +5,26 @@ from __future__ import annotations
 from seedcore_ray.testing import RayHead
 from tests.connect.scenario import play
 
+# A factory that is at work until the parent has had its child.
+_HELD_UP = """
+parent, making, go_on = os.getpid(), threading.Event(), threading.Event()
+def held_up():
+    if os.getpid() == parent:
+        making.set()
+        assert go_on.wait(60)
+    return "made"
+"""
+
 
 def test_a_child_starts_unmade_and_closes_nothing(ray_head: RayHead) -> None:
     told = play(
-        """
+        _HELD_UP
+        + """
 import ray, types
 from seedcore_ray import RayNotReadyError, lazy
 closed = []
 value = lazy(os.getpid, "value", on_close=closed.append)
-making = threading.Event()
-other = lazy(lambda: making.set() or time.sleep(2) or "other")
+other = lazy(held_up)
 def why():
     try:
         value.get()
@@ -26,6 +36,7 @@ maker = threading.Thread(target=other.get)
 maker.start()
 making.wait()
 child = told_by_child(why)
+go_on.set()
 maker.join()
 shutdown_ray()
 # The child of a process that was connected before: Ray itself would not come up in it.
@@ -38,13 +49,14 @@ report(child=child, own=told_by_child(own), parent=[value.reset(), closed == [mi
     )
     kind, text, *rest = told["child"]
     assert kind == "forked" and "forked from one" in text and rest == [[], None, []]
-    assert told["own"] == [True, "other", []]
+    assert told["own"] == [True, "made", []]
     assert told["parent"] == [None, True]
 
 
 def test_a_child_of_a_factory_waits_for_nobody() -> None:
     told = play(
-        """
+        _HELD_UP
+        + """
 import types
 from seedcore_ray import lazy
 sys.modules["ray"] = types.SimpleNamespace(is_initialized=lambda: True)
@@ -54,15 +66,15 @@ def make():
         children.append(told_by_child(lambda: other.get()))
     return "value"
 value, other = lazy(make), lazy(lambda: "other")
-making = threading.Event()
-slow = lazy(lambda: making.set() or time.sleep(1.5) or "slow")
+slow = lazy(held_up)
 maker = threading.Thread(target=slow.get)
 maker.start()
 making.wait()
 theirs = told_by_child(slow.get)
+go_on.set()
 maker.join()
 report(value=value.get(), children=children, theirs=theirs)
 """
     )
     assert told["value"] == "value" and told["children"] == ["other"]
-    assert told["theirs"] == "slow"
+    assert told["theirs"] == "made"
