@@ -9,8 +9,9 @@
 //!  └─────────────────────────────────┘
 //! ```
 //!
-//! `session/away.rs` has what comes after a connection was made: the right half; `session/ending.rs`
-//! how it is given up; `session/answers.rs` what callers are answered.
+//! `session/connecting.rs` has how a connection is made: the left half; `session/away.rs` what comes
+//! after that: the right half; `session/ending.rs` how it is given up; `session/answers.rs` what
+//! callers are answered.
 //!
 //! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
 //! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
@@ -18,6 +19,7 @@
 mod answers;
 mod away;
 mod circuit;
+mod connecting;
 mod ending;
 mod lines;
 mod live;
@@ -29,13 +31,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::info;
 
 use crate::breaker::Breaker;
 use crate::error::{ConnectError, Kind};
 use crate::events::{Event, Events, What};
+use crate::flight::Flight;
 pub use crate::flight::LastProbe;
-use crate::flight::{Flight, Patience, Waiter};
 use crate::health::Watch;
 use crate::metrics::Metrics;
 use crate::target::Target;
@@ -242,50 +243,6 @@ impl Session {
         self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
     }
 
-    /// A seat in a flight to `target` that is under way, for who wants nothing replaced. What
-    /// [`Session::join`] would say as well, without anything made for a flight of one's own.
-    pub fn seat(&self, target: &Target, patience: Patience, stubborn: bool) -> Option<Waiter> {
-        let inner = self.inner();
-        match (&inner.owner, &inner.live) {
-            (Some(Owner::Connect(current)), None) if current.survey.target == *target => {
-                current.join(patience, stubborn)
-            }
-            _ => None,
-        }
-    }
-
-    /// Asks for a connection to what `flight` would try.
-    pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
-        let mut inner = self.inner();
-        // Under the lock, so that no flight begins after `exit` has looked for one.
-        if let Some(error) = self.refusal(&flight.survey.target.address.to_string()) {
-            return Joined::Refused(error);
-        }
-        match (&inner.owner, &inner.live) {
-            (Some(Owner::Shutdown(over)), _) => Joined::After(Turn::Shutdown(over.subscribe())),
-            (_, Some(live)) if !flight.orders.force => Joined::Connected(Arc::clone(live)),
-            (Some(Owner::Connect(current)), _) => join_current(current, flight, patience, &inner),
-            (None, _) => match flight.join(patience, flight.orders.stubborn) {
-                Some(waiter) => {
-                    inner.owner = Some(Owner::Connect(Arc::clone(flight)));
-                    Joined::Lead(waiter)
-                }
-                None => Joined::Refused(flight.cancelled()),
-            },
-        }
-    }
-
-    /// The preflight has passed and `ray.init` is next. False when the flight was called off.
-    #[must_use]
-    pub fn begin_init(&self, flight: &Arc<Flight>) -> bool {
-        let inner = self.inner();
-        let begun = owns(&inner, flight) && flight.begin_init();
-        if begun {
-            self.initialising.store(true, Ordering::Release);
-        }
-        begun
-    }
-
     /// The flight has shut the old connection down (`force_reinit`), or found it gone.
     pub fn dropped(&self) {
         self.let_go(&mut self.inner());
@@ -300,50 +257,6 @@ impl Session {
         inner.fresh_until = None;
         if let Some(watch) = inner.watch.take() {
             watch.stop();
-        }
-    }
-
-    /// `ray.init` came back with a connection, which `watch` keeps an eye on.
-    pub fn arrived(&self, flight: &Arc<Flight>, live: Live, watch: Option<Arc<Watch>>) -> Arrival {
-        let mut inner = self.inner();
-        if !flight.is_wanted() || !owns(&inner, flight) {
-            return Arrival::Unwanted;
-        }
-        self.breaker().succeeded(&flight.survey.target);
-        lines::connected(&live, inner.away.as_ref().map(|away| away.since.elapsed()));
-        self.hold(&mut inner, live, watch);
-        inner.owner = None;
-        self.initialising.store(false, Ordering::Release);
-        Arrival::Welcome
-    }
-
-    /// Takes over a connection that somebody else made; not one that is being shut down. False when
-    /// it is not taken.
-    pub fn adopt(&self, live: Live) -> bool {
-        let mut inner = self.inner();
-        let is_dying = inner.away.as_ref().is_some_and(|away| !away.released);
-        if inner.live.is_some() || is_dying || matches!(inner.owner, Some(Owner::Shutdown(_))) {
-            return false;
-        }
-        info!(
-            "found Ray connected by someone else ({}), using that connection",
-            live.address
-        );
-        self.hold(&mut inner, live, None);
-        if let Some(Owner::Connect(flight)) = &inner.owner
-            && flight.yields()
-        {
-            inner.owner = None;
-        }
-        true
-    }
-
-    /// The flight found that somebody else had connected, and that was adopted.
-    pub fn overtaken(&self, flight: &Arc<Flight>) {
-        let mut inner = self.inner();
-        if owns(&inner, flight) {
-            inner.owner = None;
-            self.initialising.store(false, Ordering::Release);
         }
     }
 
@@ -385,58 +298,4 @@ impl Session {
             after,
         });
     }
-
-    /// The flight is over without a connection. The waiters are told by [`Flight::land`].
-    pub fn failed(&self, flight: &Arc<Flight>, error: &ConnectError) {
-        let mut inner = self.inner();
-        if !owns(&inner, flight) {
-            return;
-        }
-        inner.owner = None;
-        self.initialising.store(false, Ordering::Release);
-        if error.kind == Kind::Cancelled {
-            // Wished for, so no failure to remember.
-            info!("{error}");
-            return;
-        }
-        if inner.away.is_some() {
-            return self.not_back(&mut inner, error);
-        }
-        self.tell(&mut inner, Some(error.clone()));
-        lines::failed(error, flight);
-        self.happened(
-            &mut inner,
-            What::Failed,
-            &error.address,
-            Some(error.clone()),
-            None,
-        );
-    }
-}
-
-/// Shares the flight under way, or waits for its end.
-fn join_current(
-    current: &Arc<Flight>,
-    wish: &Arc<Flight>,
-    patience: Patience,
-    inner: &Inner,
-) -> Joined {
-    let same = current.survey.target == wish.survey.target;
-    // Whoever wants a live connection replaced gets nothing from a flight that would keep it.
-    let serves = current.orders.force || !wish.orders.force || inner.live.is_none();
-    if same
-        && serves
-        && let Some(waiter) = current.join(patience, wish.orders.stubborn)
-    {
-        return Joined::Wait(waiter);
-    }
-    if current.is_overdue() {
-        // Stuck in ray.init for something that is not what is wanted now.
-        current.call_off();
-    }
-    Joined::After(Turn::Flight(current.over()))
-}
-
-fn owns(inner: &Inner, flight: &Arc<Flight>) -> bool {
-    matches!(&inner.owner, Some(Owner::Connect(current)) if Arc::ptr_eq(current, flight))
 }
