@@ -53,7 +53,7 @@ impl Position {
 /// What a caller does next.
 #[derive(Clone, Debug)]
 #[must_use]
-pub enum Verdict {
+pub enum Admission {
     /// Nothing is known against it: connect.
     Closed,
     /// Make one sweep on behalf of all, then report it: [`Breaker::opened`],
@@ -109,13 +109,13 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
     }
 
     /// May `key` be connected to? One look-up; allocates nothing.
-    pub fn check(&mut self, key: &K, now: Instant) -> Verdict {
+    pub fn check(&mut self, key: &K, now: Instant) -> Admission {
         let Some(circuit) = self.circuits.get_mut(key) else {
-            return Verdict::Closed;
+            return Admission::Closed;
         };
         let retry_after = circuit.until.saturating_duration_since(now);
         if !retry_after.is_zero() {
-            return Verdict::Open {
+            return Admission::Open {
                 retry_after,
                 cause: Arc::clone(&circuit.cause),
             };
@@ -123,7 +123,7 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         circuit.is_probed = true;
         let lease = circuit.period.max(LEASE);
         circuit.until = now.checked_add(lease).unwrap_or(now);
-        Verdict::HalfOpen
+        Admission::HalfOpen
     }
 
     /// How the circuits stand. Unlike [`Breaker::check`], a look without consequences.

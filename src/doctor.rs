@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use crate::address::RayAddress;
 use crate::config::{ENV_RAY_ADDRESS, Kubernetes, Source};
 use crate::error::ConnectError;
-use crate::preflight::{self, Network, Survey};
+use crate::preflight::{self, Network, ProbePlan};
 use crate::probe::{Facts, version};
 
 pub use diagnosis::{Diagnosis, FAILED, OK};
@@ -122,21 +122,25 @@ impl Examination {
 
 /// Looks at the address and, where a connect might, at its fallbacks.
 ///
-/// `survey` holds the fallbacks also where the settings forbid them: that one of them would answer
+/// `probe_plan` holds the fallbacks also where the settings forbid them: that one of them would answer
 /// is worth knowing.
-pub async fn examine(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -> Examination {
-    let look = preflight::look(network.as_ref(), survey, survey.probe_timeout).await;
-    let asked = hops::told(look, survey, here, false);
+pub async fn examine(
+    network: &Arc<dyn Network>,
+    probe_plan: &ProbePlan,
+    here: &Here,
+) -> Examination {
+    let look = preflight::look(network.as_ref(), probe_plan, probe_plan.probe_timeout).await;
+    let asked = hops::told(look, probe_plan, here, false);
     let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
     let fallbacks = if asked.cause().is_some_and(may_help) {
-        looked_at(network, survey, here).await
+        looked_at(network, probe_plan, here).await
     } else {
-        let unneeded = survey.fallbacks.iter().cloned();
+        let unneeded = probe_plan.fallbacks.iter().cloned();
         unneeded.map(hops::not_tried).collect()
     };
     let mut diagnosis = Diagnosis::from(&asked, &fallbacks, here);
     if diagnosis.kind.is_some()
-        && let Some(local) = overridden(network.as_ref(), survey).await
+        && let Some(local) = overridden(network.as_ref(), probe_plan).await
     {
         diagnosis.mention(&local);
     }
@@ -146,26 +150,30 @@ pub async fn examine(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -
     }
 }
 
-async fn looked_at(network: &Arc<dyn Network>, survey: &Survey, here: &Here) -> Vec<Candidate> {
-    let mut looks = preflight::fallbacks(network, survey, survey.probe_timeout);
+async fn looked_at(
+    network: &Arc<dyn Network>,
+    probe_plan: &ProbePlan,
+    here: &Here,
+) -> Vec<Candidate> {
+    let mut looks = preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout);
     let mut ranked = Vec::new();
     while let Some(joined) = looks.join_next().await {
         ranked.extend(joined);
     }
     ranked.sort_by_key(|(rank, _)| *rank);
-    let told = |(_, look)| hops::told(look, survey, here, true);
+    let told = |(_, look)| hops::told(look, probe_plan, here, true);
     ranked.into_iter().map(told).collect()
 }
 
 /// The Ray of this machine that `RAY_ADDRESS` keeps a process from.
-async fn overridden(network: &dyn Network, survey: &Survey) -> Option<RayAddress> {
-    let target = &survey.target;
+async fn overridden(network: &dyn Network, probe_plan: &ProbePlan) -> Option<RayAddress> {
+    let target = &probe_plan.target;
     if target.address_source != Source::Env(ENV_RAY_ADDRESS) || target.address.host_port().is_none()
     {
         return None;
     }
-    let mut local = survey.clone();
+    let mut local = probe_plan.clone();
     local.target.address = RayAddress::Auto;
-    let look = preflight::look(network, &local, survey.probe_timeout).await;
+    let look = preflight::look(network, &local, probe_plan.probe_timeout).await;
     Some(look.result.ok()?.address)
 }

@@ -5,9 +5,9 @@
 //! while at least one of them has time left.
 
 mod causes;
-mod crew;
-mod patience;
+mod deadline;
 mod waiter;
+mod waiters;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,25 +18,25 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{ConnectError, Kind};
 use crate::metrics::Metrics;
-use crate::preflight::{Network, Passed, Survey, sweep};
+use crate::preflight::{Network, Passed, ProbePlan, sweep};
 use crate::retry;
-use crew::{Crew, Fate, Seat};
-pub use patience::Patience;
-use patience::after;
+pub use deadline::Deadline;
+use deadline::after;
 pub use waiter::Waiter;
+use waiters::{Status, WaiterState, Waiters};
 
 /// How long a flight may take to land once its time is up: its log lines are written first.
 pub const LANDING: Duration = Duration::from_millis(250);
 
 /// What a flight is asked to do, besides reaching its target.
 #[derive(Clone, Copy, Debug)]
-pub struct Orders {
+pub struct ConnectOptions {
     /// Bound of `ray.init` itself.
     pub init_timeout: Duration,
     /// Shut a live connection down once the preflight has passed.
     pub force: bool,
     /// Wait for a local Ray too, which is otherwise answered at once.
-    pub stubborn: bool,
+    pub wait_for_local: bool,
 }
 
 /// How far a flight is.
@@ -91,16 +91,16 @@ pub struct LastProbe {
 /// One connect attempt.
 pub struct Flight {
     /// What is tried.
-    pub survey: Survey,
+    pub probe_plan: ProbePlan,
     /// How.
-    pub orders: Orders,
+    pub options: ConnectOptions,
     /// When it began.
     pub began: Instant,
     network: Arc<dyn Network>,
     metrics: Arc<Metrics>,
     progress: watch::Sender<Progress>,
     /// Every change of the progress before the landing is made under this lock.
-    crew: Mutex<Crew>,
+    crew: Mutex<Waiters>,
     /// `ray.init` outlived its time, and that was reported.
     abandoned: AtomicBool,
     called_off: Notify,
@@ -110,8 +110,8 @@ pub struct Flight {
 impl Flight {
     /// A flight that nobody waits for yet.
     pub fn new(
-        survey: Survey,
-        orders: Orders,
+        probe_plan: ProbePlan,
+        options: ConnectOptions,
         network: Arc<dyn Network>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
@@ -120,8 +120,8 @@ impl Flight {
             last: None,
         });
         Arc::new(Self {
-            survey,
-            orders,
+            probe_plan,
+            options,
             began: Instant::now(),
             network,
             metrics,
@@ -134,24 +134,24 @@ impl Flight {
     }
 
     /// A panic elsewhere must not turn every later call into one: the crew is plain data.
-    fn crew(&self) -> MutexGuard<'_, Crew> {
+    fn crew(&self) -> MutexGuard<'_, Waiters> {
         self.crew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a seat; None when it was called off or is over. The flight goes on at least as long
-    /// as this caller has patience. `stubborn` is the caller's [`Orders::stubborn`].
-    pub fn join(self: &Arc<Self>, patience: Patience, stubborn: bool) -> Option<Waiter> {
+    /// as this caller has patience. `wait_for_local` is the caller's [`ConnectOptions::wait_for_local`].
+    pub fn join(self: &Arc<Self>, patience: Deadline, wait_for_local: bool) -> Option<Waiter> {
         let mut crew = self.crew();
-        if crew.fate != Fate::Open || self.progress.borrow().is_done() {
+        if crew.status != Status::Open || self.progress.borrow().is_done() {
             return None;
         }
-        let seat = Seat {
+        let seat = WaiterState {
             patience,
-            stubborn,
+            wait_for_local,
             sweeps: crew.sweeps,
             look_by: match patience {
-                Patience::OneSweep => after(self.survey.sweep_bound()),
-                Patience::Until(end) => end,
+                Deadline::Once => after(self.probe_plan.sweep_bound()),
+                Deadline::At(end) => end,
             },
         };
         let id = crew.join(seat);
@@ -162,14 +162,14 @@ impl Flight {
     fn leave(&self, id: u64) {
         let mut crew = self.crew();
         let probing = matches!(*self.progress.borrow(), Progress::Probing { .. });
-        if crew.leave(id) && probing && crew.fate == Fate::Open {
+        if crew.leave(id) && probing && crew.status == Status::Open {
             self.cancel(&mut crew);
         }
         self.crew_changed.notify_one();
     }
 
-    fn cancel(&self, crew: &mut Crew) {
-        crew.fate = Fate::CalledOff;
+    fn cancel(&self, crew: &mut Waiters) {
+        crew.status = Status::CalledOff;
         self.called_off.notify_one();
     }
 
@@ -220,7 +220,7 @@ impl Flight {
     #[must_use]
     pub fn yields(&self) -> bool {
         let mut crew = self.crew();
-        let yields = !self.orders.force && !self.in_init();
+        let yields = !self.options.force && !self.in_init();
         if yields {
             self.cancel(&mut crew);
             self.land(Ok(()));
@@ -230,7 +230,7 @@ impl Flight {
 
     /// Whether what `ray.init` connects is still wanted.
     pub fn is_wanted(&self) -> bool {
-        self.crew().fate != Fate::CalledOff
+        self.crew().status != Status::CalledOff
     }
 
     /// Sweeps once; after a failure that time may cure, also waits until the next look is due.
@@ -245,7 +245,7 @@ impl Flight {
     async fn sweep_and_wait(&self) -> Step {
         let began = Instant::now();
         let (timeout, with_fallbacks) = self.plan_sweep();
-        let result = sweep(&self.network, &self.survey, timeout, with_fallbacks).await;
+        let result = sweep(&self.network, &self.probe_plan, timeout, with_fallbacks).await;
         self.note_probe(began.elapsed(), result.as_ref().err());
         match result {
             Ok(passed) => {
@@ -262,9 +262,9 @@ impl Flight {
         let mut crew = self.crew();
         let now = Instant::now();
         let due = crew.takes_fallbacks(now);
-        let rounds = if due { self.survey.rounds() } else { 1 };
+        let rounds = if due { self.probe_plan.rounds() } else { 1 };
         let left = crew.sweep_bound(now) / rounds;
-        (left.min(self.survey.probe_timeout), due)
+        (left.min(self.probe_plan.probe_timeout), due)
     }
 
     fn note_probe(&self, took: Duration, error: Option<&ConnectError>) {
@@ -338,10 +338,10 @@ impl Flight {
         let resweep = Instant::now() + retry::RESWEEP;
         loop {
             sleep(retry::pause(kind)).await;
-            let Some(server) = self.survey.server().filter(|_| retry::poke_first(kind)) else {
+            let Some(server) = self.probe_plan.server().filter(|_| retry::poke_first(kind)) else {
                 return;
             };
-            let timeout = self.survey.probe_timeout;
+            let timeout = self.probe_plan.probe_timeout;
             let opened = self.network.poke(server, timeout).await.is_ok();
             if opened || Instant::now() >= resweep {
                 return;
@@ -353,8 +353,8 @@ impl Flight {
     #[must_use]
     pub fn begin_init(&self) -> bool {
         let crew = self.crew();
-        let until = after(self.orders.init_timeout);
-        crew.fate == Fate::Open && self.advance(Progress::Init { until })
+        let until = after(self.options.init_timeout);
+        crew.status == Status::Open && self.advance(Progress::Init { until })
     }
 
     /// Everyone who waits gets `result`. The first landing counts: at the end of the process, the

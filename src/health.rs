@@ -15,16 +15,16 @@
 //! One [`Watch`] for each connection. It looks and decides; the thread that carries it out
 //! belongs to Python and does what has to be done to Ray.
 
-mod pulse;
-mod subject;
+mod control_plane;
+mod detector;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-pub use pulse::{Change, Pulse, Rhythm, Sight};
-pub use subject::{Heart, Subject};
+pub use control_plane::{ControlPlane, HealthCheck};
+pub use detector::{Change, CheckResult, DetectorSettings, FailureDetector};
 pub use watch::{Round, Setup, Watch};
 
 /// What `ray.shutdown()` needs on a dead GCS (5 s, ray-facts), and as much again for a busy machine.

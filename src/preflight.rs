@@ -12,7 +12,7 @@ use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Door, Facts, Report, Step};
+use crate::probe::{self, Credentials, Facts, RayPort, Report, Step};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -24,7 +24,7 @@ pub trait Network: Send + Sync + 'static {
     fn probe<'a>(
         &'a self,
         server: &'a HostPort,
-        door: Door,
+        ray_port: RayPort,
         credentials: &'a Credentials,
         timeout: Duration,
     ) -> BoxFuture<'a, Report>;
@@ -44,11 +44,11 @@ impl Network for Sockets {
     fn probe<'a>(
         &'a self,
         server: &'a HostPort,
-        door: Door,
+        ray_port: RayPort,
         credentials: &'a Credentials,
         timeout: Duration,
     ) -> BoxFuture<'a, Report> {
-        Box::pin(probe::probe(server, door, credentials, timeout))
+        Box::pin(probe::probe(server, ray_port, credentials, timeout))
     }
 
     fn poke<'a>(
@@ -62,7 +62,7 @@ impl Network for Sockets {
 
 /// What a sweep needs to know, read once while attached to the interpreter.
 #[derive(Clone)]
-pub struct Survey {
+pub struct ProbePlan {
     /// What was asked for.
     pub target: Target,
     /// Other addresses that may stand in, by priority.
@@ -101,7 +101,7 @@ pub struct Passed {
     pub facts: Facts,
 }
 
-impl Survey {
+impl ProbePlan {
     /// What the surroundings say about `target`. Read it while attached to the interpreter, as
     /// [`Env::Process`]; the address file and `/proc` are read late.
     pub fn from_env(target: Target, env: &Env, probe_timeout: Duration, fallbacks: bool) -> Self {
@@ -141,16 +141,16 @@ impl Survey {
 /// The cause reported is that of the address itself.
 pub async fn sweep(
     network: &Arc<dyn Network>,
-    survey: &Survey,
+    probe_plan: &ProbePlan,
     timeout: Duration,
     with_fallbacks: bool,
 ) -> Result<Passed, ConnectError> {
-    let cause = match look(network.as_ref(), survey, timeout).await.result {
+    let cause = match look(network.as_ref(), probe_plan, timeout).await.result {
         Ok(passed) => return Ok(passed),
         Err(cause) => cause,
     };
-    if with_fallbacks && may_fall_back(cause.kind) && !survey.fallbacks.is_empty() {
-        let found = first_by_priority(network, survey, timeout).await;
+    if with_fallbacks && may_fall_back(cause.kind) && !probe_plan.fallbacks.is_empty() {
+        let found = first_by_priority(network, probe_plan, timeout).await;
         if let Some(passed) = found {
             return Ok(Passed {
                 instead_of: Some(cause),
@@ -169,10 +169,10 @@ pub fn may_fall_back(kind: Kind) -> bool {
 }
 
 /// Looks at the address itself.
-pub async fn look(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look {
-    match &survey.target.address {
-        RayAddress::Auto => auto(network, survey, timeout).await,
-        address => look_at(network, address, &survey.credentials, timeout).await,
+pub async fn look(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) -> Look {
+    match &probe_plan.target.address {
+        RayAddress::Auto => auto(network, probe_plan, timeout).await,
+        address => look_at(network, address, &probe_plan.credentials, timeout).await,
     }
 }
 
@@ -183,7 +183,7 @@ async fn look_at(
     timeout: Duration,
 ) -> Look {
     let report = match server_of(address) {
-        Some((server, door)) => network.probe(server, door, credentials, timeout).await,
+        Some((server, ray_port)) => network.probe(server, ray_port, credentials, timeout).await,
         None => Report {
             steps: Vec::new(),
             result: Ok(Facts::default()),
@@ -201,8 +201,8 @@ async fn look_at(
     }
 }
 
-async fn auto(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look {
-    let (step, found) = Step::measure("local", || (survey.find_local)(), LocalRay::to_string);
+async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) -> Look {
+    let (step, found) = Step::measure("local", || (probe_plan.find_local)(), LocalRay::to_string);
     let local = match found {
         Ok(local) => local,
         Err(cause) => {
@@ -215,7 +215,7 @@ async fn auto(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look
     };
     debug!("auto means {} ({:?})", local.address, local.source);
     let address = RayAddress::Gcs(local.address.clone());
-    let mut look = look_at(network, &address, &survey.local_credentials, timeout).await;
+    let mut look = look_at(network, &address, &probe_plan.local_credentials, timeout).await;
     look.address = RayAddress::Auto;
     look.steps.insert(0, step);
     look.result = look.result.map_err(|cause| local.explain(cause));
@@ -232,13 +232,13 @@ async fn auto(network: &dyn Network, survey: &Survey, timeout: Duration) -> Look
 /// Looks at all fallbacks side by side; each comes with its priority.
 pub fn fallbacks(
     network: &Arc<dyn Network>,
-    survey: &Survey,
+    probe_plan: &ProbePlan,
     timeout: Duration,
 ) -> JoinSet<(usize, Look)> {
     let mut looks = JoinSet::new();
-    for (rank, address) in survey.fallbacks.iter().cloned().enumerate() {
+    for (rank, address) in probe_plan.fallbacks.iter().cloned().enumerate() {
         let network = Arc::clone(network);
-        let credentials = survey.credentials.clone();
+        let credentials = probe_plan.credentials.clone();
         looks.spawn(async move {
             let look = look_at(network.as_ref(), &address, &credentials, timeout).await;
             (rank, look)
@@ -250,11 +250,11 @@ pub fn fallbacks(
 /// Takes the first of the fallbacks by priority, not by speed.
 async fn first_by_priority(
     network: &Arc<dyn Network>,
-    survey: &Survey,
+    probe_plan: &ProbePlan,
     timeout: Duration,
 ) -> Option<Passed> {
-    let mut looks = fallbacks(network, survey, timeout);
-    let mut answers: Vec<Option<Passed>> = vec![None; survey.fallbacks.len()];
+    let mut looks = fallbacks(network, probe_plan, timeout);
+    let mut answers: Vec<Option<Passed>> = vec![None; probe_plan.fallbacks.len()];
     let mut decided = vec![false; answers.len()];
     while let Some(joined) = looks.join_next().await {
         let Ok((rank, look)) = joined else { continue };
@@ -273,10 +273,10 @@ async fn first_by_priority(
 }
 
 /// The server that an address names, and which of Ray's ports it has to be.
-fn server_of(address: &RayAddress) -> Option<(&HostPort, Door)> {
+fn server_of(address: &RayAddress) -> Option<(&HostPort, RayPort)> {
     match address {
-        RayAddress::Gcs(server) => Some((server, Door::Gcs)),
-        RayAddress::Client(server) => Some((server, Door::Client)),
+        RayAddress::Gcs(server) => Some((server, RayPort::Gcs)),
+        RayAddress::Client(server) => Some((server, RayPort::Client)),
         RayAddress::Auto | RayAddress::Local => None,
     }
 }

@@ -7,8 +7,8 @@ use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
 
 use crate::health::Policy;
-use crate::logs::Queue;
-use crate::making::Makings;
+use crate::lazy::Makings;
+use crate::log_queue::Queue;
 use crate::runtime::Runtime;
 use crate::session::Session;
 

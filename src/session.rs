@@ -16,13 +16,13 @@
 //! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
 //! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
 
-mod answers;
-mod away;
 mod circuit;
 mod connecting;
-mod ending;
-mod lines;
-mod live;
+mod connection;
+mod log_lines;
+mod loss;
+mod outcome;
+mod shutdown;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,9 +40,9 @@ pub use crate::flight::LastProbe;
 use crate::health::Watch;
 use crate::metrics::Metrics;
 use crate::target::Target;
-pub use answers::{Arrival, Closing, Joined, Turn};
-use away::Away;
-pub use live::{Live, Mode, State};
+pub use connection::{ConnectionInfo, Mode, State};
+use loss::LostConnection;
+pub use outcome::{Arrival, Closing, Joined, Turn};
 
 /// How many different warnings are given once each. More than a service has.
 const SAID: usize = 256;
@@ -56,7 +56,7 @@ enum Owner {
 
 #[derive(Default)]
 struct Inner {
-    live: Option<Arc<Live>>,
+    live: Option<Arc<ConnectionInfo>>,
     owner: Option<Owner>,
     last_error: Option<ConnectError>,
     last_probe: Option<LastProbe>,
@@ -67,7 +67,7 @@ struct Inner {
     /// Since when, and why, the connection that is held does not answer.
     ailing: Option<(Instant, ConnectError)>,
     /// A connection that was lost and not given up.
-    away: Option<Away>,
+    away: Option<LostConnection>,
     events: Events,
     /// Warnings that are given once in a process.
     said: HashSet<String>,
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// The connection that is held.
-    pub fn live(&self) -> Option<Arc<Live>> {
+    pub fn live(&self) -> Option<Arc<ConnectionInfo>> {
         self.inner().live.clone()
     }
 
@@ -260,7 +260,7 @@ impl Session {
         }
     }
 
-    fn hold(&self, inner: &mut Inner, live: Live, watch: Option<Arc<Watch>>) {
+    fn hold(&self, inner: &mut Inner, live: ConnectionInfo, watch: Option<Arc<Watch>>) {
         let away_for = inner.away.as_ref().map(|away| away.since.elapsed());
         let what = match away_for {
             Some(_) => What::Reconnected,

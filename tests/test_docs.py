@@ -46,7 +46,7 @@ def test_every_setting_is_explained() -> None:
 
 def test_every_state_and_event_is_explained() -> None:
     page = "docs/how-it-works.md"
-    states = _names(r'=> "(\w+)",', "src/session/live.rs") - {"native", "client", "adopted"}
+    states = _names(r'=> "(\w+)",', "src/session/connection.rs") - {"native", "client", "adopted"}
     assert len(states) == 7
     drawn = _names(r"(?m)^    (\w+) -->", page) | _names(r"--> (\w+)", page)
     assert drawn == states

@@ -10,7 +10,7 @@ Importing it imports no ``ray``, starts no thread and opens no socket.
 
 from __future__ import annotations
 
-from seedcore_ray._asyncio import (
+from seedcore_ray._async_api import (
     connect_async,
     ensure_ray_initialized_async,
     ensure_runtime_ready,

@@ -330,7 +330,7 @@ def attempt(
     force_reinit: bool | None = None,
     connect_timeout_s: float | None = None,
     init_kwargs: dict[str, Any] | None = None,
-    stubborn: bool = False,
+    wait_for_local: bool = False,
 ) -> Attempt | None:
     """Begin to connect. None when connected already; raises what is known at once."""
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import atexit
 import threading
 
-from seedcore_ray import _core, _last_words, _release
+from seedcore_ray import _core
+from seedcore_ray._ray import excepthook
+from seedcore_ray._ray import release
 
 _is_hooked = False
 
 
 def launch(monitor: _core.Monitor) -> None:
     """Carry out ``monitor`` on a thread of its own, until its connection is given up."""
-    _release.calls_end_by_rays_rules()
+    release.calls_end_by_rays_rules()
     _hook_exit()
     threading.Thread(
         target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
@@ -27,7 +29,7 @@ def _hook_exit() -> None:
     global _is_hooked
     if not _is_hooked:
         _is_hooked = True
-        _last_words.keep()
+        excepthook.keep()
         # Registered after Ray's own hook, and so run before it.
         atexit.register(_end_releases)
 
@@ -35,14 +37,14 @@ def _hook_exit() -> None:
 def _end_releases() -> None:
     """Ray's exit hook shuts it down, too: that is no loss, and never both at once."""
     _core.stop_monitor()
-    _release.wait()
+    release.wait()
 
 
 def _watch(monitor: _core.Monitor) -> None:
     task = _Task(monitor)
     while (order := monitor.next()) is not None:
         if order == "release":
-            _release.release(monitor)
+            release.release(monitor)
         else:
             task.run()
 

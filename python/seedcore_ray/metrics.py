@@ -91,13 +91,13 @@ def instrument(meter_provider: MeterProvider | None = None) -> None:
     _need("opentelemetry.metrics", "opentelemetry-api")
     from opentelemetry import metrics as api
 
-    from seedcore_ray import _instruments
+    from seedcore_ray import _opentelemetry
 
     # The global provider is a stand-in until the service sets its own: told apart by the module.
     whose = api if meter_provider is None else meter_provider
     with _lock:
         if whose not in _instrumented:
-            _instruments.make(meter_provider or api.get_meter_provider())
+            _opentelemetry.make(meter_provider or api.get_meter_provider())
             _instrumented.add(whose)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from seedcore_ray import _which
+from seedcore_ray import _hook_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from seedcore_ray import Connection
     from seedcore_ray.testing import ExistingCluster, FakeRay, RayHead
 
-_SUPERSEDED = {(*name.split(".")[:-1], f"{name.rpartition('.')[2]}.py") for name in _which.NAMES}
+_SUPERSEDED = {(*name.split(".")[:-1], f"{name.rpartition('.')[2]}.py") for name in _hook_status.NAMES}
 _OPTION = "--seedcore-ray-address"
 _FOR_THE_MARKER = "_environment_leads_to_the_head"
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave out a host's own copy of the two modules; None, pytest's own choice, for the rest."""
-    superseded = collection_path.parts[-3:] in _SUPERSEDED and _which.hook_in_force()
+    superseded = collection_path.parts[-3:] in _SUPERSEDED and _hook_status.hook_in_force()
     return True if superseded else None
 
 
@@ -146,7 +146,7 @@ def fake_ray() -> Iterator[FakeRay]:
 
 
 def _is_connected() -> bool:
-    from seedcore_ray import _fake
+    from seedcore_ray import _stub
 
     # It may be a stand-in of the host's, with nothing of Ray's.
-    return _fake.available(sys.modules.get("ray"))
+    return _stub.available(sys.modules.get("ray"))

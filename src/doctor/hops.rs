@@ -3,16 +3,21 @@
 use super::{Candidate, Here, Hop, Verdict};
 use crate::address::RayAddress;
 use crate::error::ConnectError;
-use crate::preflight::{Look, Survey};
+use crate::preflight::{Look, ProbePlan};
 use crate::probe::{AuthMode, Credentials, Facts, Step, version};
 
 const HOPS: [&str; 6] = ["token", "dns", "tcp", "tls", "grpc", "cluster"];
 
 /// A look, told hop by hop. What Ray would say about the versions counts as one more hop.
-pub(super) fn told(look: Look, survey: &Survey, here: &Here, is_fallback: bool) -> Candidate {
+pub(super) fn told(
+    look: Look,
+    probe_plan: &ProbePlan,
+    here: &Here,
+    is_fallback: bool,
+) -> Candidate {
     let credentials = match look.address {
-        RayAddress::Auto => &survey.local_credentials,
-        _ => &survey.credentials,
+        RayAddress::Auto => &probe_plan.local_credentials,
+        _ => &probe_plan.credentials,
     };
     let mut hops = network_hops(&look, credentials);
     let (facts, reached) = match look.result {

@@ -12,18 +12,18 @@ impl Flight {
     pub fn cancelled(&self) -> ConnectError {
         ConnectError::new(
             Kind::Cancelled,
-            self.survey.target.address.to_string(),
+            self.probe_plan.target.address.to_string(),
             format!(
                 "The connect to {} was called off",
-                self.survey.target.address
+                self.probe_plan.target.address
             ),
             "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
         )
     }
 
     pub(super) fn init_timed_out(&self) -> ConnectError {
-        let address = self.survey.target.address.to_string();
-        let bound = self.orders.init_timeout.as_secs_f64();
+        let address = self.probe_plan.target.address.to_string();
+        let bound = self.options.init_timeout.as_secs_f64();
         let mut error = ConnectError::new(
             Kind::InitTimeout,
             &address,
@@ -37,7 +37,7 @@ impl Flight {
     }
 
     pub(super) fn unanswered(&self) -> ConnectError {
-        let address = self.survey.target.address.to_string();
+        let address = self.probe_plan.target.address.to_string();
         ConnectError::new(
             Kind::Timeout,
             &address,

@@ -6,8 +6,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
-use super::crew::{Fate, Seat};
-use super::{Flight, LANDING, Patience, Progress};
+use super::waiters::{Status, WaiterState};
+use super::{Deadline, Flight, LANDING, Progress};
 use crate::error::{ConnectError, Kind};
 
 /// A seat in a flight. Dropping it gives the seat up; the last to leave calls the flight off.
@@ -16,14 +16,14 @@ pub struct Waiter {
     flight: Arc<Flight>,
     seen: watch::Receiver<Progress>,
     id: u64,
-    seat: Seat,
+    seat: WaiterState,
     came: Instant,
     /// When this caller had its answer, while the flight goes on for others.
     looked: Option<Instant>,
 }
 
 impl Waiter {
-    pub(super) fn new(flight: &Arc<Flight>, id: u64, seat: Seat) -> Self {
+    pub(super) fn new(flight: &Arc<Flight>, id: u64, seat: WaiterState) -> Self {
         Self {
             flight: Arc::clone(flight),
             seen: flight.progress.subscribe(),
@@ -67,9 +67,9 @@ impl Waiter {
         let has_look = sweeps > self.seat.sweeps;
         let settled = last.is_some_and(|cause| !self.seat.puts_up_with(cause.kind));
         let own = match self.seat.patience {
-            Patience::Until(end) if !(has_look && settled) => end,
+            Deadline::At(end) if !(has_look && settled) => end,
             // The look is under way, and it is bounded.
-            Patience::OneSweep if !has_look => return self.seat.look_by + LANDING,
+            Deadline::Once if !has_look => return self.seat.look_by + LANDING,
             _ => *self.looked.get_or_insert_with(Instant::now),
         };
         let crew = self.flight.crew();
@@ -84,7 +84,7 @@ impl Waiter {
     /// has passed waits as long as it would have waited for an answer.
     fn init_due(&self, until: Instant) -> Instant {
         match self.seat.patience {
-            Patience::Until(end) if self.came >= until => end,
+            Deadline::At(end) if self.came >= until => end,
             _ => until,
         }
     }
@@ -104,8 +104,8 @@ impl Waiter {
             return None;
         }
         let goes_on = crew.outlasts(self.id, Instant::now(), kind_of(last.as_ref()));
-        // Once its fate is sealed, the line has been written or is about to be.
-        let is_news = crew.fate == Fate::Open && !(goes_on && crew.left_early);
+        // Once its status is sealed, the line has been written or is about to be.
+        let is_news = crew.status == Status::Open && !(goes_on && crew.left_early);
         if goes_on {
             crew.left_early = true;
         } else if is_news {

@@ -7,9 +7,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
-use super::{Change, Plan, Pulse, Release, Rhythm, Sight, Subject, last_moment};
+use super::{
+    Change, CheckResult, DetectorSettings, FailureDetector, HealthCheck, Plan, Release, last_moment,
+};
 use crate::error::ConnectError;
-use crate::preflight::{Network, Survey, sweep};
+use crate::preflight::{Network, ProbePlan, sweep};
 use crate::retry::Backoff;
 use crate::session::Session;
 
@@ -45,7 +47,7 @@ pub struct Setup {
 
 /// What changes from look to look.
 struct Beat {
-    pulse: Pulse,
+    pulse: FailureDetector,
     next: Instant,
     /// What the last task said, where tasks are run.
     data_plane: Option<ConnectError>,
@@ -65,22 +67,26 @@ enum Said {
 /// One connection under watch.
 pub struct Watch {
     setup: Setup,
-    subject: Box<dyn Subject>,
+    subject: Box<dyn HealthCheck>,
     beat: Mutex<Beat>,
     over: watch::Sender<bool>,
 }
 
 impl Watch {
     /// Watches a connection that was made just now.
-    pub fn new(setup: Setup, subject: Box<dyn Subject>, mut random: fastrand::Rng) -> Arc<Self> {
+    pub fn new(
+        setup: Setup,
+        subject: Box<dyn HealthCheck>,
+        mut random: fastrand::Rng,
+    ) -> Arc<Self> {
         let now = Instant::now();
-        let rhythm = Rhythm {
+        let settings = DetectorSettings {
             interval: setup.plan.interval,
             misses: setup.plan.misses,
             grace: setup.grace,
         };
         let backoff = Backoff::new(random.fork());
-        let mut pulse = Pulse::new(rhythm, now, random);
+        let mut pulse = FailureDetector::new(settings, now, random);
         let beat = Beat {
             next: pulse.next_look(now, now),
             pulse,
@@ -238,10 +244,10 @@ impl Watch {
         change.map_or(Round::Quiet, Round::News)
     }
 
-    fn saw(&self, session: &Session, sight: Sight, began: Instant) -> Option<Change> {
+    fn saw(&self, session: &Session, sight: CheckResult, began: Instant) -> Option<Change> {
         let now = Instant::now();
         let sight = match (sight, self.beat().data_plane.clone()) {
-            (Sight::Answers, Some(cause)) => Sight::Ailing(cause),
+            (CheckResult::Answered, Some(cause)) => CheckResult::Degraded(cause),
             (sight, _) => sight,
         };
         session.looked(self, now - began, sight.cause().cloned());
@@ -256,12 +262,12 @@ impl Watch {
         &self,
         session: &Session,
         network: &Arc<dyn Network>,
-        survey: &Survey,
+        probe_plan: &ProbePlan,
     ) -> Round {
         tokio::select! {
             biased;
             () = self.stopped() => Round::Over,
-            round = self.wait_and_sweep(session, network, survey) => round,
+            round = self.wait_and_sweep(session, network, probe_plan) => round,
         }
     }
 
@@ -269,7 +275,7 @@ impl Watch {
         &self,
         session: &Session,
         network: &Arc<dyn Network>,
-        survey: &Survey,
+        probe_plan: &ProbePlan,
     ) -> Round {
         let pause = self.beat().backoff.pause();
         session.retries_in(self, pause);
@@ -278,7 +284,7 @@ impl Watch {
             return Round::Quiet;
         }
         let began = Instant::now();
-        let found = sweep(network, survey, survey.probe_timeout, true).await;
+        let found = sweep(network, probe_plan, probe_plan.probe_timeout, true).await;
         session.probed(began.elapsed(), found.as_ref().err().cloned());
         match found {
             Ok(_) => Round::Back,

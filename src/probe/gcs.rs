@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use tonic::Status;
 
-use super::grpc::Line;
+use super::channel::Line;
 use super::wire::{
     ALIVE, CheckAliveReply, ClusterIdReply, Empty, GcsStatus, KvGetReply, KvGetRequest,
     NodeInfoReply, NodeInfoRequest, NodeResources, ResourcesReply,

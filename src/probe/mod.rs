@@ -5,20 +5,20 @@
 //! Nothing here outlives its future: a dropped probe closes its sockets and ends its tasks
 //! (only a name look-up under way in the system's resolver cannot be called off).
 
-mod auth;
+mod channel;
+mod credentials;
 mod dns;
+mod explain;
 mod gcs;
-mod grpc;
+mod kept_channel;
 pub mod local;
-mod peek;
 mod ray_client;
+mod sniff;
 mod tcp;
 mod tls;
 mod tls_verify;
 mod trace;
-mod verdict;
 pub mod version;
-mod warm;
 mod wire;
 mod x509;
 
@@ -29,21 +29,21 @@ use std::time::{Duration, Instant, SystemTime};
 use http::uri::Scheme;
 use tokio::time::error::Elapsed;
 
-pub use auth::{AuthMode, Credentials, TlsFiles};
+pub use credentials::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
+pub use kept_channel::{KeptChannel, Keys, Seen};
 pub use ray_client::SessionState;
 pub use tcp::tcp_open;
-pub use warm::{Keys, Seen, Warm};
 
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
-use grpc::{LARGE, Line, SMALL, Stream};
+use channel::{LARGE, Line, SMALL, Stream};
+use explain::Call;
 use trace::{Ask, Trace};
-use verdict::Call;
 
 /// Which of Ray's ports an address form needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum RayPort {
     /// `host:port`: the GCS.
     Gcs,
     /// `ray://`: the Ray Client proxy.
@@ -113,13 +113,13 @@ pub struct Report {
 /// Probes one server. `timeout` bounds all hops together.
 pub async fn probe(
     server: &HostPort,
-    door: Door,
+    ray_port: RayPort,
     credentials: &Credentials,
     timeout: Duration,
 ) -> Report {
-    let ask = Ask::new(server, door);
+    let ask = Ask::new(server, ray_port);
     let mut trace = Trace::new();
-    let work = walk(&ask, door, credentials, &mut trace);
+    let work = walk(&ask, ray_port, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
     let result = settle(outcome, &ask, &mut trace, timeout);
     Report {
@@ -135,7 +135,7 @@ pub async fn cluster_state(
     credentials: &Credentials,
     timeout: Duration,
 ) -> Result<ClusterState, ConnectError> {
-    let ask = Ask::new(server, Door::Gcs);
+    let ask = Ask::new(server, RayPort::Gcs);
     let mut trace = Trace::new();
     let work = read_state(&ask, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
@@ -152,7 +152,7 @@ pub async fn client_session_alive(
     credentials: &Credentials,
     timeout: Duration,
 ) -> Result<bool, ConnectError> {
-    let ask = Ask::new(server, Door::Client);
+    let ask = Ask::new(server, RayPort::Client);
     let mut trace = Trace::new();
     let work = ask_session(&ask, client_id, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
@@ -167,7 +167,7 @@ pub async fn client_session_state(
     credentials: &Credentials,
     timeout: Duration,
 ) -> Result<Option<SessionState>, ConnectError> {
-    let ask = Ask::new(server, Door::Client);
+    let ask = Ask::new(server, RayPort::Client);
     let mut trace = Trace::new();
     let work = read_session(&ask, client_id, credentials, &mut trace);
     let outcome = tokio::time::timeout(timeout, work).await;
@@ -204,13 +204,13 @@ fn settle<T>(
 
 async fn walk(
     ask: &Ask<'_>,
-    door: Door,
+    ray_port: RayPort,
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<Facts, ConnectError> {
-    let call = open(ask, door, credentials, SMALL, trace).await?;
+    let call = open(ask, ray_port, credentials, SMALL, trace).await?;
     let peer = Some(call.peer);
-    if door == Door::Client {
+    if ray_port == RayPort::Client {
         let ping = call.answer(ray_client::ping(&call.line));
         let answers = |(): &()| "Ray Client answers".to_owned();
         trace.step("grpc", ping, answers).await?;
@@ -238,7 +238,7 @@ async fn read_state(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<ClusterState, ConnectError> {
-    let call = open(ask, Door::Gcs, credentials, LARGE, trace).await?;
+    let call = open(ask, RayPort::Gcs, credentials, LARGE, trace).await?;
     let state = call.answer(gcs::state(&call.line));
     let count = |state: &ClusterState| format!("{} nodes", state.nodes);
     trace.step("grpc", state, count).await
@@ -250,7 +250,7 @@ async fn ask_session(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<bool, ConnectError> {
-    let call = open(ask, Door::Client, credentials, SMALL, trace).await?;
+    let call = open(ask, RayPort::Client, credentials, SMALL, trace).await?;
     let alive = call.answer(ray_client::session_alive(&call.line, client_id));
     let known = |alive: &bool| format!("session known: {alive}");
     trace.step("grpc", alive, known).await
@@ -262,7 +262,7 @@ async fn read_session(
     credentials: &Credentials,
     trace: &mut Trace,
 ) -> Result<Option<SessionState>, ConnectError> {
-    let call = open(ask, Door::Client, credentials, LARGE, trace).await?;
+    let call = open(ask, RayPort::Client, credentials, LARGE, trace).await?;
     let state = call.answer(ray_client::session_state(&call.line, client_id));
     let count = |state: &Option<SessionState>| match state {
         Some(state) => format!("{} nodes", state.cluster.nodes),
@@ -291,7 +291,7 @@ fn cluster_found(found: &gcs::Identity) -> String {
 /// Token, name, TCP and TLS: everything below the first call.
 async fn open<'a>(
     ask: &'a Ask<'a>,
-    door: Door,
+    ray_port: RayPort,
     credentials: &'a Credentials,
     max_message: usize,
     trace: &mut Trace,
@@ -316,11 +316,11 @@ async fn open<'a>(
         .await?;
     let ear = trace.ear.clone();
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
-        None => (Box::new(peek::Peeked::new(tcp, ear)), Scheme::HTTP),
+        None => (Box::new(sniff::Peeked::new(tcp, ear)), Scheme::HTTP),
         Some(files) => {
             let handshake = tls::handshake(ask, files, tcp, peer);
             let tls = trace.step("tls", handshake, tls::agreed).await?;
-            (Box::new(peek::Peeked::new(tls, ear)), Scheme::HTTPS)
+            (Box::new(sniff::Peeked::new(tls, ear)), Scheme::HTTPS)
         }
     };
     let Ok(line) = Line::open(stream, ask.server, scheme, token, max_message).await else {
@@ -328,7 +328,7 @@ async fn open<'a>(
     };
     Ok(Call {
         ask,
-        door,
+        ray_port,
         credentials,
         line,
         peer,
@@ -345,7 +345,7 @@ async fn no_greeting(
 ) -> ConnectError {
     let ear = trace.ear.clone();
     let failure = async {
-        Err(verdict::hung_up(ask, credentials, peer, &ear, tonic::Code::Unavailable).await)
+        Err(explain::hung_up(ask, credentials, peer, &ear, tonic::Code::Unavailable).await)
     };
     let step: Result<Infallible, _> = trace.step("grpc", failure, |_| String::new()).await;
     let Err(error) = step;

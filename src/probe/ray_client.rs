@@ -6,8 +6,8 @@ use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
+use super::channel::Line;
 use super::gcs::{ClusterState, hex};
-use super::grpc::Line;
 use super::wire::{
     CLIENT_AVAILABLE, CLIENT_CONTEXT, CLIENT_NODES, CLIENT_TOTAL, ClusterInfoRequest,
     ClusterInfoResponse, IS_INITIALIZED, KvExistsRequest, KvExistsResponse, PING,

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::trace::{Ask, show};
-use super::{Door, dns};
+use super::{RayPort, dns};
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
 
@@ -21,7 +21,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// Costs the server one accept and no gRPC traffic. `timeout` bounds name look-up and connect
 /// together.
 pub async fn tcp_open(server: &HostPort, timeout: Duration) -> Result<(), ConnectError> {
-    let ask = Ask::new(server, Door::Gcs);
+    let ask = Ask::new(server, RayPort::Gcs);
     let work = async { connect(&ask, &dns::resolve(&ask).await?).await };
     match tokio::time::timeout(timeout, work).await {
         Ok(result) => result.map(drop),
@@ -183,7 +183,7 @@ mod tests {
             host: "head".to_owned(),
             port: 6379,
         };
-        let ask = Ask::new(&server, Door::Gcs);
+        let ask = Ask::new(&server, RayPort::Gcs);
         let failures = [
             (
                 "[::1]:6379".parse()?,

@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
 
-use super::auth::TlsFiles;
-use super::peek::{Ear, Heard, Peeked};
+use super::credentials::TlsFiles;
+use super::sniff::{Ear, Heard, Peeked};
 use super::tls_verify::{Mismatch, Verifier};
 use super::trace::Ask;
 use super::x509::{Expiry, Names};
-use super::{tcp, verdict};
+use super::{explain, tcp};
 use crate::error::{ConnectError, Kind};
 
 /// How long a second connection, made only to learn what a silent server speaks, may take.
@@ -131,10 +131,10 @@ async fn failed(
 ) -> ConnectError {
     match ear.heard() {
         Heard::Http2 => server_speaks_plain(ask),
-        Heard::Http1(line) => verdict::web(ask, &line),
-        Heard::Other(text) => verdict::stranger(ask, &text),
+        Heard::Http1(line) => explain::web(ask, &line),
+        Heard::Other(text) => explain::stranger(ask, &text),
         Heard::Nothing if answers_plain_http2(peer).await => server_speaks_plain(ask),
-        Heard::Nothing => verdict::closed(ask),
+        Heard::Nothing => explain::closed(ask),
         Heard::Tls => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => describe(ask, tls, Some(files)),
             None => ask.error(

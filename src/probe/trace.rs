@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::peek::Ear;
-use super::{Door, Step};
+use super::sniff::Ear;
+use super::{RayPort, Step};
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
 
@@ -18,11 +18,11 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// `door` decides the form in which the address is shown.
-    pub fn new(server: &'a HostPort, door: Door) -> Self {
-        let shown = match door {
-            Door::Gcs => show(server),
-            Door::Client => format!("ray://{}", show(server)),
+    /// `ray_port` decides the form in which the address is shown.
+    pub fn new(server: &'a HostPort, ray_port: RayPort) -> Self {
+        let shown = match ray_port {
+            RayPort::Gcs => show(server),
+            RayPort::Client => format!("ray://{}", show(server)),
         };
         Self { server, shown }
     }
@@ -84,7 +84,7 @@ impl Trace {
     /// Ends the hop that was under way when the bound struck.
     pub fn cut_off(&mut self, ask: &Ask<'_>, bound: Duration) -> ConnectError {
         let phase = self.under_way.map_or("start", |(name, ..)| name);
-        let error = super::verdict::timed_out(ask, phase, &self.ear, bound);
+        let error = super::explain::timed_out(ask, phase, &self.ear, bound);
         self.finish(error.message.clone(), false);
         error
     }

@@ -9,15 +9,19 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::time::sleep;
 
-use super::ending::survived;
-use super::held::imported;
-use super::ray::{self, Presence};
-use super::{adoption, awaiting, held, logs, wait};
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::probe::{self, Credentials, Door, SessionState};
+use crate::probe::{self, Credentials, RayPort, SessionState};
 use crate::process::process;
+use crate::python::connect::attempt;
+use crate::python::connection::adoption;
+use crate::python::connection::held;
+use crate::python::connection::held::imported;
+use crate::python::interop::blocking;
+use crate::python::interop::exit_guard::survived;
+use crate::python::logs;
+use crate::python::ray::{self, Presence};
 
 /// The control plane of the connection that is held.
 enum Control {
@@ -65,7 +69,7 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
         if Instant::now() >= end {
             return Ok(false);
         }
-        wait::block(py, async move { sleep(next_look(end)).await })?;
+        blocking::block(py, async move { sleep(next_look(end)).await })?;
     }
 }
 
@@ -75,7 +79,7 @@ pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>>
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
     let control = survived(|| control(py))?;
     let means = means();
-    awaiting::awaitable(py, async move {
+    attempt::awaitable(py, async move {
         let Some(control) = control else {
             return false;
         };
@@ -95,7 +99,7 @@ pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>>
 #[pyfunction]
 pub fn comeback_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-    awaiting::awaitable(py, comeback(end))
+    attempt::awaitable(py, comeback(end))
 }
 
 /// Waits for the end of an absence until `end`; false when it goes on.
@@ -122,7 +126,7 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
             return Ok(None);
         };
         let means = means();
-        wait::block(py, control.ask(&means)).map(Some)
+        blocking::block(py, control.ask(&means)).map(Some)
     })
 }
 
@@ -135,7 +139,7 @@ impl Control {
             Self::Fake(true) => return Ok(()),
             Self::Fake(false) => return Err(fake_is_off()),
             Self::Gcs(server) => {
-                let report = probe::probe(server, Door::Gcs, credentials, timeout).await;
+                let report = probe::probe(server, RayPort::Gcs, credentials, timeout).await;
                 report.result.map(drop)
             }
             Self::Session { server, client_id } => {
@@ -169,7 +173,7 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
     let module = match ray::look(py)? {
         Presence::Real(module) => module,
         Presence::Fake(fake) => {
-            let module = py.import("seedcore_ray._fake")?;
+            let module = py.import("seedcore_ray._stub")?;
             return Ok(Some(Control::Fake(
                 module.call_method1("available", (fake,))?.is_truthy()?,
             )));
@@ -248,7 +252,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
         Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
         Control::Gcs(server) => {
             let asked = probe::cluster_state(server, &credentials, timeout);
-            wait::block(py, asked)?.map(|cluster| SessionState {
+            blocking::block(py, asked)?.map(|cluster| SessionState {
                 cluster,
                 node_id: ray::node_id(py).unwrap_or_default(),
                 namespace: ray::native_namespace(py).unwrap_or_default(),
@@ -256,7 +260,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
         }
         Control::Session { server, client_id } => {
             let asked = probe::client_session_state(server, client_id, &credentials, timeout);
-            let known = wait::block(py, asked)?;
+            let known = blocking::block(py, asked)?;
             known.and_then(|state| state.ok_or_else(|| probe::session_lost(server)))
         }
     };

@@ -9,15 +9,16 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use super::args::Text;
-use super::{gateway, wait};
 use crate::config::{self, Env, Kubernetes, Settings};
 use crate::doctor::effective::{self, Effective};
 use crate::doctor::{Candidate, Diagnosis, Examination, Here, Hop, OK, examine as look_closely};
 use crate::error::{ConnectError, Kind};
-use crate::preflight::{Network, Passed, Sockets, Survey, sweep};
+use crate::preflight::{Network, Passed, ProbePlan, Sockets, sweep};
 use crate::probe::version;
 use crate::process::process;
+use crate::python::gateway;
+use crate::python::interop::args::Text;
+use crate::python::interop::blocking;
 use crate::retry;
 use crate::target::{NamespaceArg, Target};
 
@@ -50,8 +51,8 @@ impl Case {
         })
     }
 
-    fn survey(&self, target: &Target, with_fallbacks: bool) -> Survey {
-        Survey::from_env(target.clone(), &Env::Process, self.timeout, with_fallbacks)
+    fn probe_plan(&self, target: &Target, with_fallbacks: bool) -> ProbePlan {
+        ProbePlan::from_env(target.clone(), &Env::Process, self.timeout, with_fallbacks)
     }
 }
 
@@ -85,12 +86,12 @@ pub fn look<'py>(
     let result = match &case.target {
         Err(error) => Err(error.clone()),
         Ok(target) => {
-            let survey = case.survey(target, case.settings.fallbacks);
-            let timeout = case.timeout / survey.rounds();
+            let probe_plan = case.probe_plan(target, case.settings.fallbacks);
+            let timeout = case.timeout / probe_plan.rounds();
             let network: Arc<dyn Network> = Arc::new(Sockets);
-            let result = wait::block(py, sweep(&network, &survey, timeout, true))?;
+            let result = blocking::block(py, sweep(&network, &probe_plan, timeout, true))?;
             if let Err(error) = &result {
-                pause = pause_after(error.kind, &survey);
+                pause = pause_after(error.kind, &probe_plan);
             }
             result
         }
@@ -106,8 +107,8 @@ pub fn look<'py>(
 }
 
 /// Fallbacks are other people's servers: not to be asked at the pace of a port that refuses.
-fn pause_after(kind: Kind, survey: &Survey) -> Duration {
-    if survey.fallbacks.is_empty() {
+fn pause_after(kind: Kind, probe_plan: &ProbePlan) -> Duration {
+    if probe_plan.fallbacks.is_empty() {
         retry::pause(kind)
     } else {
         retry::RESWEEP
@@ -171,10 +172,10 @@ pub fn examine<'py>(
     let examination = match &case.target {
         Err(error) => Examination::refused(error),
         Ok(target) => {
-            let survey = case.survey(target, true);
+            let probe_plan = case.probe_plan(target, true);
             let network: Arc<dyn Network> = Arc::new(Sockets);
             let here = here(py, ray_version, not_served, case.settings.fallbacks);
-            wait::block(py, look_closely(&network, &survey, &here))?
+            blocking::block(py, look_closely(&network, &probe_plan, &here))?
         }
     };
     say_no_more();

@@ -5,11 +5,11 @@ use std::time::UNIX_EPOCH;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::ending::survived;
-use super::errors::to_exception;
-use super::held::imported;
 use crate::events;
 use crate::process::process;
+use crate::python::connection::held::imported;
+use crate::python::interop::errors::to_exception;
+use crate::python::interop::exit_guard::survived;
 
 /// Something that happened to the connection of this process.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]

@@ -3,15 +3,15 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::wait;
 use crate::address;
 use crate::config::Env;
 use crate::gateway::{self, Gateway, SystemResolver};
+use crate::python::interop::blocking;
 
 /// Computes the URLs from the environment as it is now. Looks names up, 0.4 s each at most.
 pub fn current(py: Python<'_>) -> Gateway {
     let env = Env::Process.snapshot();
-    wait::detached(py, || Gateway::from_env(&env, &SystemResolver))
+    blocking::detached(py, || Gateway::from_env(&env, &SystemResolver))
 }
 
 /// `SERVE_GATEWAY`, `ML`, `COG` and `ORG`, computed from the environment now.
@@ -61,5 +61,5 @@ pub fn serve_urls(
 )]
 pub fn resolve_host(py: Python<'_>, text: String) -> Option<String> {
     let host = address::host_in(&text).unwrap_or(text);
-    wait::detached(py, || gateway::lookup(&host)).map(|address| address.to_string())
+    blocking::detached(py, || gateway::lookup(&host)).map(|address| address.to_string())
 }

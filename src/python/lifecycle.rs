@@ -3,8 +3,10 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{held, logs, ray};
 use crate::process;
+use crate::python::connection::held;
+use crate::python::logs;
+use crate::python::ray;
 
 /// Registers both hooks; once, when the extension is loaded.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -15,7 +17,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         .call_method("register_at_fork", (), Some(&hooks))?;
     py.import("atexit")?
         .call_method1("register", (module.getattr("_at_exit")?,))?;
-    crate::logs::install();
+    crate::log_queue::install();
     Ok(())
 }
 
@@ -25,7 +27,7 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
     held::release();
     process::after_fork(parent_had_ray);
-    for name in ["seedcore_ray._events", "seedcore_ray._release"] {
+    for name in ["seedcore_ray._events", "seedcore_ray._ray.release"] {
         // Where the parent was only just importing it, there is nothing to forget.
         if let Some(module) = held::imported(py, name)
             && let Some(forget) = module.getattr_opt("forget_threads")?
@@ -34,7 +36,7 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
         }
     }
     if parent_had_ray {
-        py.import("seedcore_ray._fork")?
+        py.import("seedcore_ray._ray.fork")?
             .call_method0("leave_cleanly")?;
     }
     Ok(())

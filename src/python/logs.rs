@@ -6,10 +6,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use tracing::Level;
 
-use super::ending::survived;
-use super::events;
-use crate::logs::Record;
+use crate::log_queue::Record;
 use crate::process::process;
+use crate::python::events;
+use crate::python::interop::exit_guard::survived;
 
 thread_local! {
     static FLUSHING: Cell<bool> = const { Cell::new(false) };

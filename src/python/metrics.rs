@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
 
-use super::connection::take_note;
 use crate::exposition::{self, Family, Sample};
 use crate::process::process;
+use crate::python::connection::take_note;
 
 /// A family as Python sees it: name, type, help, unit, samples.
 type FamilyTuple = (

@@ -1,31 +1,19 @@
 //! The only files that know `PyO3`. This one registers and forwards, nothing else.
 
-mod adoption;
-mod args;
-mod awaiting;
 mod cluster;
 mod connect;
 mod connection;
 mod doctor;
-mod ending;
-mod errors;
 mod events;
-mod flight;
 mod gateway;
-mod held;
+mod interop;
 mod lazy;
 mod lifecycle;
 mod logs;
-mod making;
 mod metrics;
 mod monitor;
-mod prepare;
 mod ray;
-mod ready;
-mod request;
 mod settings;
-mod turned_away;
-mod wait;
 
 use pyo3::prelude::*;
 
@@ -35,14 +23,18 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::awaiting::{Attempt, attempt};
-    #[pymodule_export]
     use super::cluster::{
         answers_future, cluster_info, comeback_future, connection_info, is_connected,
         is_ray_available,
     };
     #[pymodule_export]
+    use super::connect::attempt::{Attempt, attempt};
+    #[pymodule_export]
+    use super::connect::driver::Flight;
+    #[pymodule_export]
     use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
+    #[pymodule_export]
+    use super::connection::require::require_ray;
     #[pymodule_export]
     use super::connection::{Connection, Probe, connection, generation, last_error};
     #[pymodule_export]
@@ -50,9 +42,9 @@ mod _core {
     #[pymodule_export]
     use super::events::{Event, take_events};
     #[pymodule_export]
-    use super::flight::Flight;
-    #[pymodule_export]
     use super::gateway::{gateway_urls, resolve_host, serve_urls};
+    #[pymodule_export]
+    use super::lazy::build::{Making, making};
     #[pymodule_export]
     use super::lazy::{Lazy, lazy};
     #[pymodule_export]
@@ -60,15 +52,11 @@ mod _core {
     #[pymodule_export]
     use super::logs::flush_logs;
     #[pymodule_export]
-    use super::making::{Making, making};
-    #[pymodule_export]
     use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]
     use super::monitor::Monitor;
     #[pymodule_export]
-    use super::monitor::switch::{start_monitor, stop_monitor};
-    #[pymodule_export]
-    use super::ready::require_ray;
+    use super::monitor::start_stop::{start_monitor, stop_monitor};
     #[pymodule_export]
     use super::settings::{init_timeout_s, probe_timeout_s};
 

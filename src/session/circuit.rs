@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
-use crate::breaker::{Breaker, Position, Verdict};
+use crate::breaker::{Admission, Breaker, Position};
 use crate::error::{ConnectError, Kind};
 use crate::target::Target;
 
@@ -17,7 +17,7 @@ impl Session {
     }
 
     /// Whether the breaker lets somebody try `target`.
-    pub fn admits(&self, target: &Target) -> Verdict {
+    pub fn admits(&self, target: &Target) -> Admission {
         self.breaker().check(target, Instant::now().into_std())
     }
 

@@ -5,38 +5,43 @@ use std::sync::atomic::Ordering;
 
 use tracing::info;
 
-use super::{Arrival, Inner, Joined, Live, Owner, Session, Turn, lines};
+use super::{Arrival, ConnectionInfo, Inner, Joined, Owner, Session, Turn, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
-use crate::flight::{Flight, Patience, Waiter};
+use crate::flight::{Deadline, Flight, Waiter};
 use crate::health::Watch;
 use crate::target::Target;
 
 impl Session {
     /// A seat in a flight to `target` that is under way, for who wants nothing replaced. What
     /// [`Session::join`] would say as well, without anything made for a flight of one's own.
-    pub fn seat(&self, target: &Target, patience: Patience, stubborn: bool) -> Option<Waiter> {
+    pub fn seat(
+        &self,
+        target: &Target,
+        patience: Deadline,
+        wait_for_local: bool,
+    ) -> Option<Waiter> {
         let inner = self.inner();
         match (&inner.owner, &inner.live) {
-            (Some(Owner::Connect(current)), None) if current.survey.target == *target => {
-                current.join(patience, stubborn)
+            (Some(Owner::Connect(current)), None) if current.probe_plan.target == *target => {
+                current.join(patience, wait_for_local)
             }
             _ => None,
         }
     }
 
     /// Asks for a connection to what `flight` would try.
-    pub fn join(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
+    pub fn join(&self, flight: &Arc<Flight>, patience: Deadline) -> Joined {
         let mut inner = self.inner();
         // Under the lock, so that no flight begins after `exit` has looked for one.
-        if let Some(error) = self.refusal(&flight.survey.target.address.to_string()) {
+        if let Some(error) = self.refusal(&flight.probe_plan.target.address.to_string()) {
             return Joined::Refused(error);
         }
         match (&inner.owner, &inner.live) {
             (Some(Owner::Shutdown(over)), _) => Joined::After(Turn::Shutdown(over.subscribe())),
-            (_, Some(live)) if !flight.orders.force => Joined::Connected(Arc::clone(live)),
+            (_, Some(live)) if !flight.options.force => Joined::Connected(Arc::clone(live)),
             (Some(Owner::Connect(current)), _) => join_current(current, flight, patience, &inner),
-            (None, _) => match flight.join(patience, flight.orders.stubborn) {
+            (None, _) => match flight.join(patience, flight.options.wait_for_local) {
                 Some(waiter) => {
                     inner.owner = Some(Owner::Connect(Arc::clone(flight)));
                     Joined::Lead(waiter)
@@ -58,13 +63,18 @@ impl Session {
     }
 
     /// `ray.init` came back with a connection, which `watch` keeps an eye on.
-    pub fn arrived(&self, flight: &Arc<Flight>, live: Live, watch: Option<Arc<Watch>>) -> Arrival {
+    pub fn arrived(
+        &self,
+        flight: &Arc<Flight>,
+        live: ConnectionInfo,
+        watch: Option<Arc<Watch>>,
+    ) -> Arrival {
         let mut inner = self.inner();
         if !flight.is_wanted() || !owns(&inner, flight) {
             return Arrival::Unwanted;
         }
-        self.breaker().succeeded(&flight.survey.target);
-        lines::connected(&live, inner.away.as_ref().map(|away| away.since.elapsed()));
+        self.breaker().succeeded(&flight.probe_plan.target);
+        log_lines::connected(&live, inner.away.as_ref().map(|away| away.since.elapsed()));
         self.hold(&mut inner, live, watch);
         inner.owner = None;
         self.initialising.store(false, Ordering::Release);
@@ -73,7 +83,7 @@ impl Session {
 
     /// Takes over a connection that somebody else made; not one that is being shut down. False when
     /// it is not taken.
-    pub fn adopt(&self, live: Live) -> bool {
+    pub fn adopt(&self, live: ConnectionInfo) -> bool {
         let mut inner = self.inner();
         let is_dying = inner.away.as_ref().is_some_and(|away| !away.released);
         if inner.live.is_some() || is_dying || matches!(inner.owner, Some(Owner::Shutdown(_))) {
@@ -118,7 +128,7 @@ impl Session {
             return self.not_back(&mut inner, error);
         }
         self.tell(&mut inner, Some(error.clone()));
-        lines::failed(error, flight);
+        log_lines::failed(error, flight);
         self.happened(
             &mut inner,
             What::Failed,
@@ -133,15 +143,15 @@ impl Session {
 fn join_current(
     current: &Arc<Flight>,
     wish: &Arc<Flight>,
-    patience: Patience,
+    patience: Deadline,
     inner: &Inner,
 ) -> Joined {
-    let same = current.survey.target == wish.survey.target;
+    let same = current.probe_plan.target == wish.probe_plan.target;
     // Whoever wants a live connection replaced gets nothing from a flight that would keep it.
-    let serves = current.orders.force || !wish.orders.force || inner.live.is_none();
+    let serves = current.options.force || !wish.options.force || inner.live.is_none();
     if same
         && serves
-        && let Some(waiter) = current.join(patience, wish.orders.stubborn)
+        && let Some(waiter) = current.join(patience, wish.options.wait_for_local)
     {
         return Joined::Wait(waiter);
     }

@@ -13,7 +13,7 @@ from tests.support import SOON_S, GrpcPeer, closed_port, wait_until
 _ASYNC = """
 import asyncio
 from seedcore.utils.ray_connector import ensure_runtime_ready
-from seedcore_ray._asyncio import connect_async, ensure_ray_initialized_async
+from seedcore_ray._async_api import connect_async, ensure_ray_initialized_async
 """
 _COUNT = """
 import ray

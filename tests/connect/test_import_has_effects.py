@@ -15,7 +15,7 @@ _MODULES = (
     "seedcore_ray",
     "seedcore.utils.ray_utils",
     "seedcore.utils.ray_connector",
-    "seedcore_ray._asyncio",
+    "seedcore_ray._async_api",
 )
 
 

@@ -125,7 +125,7 @@ report(ready=wait_for_ray_ready(30), task=test_ray_connection(), ip=get_ray_node
 shutdown_ray()
 report(after=[is_ray_available(), is_connected(), get_ray_cluster_info(), get_connection_info()],
        held=held(), last_after=error())
-import seedcore_ray._connection as module
+import seedcore_ray._facades.functions as module
 report(collected=getattr(module.test_ray_connection, "__test__"))
 """,
         RAY_ADDRESS=ray_head.gcs_address if mode == "native" else ray_head.client_address,

@@ -8,10 +8,10 @@ use seedcore_ray::address::HostPort;
 use seedcore_ray::config::{Env, Kubernetes};
 use seedcore_ray::doctor::{Candidate, Examination, FAILED, Here, OK, Verdict, examine};
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::preflight::{BoxFuture, Network, Survey};
+use seedcore_ray::preflight::{BoxFuture, Network, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Door, Facts, Report, Step};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Step};
 use seedcore_ray::target::{NamespaceArg, Target};
 
 use crate::{env, env_with_files};
@@ -40,14 +40,14 @@ impl Network for Wires {
     fn probe<'a>(
         &'a self,
         server: &'a HostPort,
-        door: Door,
+        ray_port: RayPort,
         _: &'a Credentials,
         _: Duration,
     ) -> BoxFuture<'a, Report> {
         Box::pin(async move {
-            let shown = match door {
-                Door::Gcs => server.to_string(),
-                Door::Client => format!("ray://{server}"),
+            let shown = match ray_port {
+                RayPort::Gcs => server.to_string(),
+                RayPort::Client => format!("ray://{server}"),
             };
             let is = self.0.get(server.host.as_str()).cloned();
             report(&shown, &is.unwrap_or(Server::Fails(Kind::Dns)))
@@ -126,25 +126,25 @@ fn examined(
     vars: &[(&str, &str)],
     here: &Here,
 ) -> Examination {
-    let mut survey = survey(argument, &env(vars), here);
-    survey.find_local = Arc::new(|| Ok(local()));
-    run(wires, &survey, here)
+    let mut probe_plan = probe_plan(argument, &env(vars), here);
+    probe_plan.find_local = Arc::new(|| Ok(local()));
+    run(wires, &probe_plan, here)
 }
 
-fn survey(argument: Option<&str>, env: &Env, here: &Here) -> Survey {
+fn probe_plan(argument: Option<&str>, env: &Env, here: &Here) -> ProbePlan {
     let target = Target::resolve(argument, &NamespaceArg::LeftOut, env).expect("a right address");
-    Survey {
+    ProbePlan {
         fallbacks: target.fallbacks(&here.kubernetes),
-        ..Survey::from_env(target, env, PROBE, false)
+        ..ProbePlan::from_env(target, env, PROBE, false)
     }
 }
 
-fn run(wires: Wires, survey: &Survey, here: &Here) -> Examination {
+fn run(wires: Wires, probe_plan: &ProbePlan, here: &Here) -> Examination {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
     let network: Arc<dyn Network> = Arc::new(wires);
-    runtime.block_on(examine(&network, survey, here))
+    runtime.block_on(examine(&network, probe_plan, here))
 }
 
 fn local() -> LocalRay {
@@ -351,8 +351,8 @@ fn a_ray_of_this_machine_is_mentioned_where_ray_address_hides_it() {
 fn a_token_that_lies_unused_is_mentioned() {
     let files = [("/root/.ray/auth_token", "s3cret")];
     let env = env_with_files(&[("HOME", "/root")], &files);
-    let survey = survey(Some("ray://up"), &env, &here());
-    let report = run(Wires::default().with("up", answers()), &survey, &here());
+    let probe_plan = probe_plan(Some("ray://up"), &env, &here());
+    let report = run(Wires::default().with("up", answers()), &probe_plan, &here());
     let token = &report.candidates[0].hops[0];
     assert!(token.detail.contains("/root/.ray/auth_token"), "{token:?}");
     assert!(

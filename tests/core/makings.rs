@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use seedcore_ray::making::{Caller, Entry, Over, Ticket, Turn};
+use seedcore_ray::lazy::{Caller, Entry, Over, Ticket, Turn};
 use seedcore_ray::process::process;
 use tokio::time::timeout;
 

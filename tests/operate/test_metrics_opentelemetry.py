@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seedcore_ray._instruments import durations
+from seedcore_ray._opentelemetry import durations
 from tests.connect.scenario import play
 from tests.support import closed_port
 

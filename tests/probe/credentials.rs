@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seedcore_ray::config::Env;
 use seedcore_ray::error::Kind;
-use seedcore_ray::probe::{AuthMode, Credentials, Door};
+use seedcore_ray::probe::{AuthMode, Credentials, RayPort};
 
 use crate::peer::{Answer, UNAUTHENTICATED, assert_failure, grpc, script};
 
@@ -102,7 +102,7 @@ async fn a_cluster_with_tokens_says_what_is_missing() {
     ];
     for (vars, files, words) in cases {
         let credentials = Credentials::from_env(&env(vars, files), false);
-        let error = peer.failure(Door::Client, &credentials).await;
+        let error = peer.failure(RayPort::Client, &credentials).await;
         assert_failure(&error, Kind::Auth, words);
         assert!(error.hint.contains("RAY_AUTH") || error.hint.contains("token"));
     }

@@ -2,7 +2,7 @@
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::probe::{
-    AuthMode, Credentials, Door, client_session_alive, cluster_state, probe,
+    AuthMode, Credentials, RayPort, client_session_alive, cluster_state, probe,
 };
 
 use crate::peer::{
@@ -22,10 +22,10 @@ fn with_token(token: &str) -> Credentials {
 #[tokio::test]
 async fn the_right_ports_pass() {
     let client = grpc(ray_client()).await;
-    let facts = client.probe(Door::Client).await.unwrap();
+    let facts = client.probe(RayPort::Client).await.unwrap();
     assert_eq!(facts.peer, Some(client.address));
     let gcs = grpc(gcs()).await;
-    let report = gcs.probe_with(Door::Gcs, &Credentials::default()).await;
+    let report = gcs.probe_with(RayPort::Gcs, &Credentials::default()).await;
     let facts = report.result.unwrap();
     assert_eq!(facts.ray_version.as_deref(), Some("2.60.0"));
     assert_eq!(facts.python_version.as_deref(), Some("3.11.9"));
@@ -37,14 +37,14 @@ async fn the_right_ports_pass() {
 #[tokio::test]
 async fn the_other_port_of_ray_is_named() {
     let gcs = grpc(gcs()).await;
-    let error = gcs.failure(Door::Client, &Credentials::default()).await;
+    let error = gcs.failure(RayPort::Client, &Credentials::default()).await;
     assert_failure(
         &error,
         Kind::WrongPort,
         "is the GCS port; Ray Client is usually ray://127.0.0.1:10001",
     );
     let client = grpc(ray_client()).await;
-    let error = client.failure(Door::Gcs, &Credentials::default()).await;
+    let error = client.failure(RayPort::Gcs, &Credentials::default()).await;
     assert_failure(&error, Kind::WrongPort, "this is the Ray Client port");
     assert!(error.hint.contains(&format!("ray://{}", client.address)));
 }
@@ -56,15 +56,15 @@ async fn the_other_port_of_a_cluster_with_tokens_is_named() {
         _ => Answer::Status(UNIMPLEMENTED, ""),
     }))
     .await;
-    let error = gcs.failure(Door::Client, &Credentials::default()).await;
+    let error = gcs.failure(RayPort::Client, &Credentials::default()).await;
     assert_failure(&error, Kind::WrongPort, "is the GCS port");
 }
 
 #[tokio::test]
 async fn another_grpc_server_is_a_wrong_port() {
     let peer = grpc(script(|_, _| Answer::Status(UNIMPLEMENTED, ""))).await;
-    for door in [Door::Client, Door::Gcs] {
-        let error = peer.failure(door, &Credentials::default()).await;
+    for ray_port in [RayPort::Client, RayPort::Gcs] {
+        let error = peer.failure(ray_port, &Credentials::default()).await;
         assert_failure(&error, Kind::WrongPort, "neither the GCS nor Ray Client");
     }
 }
@@ -82,8 +82,8 @@ async fn statuses_become_causes() {
     ];
     for (code, kind, words) in cases {
         let peer = grpc(script(move |_, _| Answer::Status(code, "said"))).await;
-        for door in [Door::Client, Door::Gcs] {
-            let error = peer.failure(door, &Credentials::default()).await;
+        for ray_port in [RayPort::Client, RayPort::Gcs] {
+            let error = peer.failure(ray_port, &Credentials::default()).await;
             assert_failure(&error, kind, words);
         }
     }
@@ -97,7 +97,7 @@ async fn http2_servers_that_are_not_grpc() {
         (503, Kind::NotReady),
     ] {
         let peer = grpc(script(move |_, _| Answer::Http(code))).await;
-        let error = peer.failure(Door::Gcs, &Credentials::default()).await;
+        let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
         assert_eq!(error.kind, kind, "{code}: {error:?}");
     }
 }
@@ -106,18 +106,24 @@ async fn http2_servers_that_are_not_grpc() {
 async fn absurd_answers_are_not_ray() {
     for declared in [1, 1 << 20, u32::MAX] {
         let peer = grpc(script(move |_, _| Answer::Declares(declared))).await;
-        let error = peer.failure(Door::Gcs, &Credentials::default()).await;
+        let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
         assert_failure(&error, Kind::NotRay, "not Ray's");
     }
     let peer = grpc(script(|_, _| Answer::Message(vec![0xff; 100]))).await;
-    let error = peer.failure(Door::Client, &Credentials::default()).await;
+    let error = peer.failure(RayPort::Client, &Credentials::default()).await;
     assert_failure(&error, Kind::NotRay, "not Ray's");
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_the_call() {
     let peer = grpc(script(|_, _| Answer::Silence)).await;
-    let report = probe(&peer.server(), Door::Client, &Credentials::default(), SHORT).await;
+    let report = probe(
+        &peer.server(),
+        RayPort::Client,
+        &Credentials::default(),
+        SHORT,
+    )
+    .await;
     assert_failure(
         &check(report.result.unwrap_err()),
         Kind::Timeout,
@@ -128,7 +134,7 @@ async fn a_server_that_never_answers_the_call() {
         _ => Answer::Silence,
     }))
     .await;
-    let report = probe(&half.server(), Door::Gcs, &Credentials::default(), SHORT).await;
+    let report = probe(&half.server(), RayPort::Gcs, &Credentials::default(), SHORT).await;
     assert_failure(
         &check(report.result.unwrap_err()),
         Kind::Timeout,
@@ -143,7 +149,7 @@ async fn a_status_inside_the_reply_counts() {
         Answer::Message(vec![0x0a, 5, 8, 5, 0x12, 1, b'x'])
     }))
     .await;
-    let error = peer.failure(Door::Gcs, &Credentials::default()).await;
+    let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
     assert_failure(&error, Kind::NotReady, "GCS status 5 x");
 }
 
@@ -160,7 +166,7 @@ async fn the_token_is_sent_and_never_shown() {
     }))
     .await;
     let credentials = with_token(secret);
-    let report = peer.probe_with(Door::Gcs, &credentials).await;
+    let report = peer.probe_with(RayPort::Gcs, &credentials).await;
     let everything = format!("{report:?} {credentials:?}");
     assert!(everything.contains("you said Bearer ***"), "{everything}");
     assert!(!everything.contains(secret), "{everything}");
@@ -172,14 +178,14 @@ async fn a_refused_token_names_its_source() {
         Answer::Status(UNAUTHENTICATED, "Invalid token")
     }))
     .await;
-    let error = peer.failure(Door::Client, &with_token("old")).await;
+    let error = peer.failure(RayPort::Client, &with_token("old")).await;
     assert_failure(&error, Kind::Auth, "refused the token from RAY_AUTH_TOKEN");
 }
 
 #[tokio::test]
 async fn a_token_that_no_header_can_carry() {
     let peer = grpc(gcs()).await;
-    let error = peer.failure(Door::Gcs, &with_token("a\nb")).await;
+    let error = peer.failure(RayPort::Gcs, &with_token("a\nb")).await;
     assert_failure(&error, Kind::Auth, "no header can carry");
     assert!(!error.message.contains("a\nb"));
 }

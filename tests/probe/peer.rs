@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Response};
 use seedcore_ray::address::HostPort;
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::probe::{Credentials, Door, Facts, Report, probe};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, probe};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -30,17 +30,19 @@ impl Peer {
         at(self.address)
     }
 
-    pub async fn probe(&self, door: Door) -> Result<Facts, ConnectError> {
-        self.probe_with(door, &Credentials::default()).await.result
+    pub async fn probe(&self, ray_port: RayPort) -> Result<Facts, ConnectError> {
+        self.probe_with(ray_port, &Credentials::default())
+            .await
+            .result
     }
 
-    pub async fn probe_with(&self, door: Door, credentials: &Credentials) -> Report {
-        probe(&self.server(), door, credentials, BOUND).await
+    pub async fn probe_with(&self, ray_port: RayPort, credentials: &Credentials) -> Report {
+        probe(&self.server(), ray_port, credentials, BOUND).await
     }
 
     /// The failure of a probe that must fail, checked for what every failure needs.
-    pub async fn failure(&self, door: Door, credentials: &Credentials) -> ConnectError {
-        let report = self.probe_with(door, credentials).await;
+    pub async fn failure(&self, ray_port: RayPort, credentials: &Credentials) -> ConnectError {
+        let report = self.probe_with(ray_port, credentials).await;
         assert!(!report.steps.last().unwrap().ok);
         check(report.result.unwrap_err())
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use seedcore_ray::address::HostPort;
 use seedcore_ray::error::Kind;
-use seedcore_ray::probe::{Credentials, Door, probe, tcp_open};
+use seedcore_ray::probe::{Credentials, RayPort, probe, tcp_open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -46,7 +46,7 @@ impl BlackHole {
 async fn a_closed_port_is_refused_at_once() {
     let server = at(closed_port().await);
     let began = Instant::now();
-    let report = probe(&server, Door::Client, &Credentials::default(), BOUND).await;
+    let report = probe(&server, RayPort::Client, &Credentials::default(), BOUND).await;
     assert!(began.elapsed() < Duration::from_secs(1));
     let error = check(report.result.unwrap_err());
     assert_failure(&error, Kind::Refused, "nothing listens");
@@ -72,7 +72,7 @@ async fn the_bare_tcp_poll_tells_open_from_closed() {
 async fn a_black_hole_is_a_timeout_in_the_tcp_phase() {
     let hole = BlackHole::open().await;
     let server = at(hole.address);
-    let report = probe(&server, Door::Gcs, &Credentials::default(), SHORT).await;
+    let report = probe(&server, RayPort::Gcs, &Credentials::default(), SHORT).await;
     assert_failure(
         &check(report.result.unwrap_err()),
         Kind::Timeout,
@@ -88,7 +88,7 @@ async fn a_name_that_does_not_resolve() {
         host: "no-such-host.invalid".to_owned(),
         port: 10001,
     };
-    let report = probe(&server, Door::Client, &Credentials::default(), BOUND).await;
+    let report = probe(&server, RayPort::Client, &Credentials::default(), BOUND).await;
     let error = check(report.result.unwrap_err());
     assert_failure(&error, Kind::Dns, "no-such-host.invalid does not resolve");
 }
@@ -107,9 +107,9 @@ async fn a_name_with_several_addresses_finds_the_one_that_listens() {
 #[tokio::test]
 async fn a_silent_listener_is_a_timeout_that_names_the_phase() {
     let peer = silent().await;
-    for door in [Door::Client, Door::Gcs] {
+    for ray_port in [RayPort::Client, RayPort::Gcs] {
         let began = Instant::now();
-        let report = probe(&peer.server(), door, &Credentials::default(), SHORT).await;
+        let report = probe(&peer.server(), ray_port, &Credentials::default(), SHORT).await;
         assert!(began.elapsed() >= SHORT);
         let error = check(report.result.unwrap_err());
         assert_failure(
@@ -136,7 +136,7 @@ async fn a_web_server_whose_answer_was_lost_to_a_reset_is_known_by_a_second_look
         }
     })
     .await;
-    let error = peer.failure(Door::Client, &Credentials::default()).await;
+    let error = peer.failure(RayPort::Client, &Credentials::default()).await;
     assert_failure(&error, Kind::NotRay, "a web server answers");
 }
 
@@ -203,8 +203,8 @@ async fn whoever_speaks_something_else_is_named() {
     ];
     for (bytes, kind, words) in cases {
         let peer = says(bytes).await;
-        for door in [Door::Client, Door::Gcs] {
-            let error = peer.failure(door, &Credentials::default()).await;
+        for ray_port in [RayPort::Client, RayPort::Gcs] {
+            let error = peer.failure(ray_port, &Credentials::default()).await;
             assert_failure(&error, kind, words);
         }
     }
@@ -218,7 +218,7 @@ async fn a_peer_that_closes_or_resets_at_once_is_not_called_tls() {
     })
     .await;
     for peer in [closes, resets] {
-        let error = peer.failure(Door::Gcs, &Credentials::default()).await;
+        let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
         assert_eq!(error.kind, Kind::NotReady, "{error:?}");
     }
 }
@@ -232,7 +232,7 @@ async fn slow_bytes_cannot_stretch_the_bound() {
         }
     })
     .await;
-    let report = probe(&peer.server(), Door::Gcs, &Credentials::default(), SHORT).await;
+    let report = probe(&peer.server(), RayPort::Gcs, &Credentials::default(), SHORT).await;
     let error = report.result.unwrap_err();
     assert!(
         matches!(error.kind, Kind::Timeout | Kind::NotRay),
@@ -258,7 +258,7 @@ async fn a_dropped_probe_closes_its_connection() {
     let server = peer.server();
     let task =
         tokio::spawn(
-            async move { probe(&server, Door::Gcs, &Credentials::default(), BOUND).await },
+            async move { probe(&server, RayPort::Gcs, &Credentials::default(), BOUND).await },
         );
     began.recv().await.unwrap();
     task.abort();

@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use seedcore_ray::error::Kind;
-use seedcore_ray::probe::{Credentials, Door, TlsFiles, probe};
+use seedcore_ray::probe::{Credentials, RayPort, TlsFiles, probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::peer::{
@@ -23,14 +23,14 @@ async fn mutual_tls_passes() {
     let ca = Ca::new("cluster");
     let peer = head(&ca, &ca.issue(&["127.0.0.1"])).await;
     let files = client_files(&ca);
-    let report = peer.probe_with(Door::Gcs, &files.credentials()).await;
+    let report = peer.probe_with(RayPort::Gcs, &files.credentials()).await;
     assert_eq!(
         report.result.unwrap().ray_version.as_deref(),
         Some("2.60.0")
     );
     let names: Vec<_> = report.steps.iter().map(|step| step.name).collect();
     assert_eq!(names, ["dns", "tcp", "tls", "grpc", "cluster"]);
-    let error = peer.failure(Door::Client, &files.credentials()).await;
+    let error = peer.failure(RayPort::Client, &files.credentials()).await;
     assert_failure(&error, Kind::WrongPort, "is the GCS port");
 }
 
@@ -39,7 +39,7 @@ async fn what_grpc_accepts_passes() {
     let ca = Ca::new("cluster");
     let peer = head(&ca, &ca.issue_with(&ip_as_dns_name())).await;
     assert!(
-        peer.probe_with(Door::Gcs, &client_files(&ca).credentials())
+        peer.probe_with(RayPort::Gcs, &client_files(&ca).credentials())
             .await
             .result
             .is_ok()
@@ -49,7 +49,7 @@ async fn what_grpc_accepts_passes() {
         let peer = grpc_over_tls(ca.server(&alone), gcs()).await;
         let files = Files::write(&alone.cert, &ca.issue(&["client"]));
         let result = peer
-            .probe_with(Door::Gcs, &files.credentials())
+            .probe_with(RayPort::Gcs, &files.credentials())
             .await
             .result;
         assert!(result.is_ok(), "{result:?}");
@@ -72,8 +72,8 @@ fn self_signed_ca() -> Pair {
 async fn a_tls_server_is_known_to_a_plaintext_probe() {
     let ca = Ca::new("cluster");
     let peer = head(&ca, &ca.issue(&["127.0.0.1"])).await;
-    for door in [Door::Client, Door::Gcs] {
-        let error = peer.failure(door, &Credentials::default()).await;
+    for ray_port in [RayPort::Client, RayPort::Gcs] {
+        let error = peer.failure(ray_port, &Credentials::default()).await;
         assert_failure(&error, Kind::Tls, "RAY_USE_TLS is not set");
     }
 }
@@ -88,7 +88,7 @@ async fn a_tls_server_that_hangs_up_silently_is_known_by_a_second_look() {
         }
     })
     .await;
-    let error = peer.failure(Door::Gcs, &Credentials::default()).await;
+    let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
     assert_failure(&error, Kind::Tls, "RAY_USE_TLS is not set");
 }
 
@@ -96,7 +96,7 @@ async fn a_tls_server_that_hangs_up_silently_is_known_by_a_second_look() {
 async fn a_plaintext_server_is_known_to_a_tls_probe() {
     let files = client_files(&Ca::new("cluster"));
     let ray = grpc(ray_client()).await;
-    let error = ray.failure(Door::Client, &files.credentials()).await;
+    let error = ray.failure(RayPort::Client, &files.credentials()).await;
     assert_failure(&error, Kind::Tls, "the server does not");
     // Hangs up on TLS without a word, but speaks plain HTTP/2.
     let strict = raw(|mut stream| async move {
@@ -106,13 +106,13 @@ async fn a_plaintext_server_is_known_to_a_tls_probe() {
         }
     })
     .await;
-    let error = strict.failure(Door::Client, &files.credentials()).await;
+    let error = strict.failure(RayPort::Client, &files.credentials()).await;
     assert_failure(&error, Kind::Tls, "the server does not");
     let web = raw(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     })
     .await;
-    let error = web.failure(Door::Client, &files.credentials()).await;
+    let error = web.failure(RayPort::Client, &files.credentials()).await;
     assert_failure(&error, Kind::NotRay, "web server");
 }
 
@@ -136,7 +136,7 @@ async fn certificates_that_are_no_good() {
     let files = client_files(&ca);
     for (pair, words) in cases {
         let peer = head(&ca, &pair).await;
-        let error = peer.failure(Door::Gcs, &files.credentials()).await;
+        let error = peer.failure(RayPort::Gcs, &files.credentials()).await;
         assert_failure(&error, Kind::Tls, words);
     }
 }
@@ -146,7 +146,7 @@ async fn a_client_certificate_of_another_ca_is_refused() {
     let ca = Ca::new("cluster");
     let peer = head(&ca, &ca.issue(&["127.0.0.1"])).await;
     let files = Files::write(&ca.pair.cert, &Ca::new("other").issue(&["client"]));
-    let error = peer.failure(Door::Gcs, &files.credentials()).await;
+    let error = peer.failure(RayPort::Gcs, &files.credentials()).await;
     assert_failure(&error, Kind::Tls, "client certificate");
 }
 
@@ -174,7 +174,7 @@ async fn our_own_files_are_checked_and_never_quoted() {
     ];
     for (change, words) in cases {
         let (_files, credentials) = without(change);
-        let error = peer.failure(Door::Gcs, &credentials).await;
+        let error = peer.failure(RayPort::Gcs, &credentials).await;
         assert_failure(&error, Kind::Tls, words);
     }
     for (name, words) in [
@@ -184,13 +184,13 @@ async fn our_own_files_are_checked_and_never_quoted() {
     ] {
         let files = client_files(&ca);
         files.put(name, "s3cr3t, but no PEM");
-        let error = peer.failure(Door::Gcs, &files.credentials()).await;
+        let error = peer.failure(RayPort::Gcs, &files.credentials()).await;
         assert_failure(&error, Kind::Tls, words);
         assert!(!error.message.contains("s3cr3t"));
     }
     let files = client_files(&ca);
     files.put("key.pem", &KeyPair::generate().unwrap().serialize_pem());
-    let error = peer.failure(Door::Gcs, &files.credentials()).await;
+    let error = peer.failure(RayPort::Gcs, &files.credentials()).await;
     assert_failure(&error, Kind::Tls, "cannot be used together");
 }
 
@@ -198,7 +198,7 @@ async fn our_own_files_are_checked_and_never_quoted() {
 async fn a_silent_server_is_a_timeout_in_the_tls_phase() {
     let peer = silent().await;
     let files = client_files(&Ca::new("cluster"));
-    let report = probe(&peer.server(), Door::Gcs, &files.credentials(), SHORT).await;
+    let report = probe(&peer.server(), RayPort::Gcs, &files.credentials(), SHORT).await;
     assert_failure(
         &check(report.result.unwrap_err()),
         Kind::Timeout,
@@ -217,7 +217,7 @@ async fn a_server_that_hangs_up_after_the_handshake_refuses_our_certificate() {
     })
     .await;
     let error = peer
-        .failure(Door::Gcs, &client_files(&ca).credentials())
+        .failure(RayPort::Gcs, &client_files(&ca).credentials())
         .await;
     assert_failure(&error, Kind::Tls, "refuses our client certificate");
 }

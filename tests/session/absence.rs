@@ -2,7 +2,7 @@
 
 use seedcore_ray::absence::absence;
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Patience;
+use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::Session;
 use tokio::time::sleep;
 
@@ -49,6 +49,6 @@ async fn a_forked_child_says_so_before_anybody_asks() {
     let child = Session::forked();
     assert_eq!(absence(&child).kind, Kind::Forked);
     let flight = Scene::new().flight(Wish::of(HEAD, secs(1)));
-    drop(child.join(&flight, Patience::OneSweep));
+    drop(child.join(&flight, Deadline::Once));
     assert_eq!(absence(&child).kind, Kind::Forked);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use proptest::prelude::*;
-use seedcore_ray::breaker::{Breaker, CAP, Verdict, circuit_open};
+use seedcore_ray::breaker::{Admission, Breaker, CAP, circuit_open};
 use seedcore_ray::error::Kind;
 use seedcore_ray::session::Session;
 
@@ -28,7 +28,7 @@ impl Bench {
         }
     }
 
-    fn check(&mut self) -> Verdict {
+    fn check(&mut self) -> Admission {
         self.breaker.check(&HEAD, self.now)
     }
 
@@ -40,7 +40,7 @@ impl Bench {
     /// How long it is open from now on.
     fn open_for(&mut self) -> Duration {
         match self.check() {
-            Verdict::Open { retry_after, .. } => retry_after,
+            Admission::Open { retry_after, .. } => retry_after,
             verdict => panic!("{verdict:?}"),
         }
     }
@@ -49,17 +49,17 @@ impl Bench {
     fn probe(&mut self) {
         let open_for = self.open_for();
         self.now += open_for;
-        assert!(matches!(self.check(), Verdict::HalfOpen));
+        assert!(matches!(self.check(), Admission::HalfOpen));
     }
 }
 
 #[test]
 fn nothing_is_held_against_the_unknown() {
     let mut bench = Bench::new(1);
-    assert!(matches!(bench.check(), Verdict::Closed));
+    assert!(matches!(bench.check(), Admission::Closed));
     bench.fail();
     let other = bench.breaker.check(&OTHER, bench.now);
-    assert!(matches!(other, Verdict::Closed));
+    assert!(matches!(other, Admission::Closed));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_open_circuit_answers_with_the_cause_and_the_time_that_is_left() {
     let period = bench.open_for();
     assert!(period >= RESET / 2 && period <= RESET, "{period:?}");
     bench.now += secs(1);
-    let Verdict::Open { retry_after, cause } = bench.check() else {
+    let Admission::Open { retry_after, cause } = bench.check() else {
         panic!("it is open");
     };
     assert_eq!(retry_after + secs(1), period);
@@ -84,9 +84,9 @@ fn exactly_one_of_many_probes() {
     bench.fail();
     bench.now += CAP;
     let verdicts: Vec<_> = (0..64).map(|_| bench.check()).collect();
-    assert!(matches!(verdicts[0], Verdict::HalfOpen));
+    assert!(matches!(verdicts[0], Admission::HalfOpen));
     let rejected = verdicts[1..].iter().filter(|verdict| {
-        matches!(verdict, Verdict::Open { retry_after, cause }
+        matches!(verdict, Admission::Open { retry_after, cause }
             if !retry_after.is_zero() && cause.kind == Kind::Refused)
     });
     assert_eq!(rejected.count(), 63);
@@ -115,7 +115,7 @@ fn success_closes_and_forgets() {
         bench.probe();
     }
     bench.breaker.succeeded(&HEAD);
-    assert!(matches!(bench.check(), Verdict::Closed));
+    assert!(matches!(bench.check(), Admission::Closed));
     bench.fail();
     assert!(bench.open_for() <= RESET);
 }
@@ -137,7 +137,7 @@ fn the_last_cause_is_the_one_that_is_told() {
     bench.fail();
     let news = failure(Kind::Dns, HEAD);
     bench.breaker.opened(&HEAD, news, RESET, bench.now);
-    assert!(matches!(bench.check(), Verdict::Open { cause, .. } if cause.kind == Kind::Dns));
+    assert!(matches!(bench.check(), Admission::Open { cause, .. } if cause.kind == Kind::Dns));
 }
 
 #[test]
@@ -162,11 +162,11 @@ fn a_probe_that_was_given_back_is_taken_by_the_next() {
     bench.fail();
     bench.probe();
     bench.breaker.released(&HEAD, bench.now);
-    assert!(matches!(bench.check(), Verdict::HalfOpen));
+    assert!(matches!(bench.check(), Admission::HalfOpen));
     // Only whoever has it can give it back.
     bench.fail();
     bench.breaker.released(&HEAD, bench.now);
-    assert!(matches!(bench.check(), Verdict::Open { .. }));
+    assert!(matches!(bench.check(), Admission::Open { .. }));
 }
 
 #[test]
@@ -176,12 +176,12 @@ fn zero_switches_it_off() {
     bench
         .breaker
         .opened(&HEAD, cause(), Duration::ZERO, bench.now);
-    assert!(matches!(bench.check(), Verdict::Closed));
+    assert!(matches!(bench.check(), Admission::Closed));
     bench.fail();
     bench
         .breaker
         .opened(&HEAD, cause(), Duration::ZERO, bench.now);
-    assert!(matches!(bench.check(), Verdict::Closed));
+    assert!(matches!(bench.check(), Admission::Closed));
 }
 
 #[test]
@@ -213,10 +213,10 @@ fn the_number_of_targets_is_bounded() {
         breaker.opened(&n, failure(Kind::Refused, HEAD), RESET, at);
         // Never the newest for the sake of the oldest, however the jitter falls.
         let verdict = breaker.check(&n, at);
-        assert!(matches!(verdict, Verdict::Open { .. }), "{n}");
+        assert!(matches!(verdict, Admission::Open { .. }), "{n}");
     }
     let at = now + secs(1);
-    let open = (0..1_000).filter(|n| matches!(breaker.check(n, at), Verdict::Open { .. }));
+    let open = (0..1_000).filter(|n| matches!(breaker.check(n, at), Admission::Open { .. }));
     assert_eq!(open.count(), 64);
 }
 
@@ -226,9 +226,9 @@ fn targets_are_keys() {
     let now = Instant::now();
     breaker.opened(&target(HEAD), failure(Kind::Refused, HEAD), RESET, now);
     let verdict = breaker.check(&target(HEAD), now);
-    assert!(matches!(verdict, Verdict::Open { .. }));
+    assert!(matches!(verdict, Admission::Open { .. }));
     let verdict = breaker.check(&target(OTHER), now);
-    assert!(matches!(verdict, Verdict::Closed));
+    assert!(matches!(verdict, Admission::Closed));
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn turning_away_copies_nothing() {
     let mut bench = Bench::new(1);
     bench.fail();
     let cause = |verdict| match verdict {
-        Verdict::Open { cause, .. } => cause,
+        Admission::Open { cause, .. } => cause,
         verdict => panic!("{verdict:?}"),
     };
     let (one, other) = (cause(bench.check()), cause(bench.check()));
@@ -281,11 +281,11 @@ proptest! {
                 3 => bench.breaker.released(&HEAD, bench.now),
                 _ => {}
             }
-            if let Verdict::Open { retry_after, .. } = bench.check() {
+            if let Admission::Open { retry_after, .. } = bench.check() {
                 prop_assert!(!retry_after.is_zero() && retry_after <= CAP);
                 bench.now += retry_after;
                 let first = bench.check();
-                prop_assert!(matches!(first, Verdict::HalfOpen), "{:?}", first);
+                prop_assert!(matches!(first, Admission::HalfOpen), "{:?}", first);
                 // Panics unless it is open.
                 bench.open_for();
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Patience;
+use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::{Closing, Joined, State};
 use tokio::time::sleep;
 
@@ -88,7 +88,7 @@ async fn to_two_targets_one_after_the_other() {
 async fn a_flight_that_would_keep_what_is_live_does_not_serve() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let patience = Patience::of(secs(30));
+    let patience = Deadline::of(secs(30));
     let _leads = scene.session.join(&flight, patience);
     assert!(scene.session.begin_init(&flight));
     // Somebody else has connected first, and that is about to be used.
@@ -130,7 +130,7 @@ async fn close_before_the_live_one_is_dropped_does_not_leave_it_behind() {
     scene.up("head:10001");
     scene.connected(HEAD).await;
     let flight = scene.flight(Wish::of(HEAD, secs(30)).forced());
-    let patience = Patience::of(secs(30));
+    let patience = Deadline::of(secs(30));
     let _joined = scene.session.join(&flight, patience);
     let _ = flight.step().await;
     assert!(scene.session.begin_init(&flight));

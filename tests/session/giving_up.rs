@@ -93,7 +93,7 @@ async fn no_local_ray_is_answered_at_once() {
 async fn the_stubborn_wait_for_a_local_ray() {
     let scene = Scene::new();
     scene.up("127.0.0.1:6379");
-    let caller = scene.ask(Wish::of("auto", secs(5)).stubborn());
+    let caller = scene.ask(Wish::of("auto", secs(5)).wait_for_local());
     sleep(secs(2)).await;
     scene.set_local(Some("127.0.0.1:6379"));
     let answer = caller.await.unwrap();
@@ -104,14 +104,14 @@ async fn the_stubborn_wait_for_a_local_ray() {
 #[tokio::test(start_paused = true)]
 async fn others_do_not_wait_with_the_stubborn() {
     let scene = Scene::new();
-    let stubborn = scene.ask(Wish::of("auto", secs(5)).stubborn());
+    let wait_for_local = scene.ask(Wish::of("auto", secs(5)).wait_for_local());
     sleep(secs(1)).await;
     let other = scene.ask(Wish::of("auto", secs(30))).await.unwrap();
     assert_eq!(other.kind(), Some(Kind::NoLocalRay));
     assert!(other.took <= GRACE, "{:?}", other.took);
-    let stubborn = stubborn.await.unwrap();
+    let wait_for_local = wait_for_local.await.unwrap();
     assert_eq!(
-        (stubborn.kind(), stubborn.took),
+        (wait_for_local.kind(), wait_for_local.took),
         (Some(Kind::NoLocalRay), secs(5))
     );
 }
@@ -124,10 +124,10 @@ async fn the_stubborn_keep_an_ordinary_flight_going() {
     scene.set("127.0.0.1:6379", millis(1), Server::Up);
     let ordinary = scene.ask(Wish::of("auto", secs(30)));
     scene.set_local(None);
-    let stubborn = scene.ask(Wish::of("auto", secs(30)).stubborn());
+    let wait_for_local = scene.ask(Wish::of("auto", secs(30)).wait_for_local());
     assert_eq!(ordinary.await.unwrap().kind(), Some(Kind::NoLocalRay));
     scene.set_local(Some("127.0.0.1:6379"));
-    assert_eq!(stubborn.await.unwrap().result, Ok(()));
+    assert_eq!(wait_for_local.await.unwrap().result, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,7 +147,7 @@ async fn sweeps_are_counted_and_remembered() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, Duration::ZERO));
     assert!(flight.last_probe().is_none());
-    let waiter = flight.join(seedcore_ray::flight::Patience::OneSweep, false);
+    let waiter = flight.join(seedcore_ray::flight::Deadline::Once, false);
     let _ = flight.step().await;
     let probe = flight.last_probe().unwrap();
     assert_eq!(probe.error.map(|error| error.kind), Some(Kind::Refused));

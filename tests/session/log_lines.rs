@@ -144,7 +144,7 @@ fn ray_missing_is_a_warning() {
         .unwrap()
         .block_on(async { Scene::new() });
     let flight = scene.flight(Wish::of(HEAD, secs(1)));
-    let patience = seedcore_ray::flight::Patience::OneSweep;
+    let patience = seedcore_ray::flight::Deadline::Once;
     let _joined = scene.session.join(&flight, patience);
     let missing = crate::scene::failure(Kind::RayMissing, HEAD);
     scene.session.failed(&flight, &missing);

@@ -5,20 +5,22 @@ use std::time::Duration;
 use fastrand::Rng;
 use proptest::prelude::*;
 use seedcore_ray::error::Kind;
-use seedcore_ray::health::{Change, Pulse, Rhythm, Sight, grace, last_moment};
+use seedcore_ray::health::{
+    Change, CheckResult, DetectorSettings, FailureDetector, grace, last_moment,
+};
 use seedcore_ray::retry::{BACKOFF_CAP, Backoff};
 use tokio::time::Instant;
 
 use crate::scene::{HEAD, failure, millis, secs};
 
-const RHYTHM: Rhythm = Rhythm {
+const RHYTHM: DetectorSettings = DetectorSettings {
     interval: secs(5),
     misses: 3,
     grace: secs(40),
 };
 
-fn missed(kind: Kind) -> Sight {
-    Sight::Missed(failure(kind, HEAD))
+fn missed(kind: Kind) -> CheckResult {
+    CheckResult::NoAnswer(failure(kind, HEAD))
 }
 
 fn name(change: Option<&Change>) -> &'static str {
@@ -31,9 +33,9 @@ fn name(change: Option<&Change>) -> &'static str {
 }
 
 /// Changes by second, for looks that take no time.
-fn looks(sights: &[(u64, Sight)]) -> Vec<&'static str> {
+fn looks(sights: &[(u64, CheckResult)]) -> Vec<&'static str> {
     let began = Instant::now();
-    let mut pulse = Pulse::new(RHYTHM, began, Rng::with_seed(1));
+    let mut pulse = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
     sights
         .iter()
         .map(|(at, sight)| name(pulse.saw(sight.clone(), began + secs(*at)).as_ref()))
@@ -46,7 +48,7 @@ fn a_miss_or_two_are_nothing() {
     let row = [
         (5, silent()),
         (10, silent()),
-        (15, Sight::Answers),
+        (15, CheckResult::Answered),
         (20, silent()),
         (25, silent()),
     ];
@@ -61,7 +63,7 @@ fn what_comes_back_in_time_was_never_lost() {
         (10, silent()),
         (15, silent()),
         (39, silent()),
-        (39, Sight::Answers),
+        (39, CheckResult::Answered),
     ];
     assert_eq!(looks(&row), ["-", "-", "unhealthy", "-", "recovered"]);
 }
@@ -81,7 +83,7 @@ fn hope_ends_with_the_grace() {
 
 #[test]
 fn another_cluster_is_a_loss_at_once() {
-    let replaced = Sight::Replaced(failure(Kind::Lost, HEAD));
+    let replaced = CheckResult::Replaced(failure(Kind::Lost, HEAD));
     assert_eq!(
         looks(&[(5, replaced.clone()), (6, replaced)]),
         ["lost", "-"]
@@ -90,9 +92,9 @@ fn another_cluster_is_a_loss_at_once() {
 
 #[test]
 fn a_control_plane_that_answers_is_never_lost() {
-    let ailing = |at| (at, Sight::Ailing(failure(Kind::NotReady, HEAD)));
+    let ailing = |at| (at, CheckResult::Degraded(failure(Kind::NotReady, HEAD)));
     let mut row: Vec<_> = (1..100).map(ailing).collect();
-    row.push((100, Sight::Answers));
+    row.push((100, CheckResult::Answered));
     let changes = looks(&row);
     assert_eq!(changes.iter().filter(|change| **change != "-").count(), 2);
     assert_eq!((changes[2], changes[99]), ("unhealthy", "recovered"));
@@ -101,7 +103,7 @@ fn a_control_plane_that_answers_is_never_lost() {
 #[test]
 fn a_refusal_is_confirmed_at_once() {
     let began = Instant::now();
-    let mut pulse = Pulse::new(RHYTHM, began, Rng::with_seed(1));
+    let mut pulse = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
     let now = began + secs(5);
     let _ = pulse.saw(missed(Kind::Refused), now);
     assert_eq!(pulse.next_look(now, now), now + millis(250));
@@ -124,19 +126,19 @@ proptest! {
     #[test]
     fn changes_make_sense(sights in proptest::collection::vec((0_u8..6, 0_u64..8), 1..80), seed: u64) {
         let mut now = Instant::now();
-        let mut pulse = Pulse::new(RHYTHM, now, Rng::with_seed(seed));
+        let mut pulse = FailureDetector::new(RHYTHM, now, Rng::with_seed(seed));
         let (mut state, mut last_answer) = ("recovered", now);
         for (sight, pause) in sights {
             now += secs(pause);
             let sight = match sight {
-                0 | 1 => Sight::Answers,
+                0 | 1 => CheckResult::Answered,
                 2 => missed(Kind::Timeout),
                 3 => missed(Kind::Refused),
-                4 => Sight::Ailing(failure(Kind::NotReady, HEAD)),
-                _ => Sight::Replaced(failure(Kind::Lost, HEAD)),
+                4 => CheckResult::Degraded(failure(Kind::NotReady, HEAD)),
+                _ => CheckResult::Replaced(failure(Kind::Lost, HEAD)),
             };
-            let replaced = matches!(sight, Sight::Replaced(_));
-            let answered = matches!(sight, Sight::Answers | Sight::Ailing(_));
+            let replaced = matches!(sight, CheckResult::Replaced(_));
+            let answered = matches!(sight, CheckResult::Answered | CheckResult::Degraded(_));
             let change = pulse.saw(sight, now);
             match name(change.as_ref()) {
                 "-" => {}

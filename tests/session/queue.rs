@@ -1,6 +1,6 @@
 //! Events on their way to Python's logging.
 
-use seedcore_ray::logs::{self, Queue, Record};
+use seedcore_ray::log_queue::{self, Queue, Record};
 use seedcore_ray::process::process;
 use tracing::Level;
 
@@ -32,7 +32,7 @@ fn beyond_the_bound_the_oldest_go() {
 
 #[test]
 fn our_events_are_queued_with_the_room_as_logger() {
-    logs::install();
+    log_queue::install();
     tracing::error!(target: "seedcore_ray::session", "one");
     tracing::debug!(target: "seedcore_ray::probe::tls", hop = 2, "two");
     tracing::trace!(target: "seedcore_ray::session", "too fine");

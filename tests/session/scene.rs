@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 use seedcore_ray::address::{HostPort, RayAddress};
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::events::What;
-use seedcore_ray::flight::{Flight, Orders, Patience, Step, Waiter};
-use seedcore_ray::health::{Plan, Round, Setup, Sight, Subject, Watch, grace};
-use seedcore_ray::preflight::{BoxFuture, Network, Passed, Survey};
+use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Step, Waiter};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan, Round, Setup, Watch, grace};
+use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
-use seedcore_ray::probe::{Credentials, Door, Facts, Report};
-use seedcore_ray::session::{Arrival, Closing, Joined, Live, Mode, Session};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
+use seedcore_ray::session::{Arrival, Closing, ConnectionInfo, Joined, Mode, Session};
 use seedcore_ray::target::{Source, Target};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -105,7 +105,7 @@ pub struct Wish {
     pub address: &'static str,
     pub timeout: Duration,
     pub force: bool,
-    pub stubborn: bool,
+    pub wait_for_local: bool,
 }
 
 impl Wish {
@@ -114,7 +114,7 @@ impl Wish {
             address,
             timeout,
             force: false,
-            stubborn: false,
+            wait_for_local: false,
         }
     }
 
@@ -125,9 +125,9 @@ impl Wish {
         }
     }
 
-    pub const fn stubborn(self) -> Self {
+    pub const fn wait_for_local(self) -> Self {
         Self {
-            stubborn: true,
+            wait_for_local: true,
             ..self
         }
     }
@@ -268,7 +268,7 @@ impl Scene {
 
     pub fn flight(self: &Arc<Self>, wish: Wish) -> Arc<Flight> {
         let scene = Arc::clone(self);
-        let survey = Survey {
+        let probe_plan = ProbePlan {
             target: target(wish.address),
             fallbacks: self.fallbacks.clone(),
             find_local: Arc::new(move || scene.find_local()),
@@ -276,20 +276,20 @@ impl Scene {
             local_credentials: Credentials::default(),
             probe_timeout: PROBE,
         };
-        let orders = Orders {
+        let options = ConnectOptions {
             init_timeout: INIT,
             force: wish.force,
-            stubborn: wish.stubborn,
+            wait_for_local: wish.wait_for_local,
         };
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(self)));
         let metrics = Arc::clone(&self.session.metrics);
-        Flight::new(survey, orders, network, metrics)
+        Flight::new(probe_plan, options, network, metrics)
     }
 
     /// A flight to [`HEAD`] that nobody flies yet, and the seat of the caller who leads it.
     pub fn lead(self: &Arc<Self>, timeout: Duration) -> (Arc<Flight>, Waiter) {
         let flight = self.flight(Wish::of(HEAD, timeout));
-        match self.session.join(&flight, Patience::of(timeout)) {
+        match self.session.join(&flight, Deadline::of(timeout)) {
             Joined::Lead(waiter) => (flight, waiter),
             _ => panic!("nobody else leads"),
         }
@@ -309,17 +309,17 @@ impl Scene {
     /// A caller on a task of its own.
     pub fn ask(self: &Arc<Self>, wish: Wish) -> JoinHandle<Answer> {
         let scene = Arc::clone(self);
-        // Patience counts from the call, not from when the task comes to run.
-        let patience = Patience::of(wish.timeout);
+        // Deadline counts from the call, not from when the task comes to run.
+        let patience = Deadline::of(wish.timeout);
         tokio::spawn(async move { scene.connect(wish, patience).await })
     }
 
     /// As `src/python/wait.rs` does it: shares, leads, or waits for its turn.
-    async fn connect(self: &Arc<Self>, wish: Wish, patience: Patience) -> Answer {
+    async fn connect(self: &Arc<Self>, wish: Wish, patience: Deadline) -> Answer {
         let began = Instant::now();
         let end = match patience {
-            Patience::Until(end) => end,
-            Patience::OneSweep => began + PROBE,
+            Deadline::At(end) => end,
+            Deadline::Once => began + PROBE,
         };
         let result = loop {
             let flight = self.flight(wish);
@@ -344,7 +344,7 @@ impl Scene {
         }
     }
 
-    /// As `python/seedcore_ray/_flight.py` does it.
+    /// As `python/seedcore_ray/_connect.py` does it.
     pub async fn fly(self: Arc<Self>, flight: Arc<Flight>) {
         let passed = loop {
             match flight.step().await {
@@ -356,7 +356,7 @@ impl Scene {
         if !self.session.begin_init(&flight) {
             return self.give_up(&flight, flight.cancelled());
         }
-        if flight.orders.force && self.ray_is_up() {
+        if flight.options.force && self.ray_is_up() {
             self.session.dropped();
             self.shut_down();
         } else if self.ray_is_up() {
@@ -391,14 +391,14 @@ impl Scene {
 
     fn new_watch(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Arc<Watch>> {
         let plan = self.script().plan?;
-        let server = flight.survey.server()?.clone();
+        let server = flight.probe_plan.server()?.clone();
         let setup = Setup {
             plan,
             probe_timeout: PROBE,
             grace: grace(secs(40), DEADLINE),
             deadline: Some(DEADLINE),
         };
-        let heart = Heart {
+        let heart = ControlPlane {
             scene: Arc::clone(self),
             server,
             cluster: self.cluster(),
@@ -415,8 +415,8 @@ impl Scene {
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(&self)));
         loop {
             let round = if self.session.is_away(&watch) {
-                let survey = self.flight(Wish::of(HEAD, secs(0))).survey.clone();
-                watch.comeback(&self.session, &network, &survey).await
+                let probe_plan = self.flight(Wish::of(HEAD, secs(0))).probe_plan.clone();
+                watch.comeback(&self.session, &network, &probe_plan).await
             } else {
                 watch.round(&self.session).await
             };
@@ -440,7 +440,7 @@ impl Scene {
 
     async fn ask_once(self: &Arc<Self>) -> Answer {
         let wish = Wish::of(HEAD, Duration::ZERO);
-        self.connect(wish, Patience::OneSweep).await
+        self.connect(wish, Deadline::Once).await
     }
 
     fn give_up(&self, flight: &Arc<Flight>, cause: ConnectError) {
@@ -500,7 +500,7 @@ impl Scene {
     }
 
     /// Somebody else connects.
-    pub fn adopt(&self, live: Live) {
+    pub fn adopt(&self, live: ConnectionInfo) {
         self.script().ray_is_up = true;
         self.session.adopt(live);
     }
@@ -524,23 +524,23 @@ impl Scene {
 }
 
 /// The control plane of a connection.
-struct Heart {
+struct ControlPlane {
     scene: Arc<Scene>,
     server: HostPort,
     cluster: u32,
 }
 
-impl Subject for Heart {
-    fn look(&self, timeout: Duration) -> BoxFuture<'_, Sight> {
+impl HealthCheck for ControlPlane {
+    fn look(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async move {
             self.scene.note("look");
             let shown = self.server.to_string();
             match look(self.scene.server(&self.server), &self.server, timeout).await {
-                Err(cause) => Sight::Missed(cause),
+                Err(cause) => CheckResult::NoAnswer(cause),
                 Ok(()) if self.scene.cluster() != self.cluster => {
-                    Sight::Replaced(failure(Kind::Lost, &shown))
+                    CheckResult::Replaced(failure(Kind::Lost, &shown))
                 }
-                Ok(()) => Sight::Answers,
+                Ok(()) => CheckResult::Answered,
             }
         })
     }
@@ -553,7 +553,7 @@ impl Network for Wires {
     fn probe<'a>(
         &'a self,
         server: &'a HostPort,
-        _: Door,
+        _: RayPort,
         _: &'a Credentials,
         timeout: Duration,
     ) -> BoxFuture<'a, Report> {
@@ -620,11 +620,11 @@ pub fn target(text: &str) -> Target {
     }
 }
 
-fn live(flight: &Flight, passed: &Passed) -> Live {
-    Live {
-        target: Some(flight.survey.target.clone()),
+fn live(flight: &Flight, passed: &Passed) -> ConnectionInfo {
+    ConnectionInfo {
+        target: Some(flight.probe_plan.target.clone()),
         address: passed.address.to_string(),
-        namespace: flight.survey.target.namespace.clone(),
+        namespace: flight.probe_plan.target.namespace.clone(),
         mode: Mode::Client,
         since: SystemTime::now(),
         facts: passed.facts.clone(),
@@ -634,8 +634,8 @@ fn live(flight: &Flight, passed: &Passed) -> Live {
 }
 
 /// A connection that somebody else made.
-pub fn foreign() -> Live {
-    Live {
+pub fn foreign() -> ConnectionInfo {
+    ConnectionInfo {
         target: None,
         address: "10.0.0.1:6379".into(),
         namespace: None,

@@ -1,7 +1,7 @@
 //! What the session says of itself.
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Patience;
+use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::{Joined, Session, State};
 use tokio::time::sleep;
 
@@ -85,7 +85,7 @@ async fn a_forked_child_of_a_connected_process_refuses() {
     let child = Session::forked();
     assert!(child.is_forked() && child.holds_ray() && !child.is_connected());
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Refused(error) = child.join(&flight, Patience::OneSweep) else {
+    let Joined::Refused(error) = child.join(&flight, Deadline::Once) else {
         panic!("Ray does not survive a fork");
     };
     assert_eq!((error.kind, error.address.as_str()), (Kind::Forked, HEAD));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use seedcore_ray::address::HostPort;
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::health::{Plan, Round, Setup, Sight, Subject, Watch};
-use seedcore_ray::preflight::{BoxFuture, Network, Survey};
-use seedcore_ray::probe::{Credentials, Door, Facts, Report};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan, Round, Setup, Watch};
+use seedcore_ray::preflight::{BoxFuture, Network, ProbePlan};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
 use seedcore_ray::session::Session;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -76,12 +76,12 @@ impl Head {
 
 struct Knocks(Arc<Head>);
 
-impl Subject for Knocks {
-    fn look(&self, _: Duration) -> BoxFuture<'_, Sight> {
+impl HealthCheck for Knocks {
+    fn look(&self, _: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async {
             self.0
                 .knock()
-                .map_or_else(Sight::Missed, |()| Sight::Answers)
+                .map_or_else(CheckResult::NoAnswer, |()| CheckResult::Answered)
         })
     }
 }
@@ -90,7 +90,7 @@ impl Network for Knocks {
     fn probe<'a>(
         &'a self,
         _: &'a HostPort,
-        _: Door,
+        _: RayPort,
         _: &'a Credentials,
         _: Duration,
     ) -> BoxFuture<'a, Report> {
@@ -121,10 +121,10 @@ async fn ours(head: Arc<Head>, seed: u64) {
     let watch = Watch::new(setup, subject, Rng::with_seed(seed));
     session.watch_with(Some(Arc::clone(&watch)));
     let network: Arc<dyn Network> = Arc::new(Knocks(Arc::clone(&head)));
-    let survey = survey();
+    let probe_plan = probe_plan();
     loop {
         let round = if session.is_away(&watch) {
-            watch.comeback(&session, &network, &survey).await
+            watch.comeback(&session, &network, &probe_plan).await
         } else {
             watch.round(&session).await
         };
@@ -140,8 +140,8 @@ async fn ours(head: Arc<Head>, seed: u64) {
     }
 }
 
-fn survey() -> Survey {
-    Survey {
+fn probe_plan() -> ProbePlan {
+    ProbePlan {
         target: target(HEAD),
         fallbacks: Vec::new(),
         find_local: Arc::new(|| Err(failure(Kind::NoLocalRay, "auto"))),

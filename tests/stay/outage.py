@@ -96,8 +96,8 @@ wanted, how = sys.argv[2:]
 await_state(wanted)
 report(left_in=state())
 if wanted == "lost":
-    from seedcore_ray import _release
-    await_true(_release._under_way.locked)
+    from seedcore_ray._ray import release
+    await_true(release._under_way.locked)
     report(child=in_child(7))
 if how == "exit":
     sys.exit(3)

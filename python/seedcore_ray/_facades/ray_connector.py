@@ -25,7 +25,7 @@ Address and namespace come from the environment alone (``RAY_ADDRESS``, ``SEEDCO
 Importing this module imports neither ``ray`` nor ``asyncio`` and starts no thread.
 """
 
-from seedcore_ray._connection import (
+from seedcore_ray._facades.functions import (
     RayConnectionError,
     connect,
     ensure_runtime_ready,

@@ -7,7 +7,7 @@ connects, or opens or obeys the breaker.
 import sys
 
 from seedcore_ray.cli import _plain
-from seedcore_ray.cli._paper import hung_up, interrupted
+from seedcore_ray.cli._output import hung_up, interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

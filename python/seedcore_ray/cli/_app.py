@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from seedcore_ray.cli import _config, _doctor, _health, _plain, _wait, _which
-from seedcore_ray.cli._paper import interrupted
+from seedcore_ray.cli._output import interrupted
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

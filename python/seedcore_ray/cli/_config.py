@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seedcore_ray import _core
-from seedcore_ray.cli._paper import Paper, columns, document
+from seedcore_ray.cli._output import Paper, columns, document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from seedcore_ray import _core, _which
+from seedcore_ray import _core, _hook_status
 from seedcore_ray.cli import _config
 from seedcore_ray.cli._health import sentence
-from seedcore_ray.cli._paper import Paper, columns, document, shown_time
+from seedcore_ray.cli._output import Paper, columns, document, shown_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
         number of the cause.
     """
     at = time.time()
-    servers = _which.servers()
+    servers = _hook_status.servers()
     ray = _ray_version()
     found = _core.examine(address, timeout_s, ray, _not_served(servers))
     here = {
@@ -37,7 +37,7 @@ def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
         "executable": sys.executable,
         "ray": ray,
         "modules": servers,
-        "import_hook": _which.hook_state(),
+        "import_hook": _hook_status.hook_state(),
     }
     code: int = found["diagnosis"]["exit_code"]
     paper = Paper()
@@ -50,7 +50,7 @@ def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
 
 def _not_served(servers: dict[str, str | None]) -> str | None:
     """Why the drop-in modules are not ours, unless somebody switched them off on purpose."""
-    return None if _which.switched_off() else _which.problem(servers)
+    return None if _hook_status.switched_off() else _hook_status.problem(servers)
 
 
 def _ray_version() -> str | None:

@@ -3,7 +3,7 @@
 import sys
 
 from seedcore_ray import _core
-from seedcore_ray.cli._paper import Paper, document, shown_time
+from seedcore_ray.cli._output import Paper, document, shown_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from seedcore_ray import _core
 from seedcore_ray.cli._health import report
-from seedcore_ray.cli._paper import Paper
+from seedcore_ray.cli._output import Paper
 
 _REMIND_S = 10.0
 # A last look that is cut off by the end would only say that it was.

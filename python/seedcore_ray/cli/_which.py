@@ -1,7 +1,7 @@
 """``seedcore-ray which``: which files serve the drop-in modules."""
 
-from seedcore_ray import _which
-from seedcore_ray.cli._paper import Paper, document
+from seedcore_ray import _hook_status
+from seedcore_ray.cli._output import Paper, document
 
 
 def which(as_json: bool = False) -> int:
@@ -11,17 +11,17 @@ def which(as_json: bool = False) -> int:
         0, or 1 when a module is not ours.
     """
     paper = Paper()
-    servers = _which.servers()
-    problem = _which.problem(servers)
+    servers = _hook_status.servers()
+    problem = _hook_status.problem(servers)
     code = 0 if problem is None else 1
     if as_json:
-        fields = {"modules": servers, "import_hook": _which.hook_state(), "problem": problem}
+        fields = {"modules": servers, "import_hook": _hook_status.hook_state(), "problem": problem}
         paper.write(document("which", code, fields))
         return code
     width = max(map(len, servers))
     for name, file in servers.items():
         paper.write(f"{name:{width}}  {file or 'nobody'}")
-    paper.write(f"{'import hook':{width}}  {_which.hook_state()}")
+    paper.write(f"{'import hook':{width}}  {_hook_status.hook_state()}")
     if problem is not None:
         paper.write(f"\n{paper.style('Not', 'failed')} seedcore-ray's: {problem}")
     return code

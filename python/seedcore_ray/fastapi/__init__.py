@@ -20,6 +20,6 @@ except ModuleNotFoundError as missing:
 
 from seedcore_ray.fastapi._health import health_router
 from seedcore_ray.fastapi._lifespan import ray_lifespan
-from seedcore_ray.fastapi._require import require_ray
+from seedcore_ray.fastapi._dependency import require_ray
 
 __all__ = ["health_router", "ray_lifespan", "require_ray"]

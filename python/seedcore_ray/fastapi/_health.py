@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from seedcore_ray import _core
-from seedcore_ray.fastapi import _absence
-from seedcore_ray.fastapi._guard import KEY
+from seedcore_ray.fastapi import _unavailable
+from seedcore_ray.fastapi._middleware import KEY
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,7 +57,7 @@ async def _readyz(request: Request) -> Response:
     if use is not None:
         absence = use.keeper.absence()
     else:
-        absence = None if now.state == "connected" else _absence.reason(now)
+        absence = None if now.state == "connected" else _unavailable.reason(now)
     told: dict[str, Any] = {
         "ready": absence is None,
         "state": now.state,
@@ -69,7 +69,7 @@ async def _readyz(request: Request) -> Response:
     if absence is None:
         return JSONResponse(told)
     told["cause"] = {"kind": absence.kind, "message": str(absence)}
-    headers = {"Retry-After": _absence.retry_after(absence)}
+    headers = {"Retry-After": _unavailable.retry_after(absence)}
     return JSONResponse(told, status_code=503, headers=headers)
 
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
-from seedcore_ray._asyncio import _LEFT_OUT
-from seedcore_ray.fastapi._guard import Guard
-from seedcore_ray.fastapi._keeper import Keeper, OnReady
+from seedcore_ray._async_api import _LEFT_OUT
+from seedcore_ray.fastapi._middleware import Guard
+from seedcore_ray.fastapi._supervisor import Keeper, OnReady
 
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 

@@ -22,7 +22,7 @@ from seedcore_ray.testing.processes import Process, descendants, exists, send_si
 
 Part = Literal["gcs_server", "raylet", "proxier"]
 
-_KEEPER = Path(__file__).with_name("_keeper.py")
+_KEEPER = Path(__file__).with_name("_reaper.py")
 _START = Path(__file__).with_name("_start.py")
 _MIB = 1024 * 1024
 # Ray makes the machine's own address of it for itself, and listens on both.

@@ -1,0 +1,211 @@
+"""Ray, shut down because its cluster is lost, and what becomes of the calls that are in it.
+
+A native driver's ``ray.shutdown()`` frees what a ``ray.get`` of another thread still uses: that
+call ends with ``SystemExit(0)``, or spins for ever (measured, 2.60). So calls are ended first,
+where they may be. While it waits, Ray's native side asks ``sys.is_finalizing()`` once a second;
+when it hears that the end has come, it lets a function of ``ray._raylet`` raise (2.44 to 2.60).
+During a release we answer both, with what happened. Awaits of refs, which Ray would leave pending
+for ever, raise the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from seedcore_ray import _core
+from seedcore_ray._ray import sigterm
+from seedcore_ray._ray import pending_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from seedcore_ray._errors import RayConnectionError
+
+# Through these every call into Ray's public API goes.
+_API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
+_RAISE = "raise_sys_exit_with_custom_error_message"
+
+# Ray asks once a second; the rest is for a busy machine.
+_ENDING_S = 3.0
+# What ray.shutdown() takes on a dead GCS (5 s, ray-facts), and as much again for a busy machine.
+_SHUTDOWN_S = 10.0
+
+_under_way = threading.Lock()
+_releaser: int | None = None
+_lost: RayConnectionError | None = None
+_raise_by_ray: Any = None
+
+
+def release(monitor: _core.Monitor) -> None:
+    """Shut Ray down, unless a call is blocked in it that is not to be ended, or cannot be."""
+    with _under_way:
+        if monitor.native:
+            _release_native(monitor)
+        else:  # calls of a Ray Client end with a ConnectionError
+            _shut_down(monitor)
+
+
+def _release_native(monitor: _core.Monitor) -> None:
+    blocked = ", ".join(blocked_in_ray())
+    if blocked and not monitor.always:
+        monitor.blocked(blocked)
+        return
+    if blocked:
+        monitor.ending(blocked)
+    with _calls_refused():
+        # Whoever came in since then is ended, too: better than what the shutdown does to them.
+        if left := _still_blocked():
+            monitor.blocked(", ".join(left))
+        else:
+            _shut_down(monitor)
+
+
+def wait() -> None:
+    """Until no release is under way, and none will be."""
+    _under_way.acquire(timeout=_ENDING_S + _SHUTDOWN_S)
+
+
+def forget_threads() -> None:
+    """In a forked child: whoever was at it is gone."""
+    global _under_way
+    _under_way = threading.Lock()
+
+
+def calls_end_by_rays_rules() -> None:
+    """There is a connection again: what ends from now on does not end because of the last one."""
+    global _lost
+    _lost = None
+
+
+def blocked_in_ray() -> list[str]:
+    """Names of the threads whose innermost Python call is one of Ray's.
+
+    Not our own threads and not Ray's. A thread that awaits an ``ObjectRef`` is not blocked.
+    """
+    return [name for name, frame in _in_ray() if not _is_of(_beginning(frame), "seedcore_ray")]
+
+
+def _in_ray() -> list[tuple[str, FrameType]]:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return [
+        (names.get(ident, f"thread {ident}"), frame)
+        for ident, frame in sys._current_frames().items()
+        if _is_of(_module(frame), "ray") and not _is_rays(frame)
+    ]
+
+
+def _still_blocked() -> list[str]:
+    end = time.monotonic() + _ENDING_S
+    while (threads := _in_ray()) and _can_end_calls() and time.monotonic() < end:
+        time.sleep(0.02)
+    return [name for name, _ in threads]
+
+
+def _can_end_calls() -> bool:
+    return hasattr(sys.modules.get("ray._raylet"), _RAISE)
+
+
+def _shut_down(monitor: _core.Monitor) -> None:
+    lost = _core.last_error()
+    if not monitor.release_begins():
+        return
+    raised = None
+    try:
+        import ray
+
+        sigterm.shutdown(ray)
+    except Exception as error:  # it is given up, whatever Ray says to that
+        raised = f"{type(error).__name__}: {error}"
+    finally:
+        if lost is not None:
+            pending_refs.end_pending(_core.last_error() or lost)
+        monitor.released(raised)
+
+
+@contextmanager
+def _calls_refused() -> Iterator[None]:
+    """Calls of Ray's API that are blocked in it end, and new ones fail, with what happened."""
+    global _lost, _raise_by_ray, _releaser
+    _lost = _core.last_error()
+    raylet: Any = sys.modules.get("ray._raylet")
+    if _lost is None or raylet is None:
+        yield
+        return
+    if _raise_by_ray is None and _can_end_calls():
+        _raise_by_ray = getattr(raylet, _RAISE)
+        setattr(raylet, _RAISE, _raise)
+    from ray._private.worker import global_worker
+
+    worker: Any = global_worker
+    _releaser = threading.get_ident()
+    worker.check_connected = lambda: _check_connected(worker)
+    raylet.sys = _Sys()
+    try:
+        yield
+    finally:
+        _releaser = None
+        raylet.sys = sys
+        del worker.check_connected
+
+
+def _check_connected(worker: Any) -> None:
+    if _is_a_callers():
+        raise _what_happened()
+    type(worker).check_connected(worker)
+
+
+class _Sys:
+    """The ``sys`` of ``ray._raylet`` during a release: for calls that wait, the end has come."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+    def is_finalizing(self) -> bool:
+        return sys.is_finalizing() or _is_a_callers()
+
+
+def _raise(*args: Any, **kwargs: Any) -> None:
+    says_more = kwargs.get("exit_code") or any(args[1:])
+    if _lost is not None and not says_more and _is_a_callers():
+        raise _what_happened()
+    _raise_by_ray(*args, **kwargs)
+
+
+def _what_happened() -> RayConnectionError:
+    lost = _core.last_error() or _lost
+    assert lost is not None  # we are asked during a release, or after one
+    return copy.copy(lost)
+
+
+def _is_a_callers() -> bool:
+    """Whether this thread called Ray: not one of Ray's, and not the one that releases it."""
+    return threading.get_ident() != _releaser and not _is_rays(sys._getframe())
+
+
+def _is_rays(frame: FrameType) -> bool:
+    began = _beginning(frame)
+    return _is_of(began, "ray") and began not in _API
+
+
+def _beginning(frame: FrameType) -> str:
+    """The module of the function that this thread was started for."""
+    outermost = frame
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if _module(frame) != "threading":
+            outermost = frame
+    return _module(outermost)
+
+
+def _is_of(module: str, package: str) -> bool:
+    return module.startswith(f"{package}.")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -1,0 +1,6 @@
+//! Between the two languages: arguments, errors, awaitables, blocking waits. Knows no Ray.
+
+pub mod args;
+pub mod blocking;
+pub mod errors;
+pub mod exit_guard;
