@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod health;
 pub mod lazy;
 pub mod log_queue;
+pub mod log_target;
 pub mod metrics;
 pub mod preflight;
 pub mod probe;
