@@ -112,7 +112,7 @@ pub fn families(session: &Session) -> Vec<Family> {
             "seedcore_ray_breaker_state",
             "The circuit breaker; of several targets, the one that is furthest from closed.",
             Position::VARIANTS.iter().map(|position| position.as_str()),
-            session.breaker_position().as_str(),
+            session.circuits.position().as_str(),
         ),
         rejections(metrics),
     ]

@@ -1,10 +1,9 @@
-//! One connect attempt, shared by everyone who waits for it.
+//! One connect attempt, shared by all callers that wait for it (single flight).
 //!
-//! A flight is carried out by one thread of its own (whoever created it launches it); callers,
-//! sync and async alike, only wait, each no longer than its own patience. The flight goes on
-//! while at least one of them has time left.
+//! A flight runs on a thread of its own, which its creator launches; callers, sync and async alike,
+//! only wait, each no longer than its own deadline. The flight goes on while at least one of them has
+//! time left. This file probes; [`crate::connect::Driver`] has the rest of a connect.
 
-mod causes;
 mod deadline;
 mod waiter;
 mod waiters;
@@ -15,10 +14,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::warn;
 
 use crate::error::{ConnectError, Kind};
+use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
-use crate::preflight::{Network, Passed, ProbePlan, sweep};
+use crate::preflight::{Network, Passed, ProbePlan, probe_candidates};
 use crate::retry;
 pub use deadline::Deadline;
 use deadline::after;
@@ -26,16 +27,16 @@ pub use waiter::Waiter;
 use waiters::{Status, WaiterState, Waiters};
 
 /// How long a flight may take to land once its time is up: its log lines are written first.
-pub const LANDING: Duration = Duration::from_millis(250);
+pub const FINISH_MARGIN: Duration = Duration::from_millis(250);
 
-/// What a flight is asked to do, besides reaching its target.
+/// What a connect is asked to do, besides reaching its target.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectOptions {
-    /// Bound of `ray.init` itself.
+    /// Timeout of `ray.init` itself.
     pub init_timeout: Duration,
     /// Shut a live connection down once the preflight has passed.
     pub force: bool,
-    /// Wait for a local Ray too, which is otherwise answered at once.
+    /// Retry `no_local_ray` and `stale_local_ray` too, which otherwise fail at once.
     pub wait_for_local: bool,
 }
 
@@ -65,7 +66,7 @@ impl Progress {
     }
 }
 
-/// What the thread that carries out the flight does next.
+/// What the thread of the flight does next.
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
@@ -77,7 +78,7 @@ pub enum Step {
     GiveUp(ConnectError),
 }
 
-/// One look at the cluster.
+/// One probe of the cluster.
 #[derive(Clone, Debug)]
 pub struct LastProbe {
     /// When it ended.
@@ -92,23 +93,23 @@ pub struct LastProbe {
 pub struct Flight {
     /// What is tried.
     pub probe_plan: ProbePlan,
-    /// How.
+    /// How it is tried.
     pub options: ConnectOptions,
     /// When it began.
     pub began: Instant,
     network: Arc<dyn Network>,
     metrics: Arc<Metrics>,
     progress: watch::Sender<Progress>,
-    /// Every change of the progress before the landing is made under this lock.
-    crew: Mutex<Waiters>,
-    /// `ray.init` outlived its time, and that was reported.
+    /// Every change of the progress but the last is made under this lock.
+    waiters: Mutex<Waiters>,
+    /// `ray.init` outlived its timeout, and that was counted.
     abandoned: AtomicBool,
-    called_off: Notify,
-    crew_changed: Notify,
+    cancellation: Notify,
+    waiters_changed: Notify,
 }
 
 impl Flight {
-    /// A flight that nobody waits for yet.
+    /// A flight without waiters.
     pub fn new(
         probe_plan: ProbePlan,
         options: ConnectOptions,
@@ -126,61 +127,66 @@ impl Flight {
             network,
             metrics,
             progress,
-            crew: Mutex::default(),
+            waiters: Mutex::default(),
             abandoned: AtomicBool::default(),
-            called_off: Notify::new(),
-            crew_changed: Notify::new(),
+            cancellation: Notify::new(),
+            waiters_changed: Notify::new(),
         })
     }
 
-    /// A panic elsewhere must not turn every later call into one: the crew is plain data.
-    fn crew(&self) -> MutexGuard<'_, Waiters> {
-        self.crew.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere must not turn every later call into one: the waiters is plain data.
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat; None when it was called off or is over. The flight goes on at least as long
-    /// as this caller has patience. `wait_for_local` is the caller's [`ConnectOptions::wait_for_local`].
-    pub fn join(self: &Arc<Self>, patience: Deadline, wait_for_local: bool) -> Option<Waiter> {
-        let mut crew = self.crew();
-        if crew.status != Status::Open || self.progress.borrow().is_done() {
+    /// Adds a waiter; `None` when the flight was cancelled or is over. The flight goes on at least until
+    /// `deadline`. `wait_for_local` is the caller's [`ConnectOptions::wait_for_local`].
+    pub fn join(self: &Arc<Self>, deadline: Deadline, wait_for_local: bool) -> Option<Waiter> {
+        let mut waiters = self.waiters();
+        if waiters.status != Status::Open || self.progress.borrow().is_done() {
             return None;
         }
         let seat = WaiterState {
-            patience,
+            deadline,
             wait_for_local,
-            sweeps: crew.sweeps,
-            look_by: match patience {
+            sweeps: waiters.sweeps,
+            look_by: match deadline {
                 Deadline::Once => after(self.probe_plan.sweep_bound()),
                 Deadline::At(end) => end,
             },
         };
-        let id = crew.join(seat);
-        self.crew_changed.notify_one();
+        let id = waiters.join(seat);
+        self.waiters_changed.notify_one();
         Some(Waiter::new(self, id, seat))
     }
 
     fn leave(&self, id: u64) {
-        let mut crew = self.crew();
+        let mut waiters = self.waiters();
         let probing = matches!(*self.progress.borrow(), Progress::Probing { .. });
-        if crew.leave(id) && probing && crew.status == Status::Open {
-            self.cancel(&mut crew);
+        if waiters.leave(id) && probing && waiters.status == Status::Open {
+            self.mark_cancelled(&mut waiters);
         }
-        self.crew_changed.notify_one();
+        self.waiters_changed.notify_one();
     }
 
-    fn cancel(&self, crew: &mut Waiters) {
-        crew.status = Status::CalledOff;
-        self.called_off.notify_one();
+    fn mark_cancelled(&self, waiters: &mut Waiters) {
+        waiters.status = Status::Cancelled;
+        self.cancellation.notify_one();
+    }
+
+    /// The target's address, as it may be shown.
+    pub fn address(&self) -> String {
+        self.probe_plan.target.address.to_string()
     }
 
     /// Sweeps finished so far.
     pub fn sweeps(&self) -> u32 {
-        self.crew().sweeps
+        self.waiters().sweeps
     }
 
     /// The last sweep.
     pub fn last_probe(&self) -> Option<LastProbe> {
-        self.crew().last_probe.clone()
+        self.waiters().last_probe.clone()
     }
 
     /// Whether `ray.init` is running.
@@ -188,12 +194,12 @@ impl Flight {
         matches!(*self.progress.borrow(), Progress::Init { .. })
     }
 
-    /// Whether `ray.init` is running and has outlived its time.
+    /// Whether `ray.init` is running and has outlived its timeout.
     pub fn is_overdue(&self) -> bool {
         matches!(*self.progress.borrow(), Progress::Init { until } if Instant::now() >= until)
     }
 
-    /// Seconds left for `ray.init`; negative when its time is up.
+    /// Seconds left for `ray.init`; negative once its time is up.
     pub fn init_seconds_left(&self) -> f64 {
         let Progress::Init { until } = *self.progress.borrow() else {
             return 0.0;
@@ -205,39 +211,40 @@ impl Flight {
         }
     }
 
-    /// For somebody who waits for the end of it, whatever that is, without taking a seat.
+    /// The progress, for a caller that waits for the end of the flight without being a waiter.
     pub fn over(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
 
-    /// Calls it off. A running `ray.init` cannot be stopped: what it connects is unwanted.
-    pub fn call_off(&self) {
-        self.cancel(&mut self.crew());
+    /// Cancels the flight. A running `ray.init` cannot be stopped: what it connects is unwanted.
+    pub fn cancel(&self) {
+        self.mark_cancelled(&mut self.waiters());
     }
 
-    /// There is a connection by now: whoever only wanted one has it. False when this flight is
-    /// past its preflight, or was to replace whatever there is.
+    /// Finishes the flight because there is a connection by now. False, and nothing happens, when it is
+    /// past its preflight or is to replace that connection.
     #[must_use]
-    pub fn yields(&self) -> bool {
-        let mut crew = self.crew();
+    pub fn give_way(&self) -> bool {
+        let mut waiters = self.waiters();
         let yields = !self.options.force && !self.in_init();
         if yields {
-            self.cancel(&mut crew);
-            self.land(Ok(()));
+            self.mark_cancelled(&mut waiters);
+            self.finish(Ok(()));
         }
         yields
     }
 
     /// Whether what `ray.init` connects is still wanted.
     pub fn is_wanted(&self) -> bool {
-        self.crew().status != Status::CalledOff
+        self.waiters().status != Status::Cancelled
     }
 
-    /// Sweeps once; after a failure that time may cure, also waits until the next look is due.
+    /// Probes all candidates once; after a failure that time may cure, also waits until the next round
+    /// is due.
     pub async fn step(&self) -> Step {
         tokio::select! {
             biased;
-            () = self.called_off.notified() => Step::GiveUp(self.cancelled()),
+            () = self.cancellation.notified() => Step::GiveUp(self.cancelled()),
             step = self.sweep_and_wait() => step,
         }
     }
@@ -245,31 +252,31 @@ impl Flight {
     async fn sweep_and_wait(&self) -> Step {
         let began = Instant::now();
         let (timeout, with_fallbacks) = self.plan_sweep();
-        let result = sweep(&self.network, &self.probe_plan, timeout, with_fallbacks).await;
+        let result =
+            probe_candidates(&self.network, &self.probe_plan, timeout, with_fallbacks).await;
         self.note_probe(began.elapsed(), result.as_ref().err());
         match result {
             Ok(passed) => {
-                self.crew().sweeps += 1;
+                self.waiters().sweeps += 1;
                 Step::Init(passed)
             }
             Err(cause) => self.after_failure(cause).await,
         }
     }
 
-    /// The bound of each probe of the next sweep, and whether that may try the fallbacks, which
-    /// are probed after the address itself: the time that is left has to do for both.
+    /// The timeout of each probe of the next sweep, and whether it may try the fallbacks. These are
+    /// probed after the address itself, so the time that is left is shared.
     fn plan_sweep(&self) -> (Duration, bool) {
-        let mut crew = self.crew();
+        let mut waiters = self.waiters();
         let now = Instant::now();
-        let due = crew.takes_fallbacks(now);
+        let due = waiters.takes_fallbacks(now);
         let rounds = if due { self.probe_plan.rounds() } else { 1 };
-        let left = crew.sweep_bound(now) / rounds;
+        let left = waiters.sweep_bound(now) / rounds;
         (left.min(self.probe_plan.probe_timeout), due)
     }
 
     fn note_probe(&self, took: Duration, error: Option<&ConnectError>) {
-        self.metrics.probed(took, error.is_none());
-        self.crew().last_probe = Some(LastProbe {
+        self.waiters().last_probe = Some(LastProbe {
             at: SystemTime::now(),
             took,
             error: error.cloned(),
@@ -281,36 +288,36 @@ impl Flight {
             return Step::GiveUp(cause);
         }
         self.pause(cause.kind).await;
-        // The last answer stands: another sweep with no time left would only say "timeout".
-        if self.crew().goes_on(cause.kind, Instant::now()) {
+        // Keep the last cause: another sweep with no time left would only say "timeout".
+        if self.waiters().goes_on(cause.kind, Instant::now()) {
             Step::Again
         } else {
             Step::GiveUp(cause)
         }
     }
 
-    /// Counts a failed sweep and tells the waiters. False when nobody wants another one.
+    /// Counts a failed sweep and tells the waiters. False when no waiter wants another one.
     fn note_failure(&self, cause: &mut ConnectError) -> bool {
-        let mut crew = self.crew();
-        crew.sweeps += 1;
-        cause.attempts = crew.sweeps;
+        let mut waiters = self.waiters();
+        waiters.sweeps += 1;
+        cause.attempts = waiters.sweeps;
         self.advance(Progress::Probing {
-            sweeps: crew.sweeps,
+            sweeps: waiters.sweeps,
             last: Some(cause.clone()),
         });
         let now = Instant::now();
-        let goes_on = crew.goes_on(cause.kind, now);
-        let left = crew.time_left(cause.kind, now);
-        drop(crew);
+        let goes_on = waiters.goes_on(cause.kind, now);
+        let left = waiters.time_left(cause.kind, now);
+        drop(waiters);
         if let Some(left) = left
             && cause.attempts == 1
         {
-            causes::announce_wait(cause, left);
+            log_retries(cause, left);
         }
         goes_on
     }
 
-    /// Waits for the next full sweep, unless that is wanted earlier, or by nobody any more.
+    /// Waits for the next full sweep; less when a new waiter wants one, or no waiter any more.
     async fn pause(&self, kind: Kind) {
         tokio::select! {
             biased;
@@ -319,21 +326,21 @@ impl Flight {
         }
     }
 
-    /// Ends when somebody asks for one look, or when the last one's patience does.
+    /// Ends when a new waiter wants a sweep of its own, or at the last deadline.
     async fn wanted_earlier(&self, kind: Kind) {
         loop {
             let left = {
-                let crew = self.crew();
-                let left = crew.time_left(kind, Instant::now());
-                left.filter(|_| !crew.is_look_wanted())
+                let waiters = self.waiters();
+                let left = waiters.time_left(kind, Instant::now());
+                left.filter(|_| !waiters.is_look_wanted())
             };
             let Some(left) = left else { return };
-            // Whether the crew changed or the time is up, the loop looks again.
-            let _ = timeout_at(Instant::now() + left, self.crew_changed.notified()).await;
+            // Whether the waiters changed or the time is up, the loop looks again.
+            let _ = timeout_at(Instant::now() + left, self.waiters_changed.notified()).await;
         }
     }
 
-    /// Ends when a full sweep is due. While the port refuses, a bare connect tells when it opens.
+    /// Ends when a full sweep is due. While the port refuses, a bare TCP connect tells when it opens.
     async fn next_sweep(&self, kind: Kind) {
         let resweep = Instant::now() + retry::RESWEEP;
         loop {
@@ -349,26 +356,26 @@ impl Flight {
         }
     }
 
-    /// `ray.init` begins. False when the flight was called off in the meantime.
+    /// `ray.init` begins. False when the flight was cancelled in the meantime.
     #[must_use]
     pub fn begin_init(&self) -> bool {
-        let crew = self.crew();
+        let waiters = self.waiters();
         let until = after(self.options.init_timeout);
-        crew.status == Status::Open && self.advance(Progress::Init { until })
+        waiters.status == Status::Open && self.advance(Progress::Init { until })
     }
 
-    /// Everyone who waits gets `result`. The first landing counts: at the end of the process, the
-    /// waiters are told before the flight knows.
-    pub fn land(&self, result: Result<(), ConnectError>) {
+    /// Gives `result` to all waiters. Only the first call counts: at the end of the process the waiters
+    /// are told before the thread of the flight knows.
+    pub fn finish(&self, result: Result<(), ConnectError>) {
         self.advance(Progress::Done(result));
     }
 
-    /// False when the flight has landed already: nothing follows on that.
+    /// False when the flight is over already.
     fn advance(&self, next: Progress) -> bool {
         self.progress.send_if_modified(|progress| {
             let flies = !progress.is_done();
             if flies {
-                // Before anybody hears of it: who does finds it counted.
+                // Count before notifying, so that a woken waiter observes the updated metrics.
                 self.count(&next);
                 *progress = next;
             }
@@ -376,7 +383,7 @@ impl Flight {
         })
     }
 
-    /// A connect that was given up in `ray.init` has been counted as that; it may still succeed.
+    /// A connect whose `ray.init` outlived its timeout was counted then; it may still succeed.
     fn count(&self, next: &Progress) {
         if let Progress::Done(result) = next
             && (result.is_ok() || !self.abandoned.load(Ordering::Relaxed))
@@ -386,7 +393,7 @@ impl Flight {
         }
     }
 
-    /// The time of `ray.init` is up. True for the first who says so.
+    /// Records that the time of `ray.init` is up. True the first time.
     fn abandon(&self) -> bool {
         let is_news = !self.abandoned.swap(true, Ordering::Relaxed);
         if is_news {
@@ -395,4 +402,55 @@ impl Flight {
         }
         is_news
     }
+}
+
+/// What a flight says of itself, where no probe has said it.
+impl Flight {
+    /// The cause that waiters are given when the flight was cancelled.
+    pub fn cancelled(&self) -> ConnectError {
+        let address = self.address();
+        ConnectError::new(
+            Kind::Cancelled,
+            &address,
+            format!("The connect to {address} was called off"),
+            "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
+        )
+    }
+
+    fn init_timed_out(&self) -> ConnectError {
+        let address = self.address();
+        let bound = self.options.init_timeout.as_secs_f64();
+        let mut error = ConnectError::new(
+            Kind::InitTimeout,
+            &address,
+            format!("{address} answers, but ray.init did not return within {bound} s"),
+            "It goes on in the background and is adopted if it still succeeds. Look at the head's \
+             logs; a larger SEEDCORE_RAY_INIT_TIMEOUT_S waits longer. A host:port address also \
+             needs a Ray node on this machine; use ray:// from elsewhere.",
+        );
+        error.attempts = self.sweeps();
+        error
+    }
+
+    fn unanswered(&self) -> ConnectError {
+        let address = self.address();
+        ConnectError::new(
+            Kind::Timeout,
+            &address,
+            format!("{address} gave no answer in the time that was allowed"),
+            "Allow more time (connect_timeout_s), or look whether the host is reachable.",
+        )
+    }
+}
+
+/// One line at the first failure, when there is time to try again.
+fn log_retries(cause: &ConnectError, left: Duration) {
+    warn!(
+        target: CONNECT,
+        "{}; trying again for up to {:.1} s (connect_timeout_s or \
+         SEEDCORE_RAY_CONNECT_TIMEOUT_S shortens this). {}",
+        cause.message,
+        left.as_secs_f64(),
+        cause.hint,
+    );
 }

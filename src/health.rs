@@ -1,4 +1,4 @@
-//! The monitor: does the connection still hold, and what follows when it does not.
+//! Health of a connection: how it is checked, when it counts as unhealthy or lost.
 //!
 //! ```text
 //!            enough misses           grace used up, or another cluster answers
@@ -9,11 +9,10 @@
 //! ```
 //!
 //! A native driver has a deadline: Ray ends the process once its GCS was away for 60 s
-//! (`RAY_gcs_rpc_server_reconnect_timeout_s`). The parachute is to call `ray.shutdown()` before
-//! that. A Ray Client has no such deadline, only a session that its server knows or does not.
+//! (`RAY_gcs_rpc_server_reconnect_timeout_s`); calling `ray.shutdown()` before that saves it. A Ray
+//! Client has no such deadline, only a session that its server knows or does not.
 //!
-//! One [`Watch`] for each connection. It looks and decides; the thread that carries it out
-//! belongs to Python and does what has to be done to Ray.
+//! This module knows no session: [`crate::monitor`] connects the two.
 
 mod control_plane;
 mod detector;
@@ -25,27 +24,28 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 pub use control_plane::{ControlPlane, HealthCheck};
 pub use detector::{Change, CheckResult, DetectorSettings, FailureDetector};
-pub use watch::{Round, Setup, Watch};
+pub use watch::Watch;
 
-/// What `ray.shutdown()` needs on a dead GCS (5 s, ray-facts), and as much again for a busy machine.
+/// `ray.shutdown()` takes 5 s on a dead GCS (docs/ray-internals.md, "When the cluster dies"), and
+/// twice that on a busy machine.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Whether Ray may be released while threads are blocked in it: that ends their calls.
+/// Whether Ray may be shut down while threads are blocked in it, which ends their calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// Only while no thread is blocked inside Ray.
     Auto,
-    /// Whatever is blocked.
+    /// Blocked calls are ended first.
     Always,
-    /// Ray is left to itself.
+    /// Ray is never shut down by the monitor.
     Never,
 }
 
 impl Release {
-    /// What callers may say.
+    /// The accepted names.
     pub const NAMES: [&str; 3] = ["auto", "always", "never"];
 
-    /// `auto`, `always` or `never`.
+    /// Parses one of [`Release::NAMES`].
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "auto" => Some(Self::Auto),
@@ -59,20 +59,20 @@ impl Release {
 /// How a connection is watched.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// Between two looks while all is well.
+    /// Between two checks while the connection is healthy.
     pub interval: Duration,
-    /// Looks in a row without an answer that make a connection unhealthy.
+    /// Consecutive checks without an answer that make a connection unhealthy.
     pub misses: u32,
-    /// Connect again once it was lost.
+    /// Connect again after a loss.
     pub reconnect: bool,
-    /// Whether Ray may be released under threads that are blocked in it.
+    /// What to do about calls that are blocked in Ray.
     pub release: Release,
-    /// Run a task now and then, too.
+    /// Run a trivial task now and then, too.
     pub deep: bool,
 }
 
 impl Plan {
-    /// What is done unless somebody asks for something else.
+    /// The default plan.
     pub const fn every(interval: Duration) -> Self {
         Self {
             interval,
@@ -84,32 +84,32 @@ impl Plan {
     }
 }
 
-/// What was said about watching connections. Without a word, the environment decides.
+/// How new connections are watched: as [`Policy::set`] said, else as the environment says.
 #[derive(Clone, Debug, Default)]
 pub struct Policy(Arc<ArcSwapOption<Option<Plan>>>);
 
 impl Policy {
-    /// From now on: like that, or not at all.
+    /// Watches new connections like this from now on; `None` switches the monitor off.
     pub fn set(&self, plan: Option<Plan>) {
         self.0.store(Some(Arc::new(plan)));
     }
 
-    /// How a new connection is watched. `interval` is the environment's; zero is no monitor.
+    /// The plan of a new connection. `interval` is the environment's; zero means no monitor.
     pub fn plan(&self, interval: Duration) -> Option<Plan> {
         match self.0.load().as_deref() {
-            Some(said) => *said,
+            Some(plan) => *plan,
             None => (!interval.is_zero()).then(|| Plan::every(interval)),
         }
     }
 }
 
-/// How long a lost cluster is waited for before Ray is released: `wanted`, but always less than
-/// Ray's own `deadline`, with a margin for the release itself.
+/// How long a silent cluster is waited for before Ray is released: `wanted`, but less than Ray's own
+/// `deadline` by a margin for the release itself.
 pub fn grace(wanted: Duration, deadline: Duration) -> Duration {
     wanted.min(last_moment(deadline))
 }
 
-/// Until when releasing makes sense, counted from the last answer.
+/// Until when Ray may be released, counted from the last answer.
 pub fn last_moment(deadline: Duration) -> Duration {
     deadline.saturating_sub(MARGIN.min(deadline / 2))
 }

@@ -3,10 +3,10 @@
 //! The core is plain Rust and never sees a Python: `cargo test` runs without one. Only
 //! [`python`] knows `PyO3`; arrows between the rooms point down.
 
-pub mod absence;
 pub mod address;
 pub mod breaker;
 pub mod config;
+pub mod connect;
 pub mod doctor;
 pub mod error;
 pub mod events;
@@ -18,6 +18,7 @@ pub mod lazy;
 pub mod log_queue;
 pub mod log_target;
 pub mod metrics;
+pub mod monitor;
 pub mod preflight;
 pub mod probe;
 pub mod process;

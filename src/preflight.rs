@@ -139,7 +139,7 @@ impl ProbePlan {
 /// Sweeps once: the address itself, then, if time may cure its failure, the fallbacks.
 ///
 /// The cause reported is that of the address itself.
-pub async fn sweep(
+pub async fn probe_candidates(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
     timeout: Duration,

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
@@ -16,7 +17,7 @@ use crate::session::Session;
 #[derive(Default)]
 pub struct Process {
     /// The connection and its flag.
-    pub session: Session,
+    pub session: Arc<Session>,
     /// Where blocking calls wait and probes run.
     pub runtime: Runtime,
     /// Log lines on their way to Python.
@@ -25,6 +26,14 @@ pub struct Process {
     pub policy: Policy,
     /// Who is making which lazy value.
     pub makings: Makings,
+    asked: AtomicBool,
+}
+
+impl Process {
+    /// True the first time: no call has asked this process to connect before.
+    pub fn is_first_connect(&self) -> bool {
+        !self.asked.swap(true, Ordering::Relaxed)
+    }
 }
 
 #[allow(
@@ -49,7 +58,7 @@ pub fn after_fork(parent_had_ray: bool) {
         Session::default()
     };
     let child = Process {
-        session,
+        session: Arc::new(session),
         // What was said before a server forked its workers holds for each of them.
         policy: PROCESS.load().policy.clone(),
         ..Process::default()

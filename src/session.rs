@@ -1,22 +1,22 @@
-//! The process-wide state machine and its flag.
+//! The process-wide state machine: the one owner of the connection and its flag.
 //!
 //! ```text
 //!          probe ok             init ok
 //! idle ──► connecting ────────► connected ◄──► unhealthy ──► lost ──► reconnecting
 //!  ▲           │ fail              ▲ │                                   │
 //!  │           ▼                   └─┼───────────────────────────────────┘
-//!  ├──────  failed                   │ shutdown, or Ray was shut down behind our back
+//!  ├──────  failed                   │ shutdown, or Ray was shut down by somebody else
 //!  └─────────────────────────────────┘
 //! ```
 //!
-//! `session/connecting.rs` has how a connection is made: the left half; `session/away.rs` what comes
-//! after that: the right half; `session/ending.rs` how it is given up; `session/answers.rs` what
+//! `session/connecting.rs` has the left half, how a connection is made; `session/loss.rs` the right
+//! half, what happens to it; `session/shutdown.rs` how it is given up; `session/outcome.rs` what
 //! callers are answered.
 //!
-//! The rule that keeps it simple: decide under the small lock, act outside it. Whoever is told
-//! to act ([`Joined::Lead`], [`Closing::Run`]) owns Ray until it says that it is done.
+//! The rule that keeps it simple: decide under the small lock, act outside it. A caller that is told
+//! to act ([`Joined::Lead`], [`ShutdownStep::Run`]) owns Ray until it reports that it is done.
 
-mod circuit;
+mod circuits;
 mod connecting;
 mod connection;
 mod log_lines;
@@ -24,30 +24,32 @@ mod loss;
 mod outcome;
 mod shutdown;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::error;
 
-use crate::breaker::Breaker;
 use crate::error::{ConnectError, Kind};
 use crate::events::{Event, Events, What};
 use crate::flight::Flight;
 pub use crate::flight::LastProbe;
 use crate::health::Watch;
+use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
-use crate::target::Target;
-pub use connection::{ConnectionInfo, Mode, State};
+pub use circuits::Circuits;
+pub use connection::{Binding, Connection, ConnectionInfo, Mode, State};
+pub use log_lines::LogOnce;
 use loss::LostConnection;
-pub use outcome::{Arrival, Closing, Joined, Turn};
+pub use loss::{Monitored, Phase};
+pub use outcome::{Arrival, Joined, Turn};
+pub use shutdown::{Shutdown, ShutdownStep};
 
-/// How many different warnings are given once each. More than a service has.
-const SAID: usize = 256;
-
-/// Who owns Ray at the moment.
+/// What Ray is being used for by us at the moment.
 enum Owner {
     Connect(Arc<Flight>),
     /// `ray.shutdown()` is running.
@@ -56,41 +58,80 @@ enum Owner {
 
 #[derive(Default)]
 struct Inner {
-    live: Option<Arc<ConnectionInfo>>,
+    connection: Option<Arc<Connection>>,
     owner: Option<Owner>,
     last_error: Option<ConnectError>,
     last_probe: Option<LastProbe>,
-    /// Who keeps an eye on the connection, from when it was made until it is given up.
+    /// The monitor of the connection, from when it was made until it is given up.
     watch: Option<Arc<Watch>>,
-    /// Until when the last look says enough; None when it was a bad one.
+    /// Until when the last check is recent enough; `None` when it failed.
     fresh_until: Option<Instant>,
     /// Since when, and why, the connection that is held does not answer.
-    ailing: Option<(Instant, ConnectError)>,
+    unhealthy: Option<(Instant, ConnectError)>,
     /// A connection that was lost and not given up.
-    away: Option<LostConnection>,
+    lost: Option<LostConnection>,
     events: Events,
-    /// Warnings that are given once in a process.
-    said: HashSet<String>,
+}
+
+/// The session's state, locked. What has ended under the lock is dropped after it is released: that
+/// may run code of the language side, which may call the session.
+struct Locked<'a> {
+    // Fields are dropped in this order.
+    inner: MutexGuard<'a, Inner>,
+    ended: Vec<Arc<Connection>>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
 }
 
 /// The one connection of this process.
-#[derive(Default)]
 pub struct Session {
-    /// The flag. The fast path reads nothing else of this.
+    /// The flag. Set and cleared together with `Inner::connection`.
     connected: AtomicBool,
     generation: AtomicU64,
     forked: AtomicBool,
-    /// Somebody has asked for a connection.
-    asked: AtomicBool,
     /// `ray.init` is running.
     initialising: AtomicBool,
     exiting: AtomicBool,
     inner: Mutex<Inner>,
-    breaker: Mutex<Breaker<Target>>,
-    /// Grows when the last error or the breaker changes: whoever keeps a no sees that it is old.
+    /// Incremented when the last error or a circuit changes. A cached rejection is valid only while
+    /// this value is unchanged.
     pub revision: Arc<AtomicU64>,
+    /// The breaker.
+    pub circuits: Circuits,
+    /// Messages that are logged once in a process.
+    pub once: LogOnce,
     /// What has happened so far, in numbers.
     pub metrics: Arc<Metrics>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let revision = Arc::<AtomicU64>::default();
+        Self {
+            connected: AtomicBool::default(),
+            generation: AtomicU64::default(),
+            forked: AtomicBool::default(),
+            initialising: AtomicBool::default(),
+            exiting: AtomicBool::default(),
+            inner: Mutex::default(),
+            circuits: Circuits::new(Arc::clone(&revision)),
+            once: LogOnce::default(),
+            revision,
+            metrics: Arc::default(),
+        }
+    }
 }
 
 impl Session {
@@ -102,8 +143,11 @@ impl Session {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> Locked<'_> {
+        Locked {
+            inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner),
+            ended: Vec::new(),
+        }
     }
 
     /// Whether a connection is held. One atomic load.
@@ -117,75 +161,18 @@ impl Session {
     }
 
     /// The connection that is held.
-    pub fn live(&self) -> Option<Arc<ConnectionInfo>> {
-        self.inner().live.clone()
-    }
-
-    /// Why the last connect failed; `None` once one has succeeded, after a shutdown, or when nobody
-    /// has asked. A failed `force_reinit` leaves it beside the connection that was kept.
-    pub fn last_error(&self) -> Option<ConnectError> {
-        let inner = self.inner();
-        match &inner.away {
-            Some(away) => Some(away.error()),
-            None => inner.last_error.clone(),
-        }
-    }
-
-    /// What has happened since this was last asked.
-    pub fn take_events(&self) -> VecDeque<Event> {
-        self.inner().events.take()
-    }
-
-    /// The last look at the cluster, whoever took it.
-    pub fn last_probe(&self) -> Option<LastProbe> {
-        self.inner().last_probe.clone()
-    }
-
-    /// Remembers a look at the cluster.
-    pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
-        self.metrics.probed(took, error.is_none());
-        self.note_probe(LastProbe {
-            at: SystemTime::now(),
-            took,
-            error,
-        });
-    }
-
-    /// Remembers a look that a flight has taken, and has counted.
-    pub fn note_probe(&self, probe: LastProbe) {
-        self.inner().last_probe = Some(probe);
-    }
-
-    /// Whether `warning` has not been given yet; from now on it has. Past [`SAID`] different ones
-    /// never, since some name what a caller passed.
-    pub fn is_first(&self, warning: &str) -> bool {
-        let said = &mut self.inner().said;
-        said.len() < SAID && said.insert(warning.to_owned())
-    }
-
-    /// Whether nobody has asked this process to connect before.
-    pub fn is_first_connect(&self) -> bool {
-        !self.asked.swap(true, Ordering::Relaxed)
-    }
-
-    /// Whether `ray.init` is running in this process, by us.
-    pub fn is_initialising(&self) -> bool {
-        self.initialising.load(Ordering::Acquire)
-    }
-
-    /// Whether Ray is on its way up or down by our doing: what it says of itself does not hold.
-    pub fn is_changing(&self) -> bool {
-        self.is_initialising() || matches!(self.inner().owner, Some(Owner::Shutdown(_)))
+    pub fn connection(&self) -> Option<Arc<Connection>> {
+        self.inner().connection.clone()
     }
 
     /// The state that callers see.
     pub fn state(&self) -> State {
         let inner = self.inner();
-        if let Some(away) = &inner.away {
-            return away.state();
+        if let Some(lost) = &inner.lost {
+            return lost.state();
         }
-        match (&inner.live, &inner.owner, &inner.last_error) {
-            (Some(_), _, _) if inner.ailing.is_some() => State::Unhealthy,
+        match (&inner.connection, &inner.owner, &inner.last_error) {
+            (Some(_), _, _) if inner.unhealthy.is_some() => State::Unhealthy,
             (Some(_), _, _) => State::Connected,
             (None, Some(Owner::Connect(_)), _) => State::Connecting,
             (None, _, Some(_)) => State::Failed,
@@ -193,25 +180,99 @@ impl Session {
         }
     }
 
-    /// Remembers what a caller was told whose flight has not failed: none began, or it goes on
-    /// without this caller. Of no interest when there is a connection by now. Returns the
-    /// revision: while it stands, nobody has been told anything else.
-    pub fn note_failure(&self, error: &ConnectError) -> u64 {
-        let mut inner = self.inner();
-        if inner.live.is_none() && inner.away.is_none() && error.kind != Kind::Cancelled {
-            self.tell(&mut inner, Some(error.clone()));
+    /// Why the last connect failed; `None` once one has succeeded, after a shutdown, or before the
+    /// first. A failed `force_reinit` leaves it beside the connection that was kept.
+    pub fn last_error(&self) -> Option<ConnectError> {
+        let inner = self.inner();
+        match &inner.lost {
+            Some(lost) => Some(lost.error()),
+            None => inner.last_error.clone(),
         }
-        self.revision.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, inner: &mut Inner, error: Option<ConnectError>) {
-        inner.last_error = error;
-        self.revision.fetch_add(1, Ordering::Relaxed);
+    /// Why there is no connection, for a caller that needs one and must not make it: the last error,
+    /// if there is one.
+    pub fn not_connected_reason(&self) -> ConnectError {
+        if let Some(cause) = self.last_error().or_else(|| self.refusal("Ray")) {
+            return cause;
+        }
+        let message = match self.state() {
+            State::Connecting => "not connected to Ray yet, the connect is still under way",
+            _ if self.generation() > 0 => "not connected to Ray any more, it was shut down",
+            _ => "not connected to Ray, nobody has called ensure_ray_initialized()",
+        };
+        ConnectError::new(
+            Kind::NotConnected,
+            "",
+            message,
+            "Connect first, and use this after ensure_ray_initialized() has returned True.",
+        )
+    }
+
+    /// Takes out the events since the last call.
+    pub fn take_events(&self) -> VecDeque<Event> {
+        self.inner().events.take()
+    }
+
+    /// The last probe of the cluster.
+    pub fn last_probe(&self) -> Option<LastProbe> {
+        self.inner().last_probe.clone()
+    }
+
+    /// Records a probe of the cluster, and counts it.
+    pub fn probed(&self, took: Duration, error: Option<ConnectError>) {
+        self.metrics.probed(took, error.is_none());
+        self.inner().last_probe = Some(LastProbe {
+            at: SystemTime::now(),
+            took,
+            error,
+        });
+    }
+
+    /// Whether the last check is recent enough, and was good.
+    pub fn is_fresh(&self) -> bool {
+        let fresh_until = self.inner().fresh_until;
+        fresh_until.is_some_and(|end| Instant::now() < end)
+    }
+
+    /// Whether a connect or a shutdown of ours is under way.
+    pub fn is_busy(&self) -> bool {
+        self.inner().owner.is_some()
+    }
+
+    /// Whether Ray is on its way up or down by our doing: what it says of itself does not count.
+    pub fn is_changing(&self) -> bool {
+        let is_initialising = self.initialising.load(Ordering::Acquire);
+        is_initialising || matches!(self.inner().owner, Some(Owner::Shutdown(_)))
+    }
+
+    /// Whether this is a child whose parent was connected.
+    pub fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
+    }
+
+    /// Whether a fork now leaves the child with a Ray that it cannot use. Takes no lock: in the
+    /// child, a thread that no longer exists may hold it.
+    pub fn holds_ray(&self) -> bool {
+        self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
+    }
+
+    /// Gives the connection that is held another monitor, or none; a lost one is not waited for then.
+    pub fn set_watch(&self, watch: Option<Arc<Watch>>) {
+        let mut inner = self.inner();
+        inner.fresh_until = None;
+        inner.unhealthy = None;
+        if watch.is_none() {
+            inner.forget_lost();
+        }
+        if let Some(old) = std::mem::replace(&mut inner.watch, watch) {
+            old.stop();
+        }
     }
 
     /// Why no connect may begin at all, if so.
     pub fn refusal(&self, address: &str) -> Option<ConnectError> {
-        if self.forked.load(Ordering::Relaxed) {
+        if self.is_forked() {
             return Some(ConnectError::new(
                 Kind::Forked,
                 address,
@@ -232,53 +293,65 @@ impl Session {
         })
     }
 
-    /// Whether this is a child whose parent was connected.
-    pub fn is_forked(&self) -> bool {
-        self.forked.load(Ordering::Relaxed)
+    /// Records a failure that a caller was told and no flight reports: none began, or it goes on
+    /// without this caller. Ignored while connected. Returns the [`Session::revision`] after that.
+    pub fn note_failure(&self, error: &ConnectError) -> u64 {
+        let mut inner = self.inner();
+        if inner.connection.is_none() && inner.lost.is_none() && error.kind != Kind::Cancelled {
+            self.set_last_error(&mut inner, Some(error.clone()));
+        }
+        self.revision.load(Ordering::Relaxed)
     }
 
-    /// Whether a fork now leaves the child with a Ray that it cannot use. Takes no lock: in the
-    /// child, a thread that is gone may hold it.
-    pub fn holds_ray(&self) -> bool {
-        self.is_connected() || self.is_forked() || self.initialising.load(Ordering::Acquire)
+    /// Logs and records a failure that no flight reports.
+    #[must_use]
+    pub fn refuse(&self, error: ConnectError) -> ConnectError {
+        error!(target: CONNECT, "{error}");
+        self.note_failure(&error);
+        error
     }
 
-    /// The flight has shut the old connection down (`force_reinit`), or found it gone.
-    pub fn dropped(&self) {
-        self.let_go(&mut self.inner());
+    fn set_last_error(&self, inner: &mut Locked<'_>, error: Option<ConnectError>) {
+        inner.last_error = error;
+        self.revision.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Nothing is held any more, and nothing is waited for.
-    fn let_go(&self, inner: &mut Inner) {
+    /// The one place where a connection begins.
+    fn hold(&self, inner: &mut Locked<'_>, connection: Connection, watch: Option<Arc<Watch>>) {
+        let away_for = inner.lost.as_ref().map(|lost| lost.since.elapsed());
+        let what = match away_for {
+            Some(_) => What::Reconnected,
+            None => What::Connected,
+        };
+        self.let_go(inner);
+        let address = connection.info.address.clone();
+        Arc::clone(&connection.binding).held();
+        inner.connection = Some(Arc::new(connection));
+        inner.watch = watch;
+        self.set_last_error(inner, None);
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.connected.store(true, Ordering::Release);
+        self.happened(inner, what, &address, None, away_for);
+    }
+
+    /// The one place where a connection is given up, and where a lost one is not waited for any more.
+    fn let_go(&self, inner: &mut Locked<'_>) {
         self.connected.store(false, Ordering::Release);
-        inner.live = None;
-        inner.away = None;
-        inner.ailing = None;
+        if let Some(connection) = inner.connection.take() {
+            connection.binding.released();
+            inner.ended.push(connection);
+        }
+        inner.forget_lost();
+        inner.unhealthy = None;
         inner.fresh_until = None;
         if let Some(watch) = inner.watch.take() {
             watch.stop();
         }
     }
 
-    fn hold(&self, inner: &mut Inner, live: ConnectionInfo, watch: Option<Arc<Watch>>) {
-        let away_for = inner.away.as_ref().map(|away| away.since.elapsed());
-        let what = match away_for {
-            Some(_) => What::Reconnected,
-            None => What::Connected,
-        };
-        let address = live.address.clone();
-        self.let_go(inner);
-        inner.live = Some(Arc::new(live));
-        inner.watch = watch;
-        self.tell(inner, None);
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        self.connected.store(true, Ordering::Release);
-        self.happened(inner, what, &address, None, away_for);
-    }
-
     fn happened(
         &self,
-        inner: &mut Inner,
+        inner: &mut Locked<'_>,
         what: What,
         address: &str,
         cause: Option<ConnectError>,

@@ -38,7 +38,7 @@ async def ensure_ray_initialized_async(
     named: dict[str, Any] = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
     try:
         await _connected(
-            _core.attempt(
+            _core.begin_connect(
                 ray_address,
                 force_reinit=force_reinit,
                 connect_timeout_s=connect_timeout_s,
@@ -57,7 +57,7 @@ async def connect_async() -> None:
     Raises:
         RayConnectionError: not connected.
     """
-    await _connected(_core.attempt())
+    await _connected(_core.begin_connect())
 
 
 async def ensure_runtime_ready() -> bool:
@@ -69,7 +69,7 @@ async def ensure_runtime_ready() -> bool:
         at once: they share one connect.
     """
     try:
-        await _connected(_core.attempt())
+        await _connected(_core.begin_connect())
     except RayConnectionError:
         return False
     return True
@@ -99,7 +99,7 @@ async def connected_within(wait_s: float, **asked: Any) -> None:
 
     Args:
         wait_s: how long, in seconds.
-        asked: what to connect to and how, as for ``_core.attempt``.
+        asked: what to connect to and how, as for ``_core.begin_connect``.
 
     Raises:
         RayConnectionError: when the time is up or the cause cannot pass.
@@ -108,23 +108,19 @@ async def connected_within(wait_s: float, **asked: Any) -> None:
     left = wait_s
     while True:
         try:
-            return await _connected(_core.attempt(connect_timeout_s=left, wait_for_local=True, **asked))
+            return await _connected(
+                _core.begin_connect(connect_timeout_s=left, wait_for_local=True, **asked)
+            )
         except RayConnectionError as error:
-            # A lost cluster is waited for by the monitor.
-            if error.kind != "lost" or not await _core.comeback_future(left):
+            # The monitor waits for a lost cluster.
+            if error.kind != "lost" or not await _core.not_lost_future(left):
                 raise
             left = max(0.0, end - time.monotonic())
 
 
 async def _connected(attempt: _core.Attempt | None) -> None:
-    while attempt is not None:
-        landing = attempt.join()
-        if landing is None:
+    while attempt is not None and (awaitable := attempt.join()) is not None:
+        answer = await awaitable
+        if answer is not False:  # False: ask again
+            attempt.finish(answer)
             return
-        answer = await landing
-        if answer is True:
-            attempt.finish()
-            return
-        if answer is not False:
-            attempt.flush()
-            raise answer

@@ -14,8 +14,8 @@ _T = TypeVar("_T")
 __all__ = [
     "Attempt",
     "Connection",
+    "Driver",
     "Event",
-    "Flight",
     "Lazy",
     "Making",
     "Monitor",
@@ -24,9 +24,8 @@ __all__ = [
     "_at_exit",
     "_empty",
     "answers_future",
-    "attempt",
+    "begin_connect",
     "cluster_info",
-    "comeback_future",
     "connect",
     "connection",
     "connection_info",
@@ -45,7 +44,9 @@ __all__ = [
     "making",
     "metrics_families",
     "metrics_text",
+    "not_lost_future",
     "probe_timeout_s",
+    "reconnect",
     "require_ray",
     "resolve_host",
     "serve_urls",
@@ -207,26 +208,16 @@ class Event:
 
 @final
 class Monitor:
-    """Keeps an eye on one connection; for the thread that carries it out."""
-
     @property
-    def native(self) -> bool:
-        """Whether it is a native driver's connection; else a Ray Client's."""
+    def native(self) -> bool: ...
     @property
-    def always(self) -> bool:
-        """Whether calls that are blocked in Ray may be ended."""
-    def next(self) -> Literal["release", "task"] | None:
-        """Wait until there is something to be done to Ray; None at the end."""
-    def ending(self, threads: str) -> None:
-        """Their calls of Ray are about to be ended."""
-    def release_begins(self) -> bool:
-        """Ray is about to be shut down. False when it need not be any more."""
-    def released(self, error: str | None) -> None:
-        """Ray was shut down."""
-    def blocked(self, threads: str) -> None:
-        """They are blocked inside Ray: it is not shut down yet."""
-    def task_ended(self, error: str | None) -> None:
-        """A task came back, or did not."""
+    def always(self) -> bool: ...
+    def next(self) -> Literal["release", "reconnect", "task"] | None: ...
+    def ending(self, threads: str) -> None: ...
+    def release_begins(self) -> bool: ...
+    def released(self, error: str | None) -> None: ...
+    def blocked(self, threads: str) -> None: ...
+    def task_ended(self, error: str | None) -> None: ...
 
 # What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
 
@@ -321,63 +312,38 @@ def resolve_host(text: str) -> str | None:
 def answers_future(wait_s: float) -> Awaitable[bool]:
     """Whether the cluster answers within `wait_s` seconds; False when not connected."""
 
-def comeback_future(wait_s: float) -> Awaitable[bool]:
-    """Wait at most `wait_s` seconds for a lost cluster to be back; False when it is not."""
-
-def attempt(
+def not_lost_future(wait_s: float) -> Awaitable[bool]: ...
+def reconnect(monitor: Monitor) -> None: ...
+def begin_connect(
     ray_address: str | None = None,
     ray_namespace: str | None = ...,
     force_reinit: bool | None = None,
     connect_timeout_s: float | None = None,
     init_kwargs: dict[str, Any] | None = None,
     wait_for_local: bool = False,
-) -> Attempt | None:
-    """Begin to connect. None when connected already; raises what is known at once."""
+) -> Attempt | None: ...
 
 @final
 class Attempt:
-    """One caller's wish to be connected, on an event loop."""
-
-    def join(self) -> Awaitable[bool | RayConnectionError] | None:
-        """Take a seat in the flight under way, or launch one. None when connected."""
-    def finish(self) -> None:
-        """After the connect, on the caller's thread."""
-    def flush(self) -> None:
-        """After a failure, on the caller's thread: lines written elsewhere are logged."""
+    def join(self) -> Awaitable[bool | RayConnectionError] | None: ...
+    def finish(self, answer: bool | RayConnectionError) -> None: ...
 
 @final
-class Flight:
-    """One connect attempt, handed to the thread that carries it out."""
-
+class Driver:
     @property
-    def force(self) -> bool:
-        """Whether a live connection has to go first."""
+    def starts_cluster(self) -> bool: ...
     @property
-    def starts_cluster(self) -> bool:
-        """Whether `local` starts a cluster of its own."""
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody still wants the connection."""
-    def preflight(self) -> bool:
-        """Sweep until the target answers. False when the flight ended without that."""
-    def init_seconds_left(self) -> float:
-        """Seconds left for `ray.init`; negative when its time is up."""
-    def accepts(self, ray_version: str, python_version: str) -> bool:
-        """Whether Ray will accept the cluster's versions; if not, the flight has ended."""
-    def init_arguments(self) -> dict[str, Any]:
-        """What to call `ray.init` with."""
-    def dropped(self) -> None:
-        """The live connection was shut down to make room."""
-    def arrived(self, ray: Any) -> bool:
-        """`ray.init` came back. False when nobody wants the connection any more."""
-    def take_monitor(self) -> Monitor | None:
-        """What keeps an eye on the connection; None where nothing is to."""
-    def overtaken(self, ray: Any) -> None:
-        """Somebody else connected in the meantime: theirs is used."""
-    def called_off(self) -> None:
-        """It ended because nobody wants it any more."""
-    def failed(self, error: BaseException) -> None:
-        """`ray.init` or `import ray` raised."""
+    def wanted(self) -> bool: ...
+    def probe(self) -> str: ...
+    def imported(self, ray: Any, python_version: str) -> str: ...
+    def adopted(self, ray: Any) -> str: ...
+    def shut_down(self) -> str: ...
+    def init_arguments(self) -> dict[str, Any]: ...
+    def init_seconds_left(self) -> float: ...
+    def initialised(self, ray: Any) -> str: ...
+    def init_failed(self, error: BaseException) -> str: ...
+    def failed(self, error: BaseException) -> None: ...
+    def take_monitor(self) -> Monitor | None: ...
 
 def flush_logs() -> None:
     """Write what is queued into Python's logging."""

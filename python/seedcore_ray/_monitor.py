@@ -10,8 +10,7 @@ import atexit
 import threading
 
 from seedcore_ray import _core
-from seedcore_ray._ray import excepthook
-from seedcore_ray._ray import release
+from seedcore_ray._ray import excepthook, release
 
 _is_hooked = False
 
@@ -29,7 +28,7 @@ def _hook_exit() -> None:
     global _is_hooked
     if not _is_hooked:
         _is_hooked = True
-        excepthook.keep()
+        excepthook.install()
         # Registered after Ray's own hook, and so run before it.
         atexit.register(_end_releases)
 
@@ -45,6 +44,8 @@ def _watch(monitor: _core.Monitor) -> None:
     while (order := monitor.next()) is not None:
         if order == "release":
             release.release(monitor)
+        elif order == "reconnect":
+            _core.reconnect(monitor)
         else:
             task.run()
 

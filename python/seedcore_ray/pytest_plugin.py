@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from seedcore_ray import Connection
     from seedcore_ray.testing import ExistingCluster, FakeRay, RayHead
 
-_SUPERSEDED = {(*name.split(".")[:-1], f"{name.rpartition('.')[2]}.py") for name in _hook_status.NAMES}
+_SUPERSEDED = {
+    (*name.split(".")[:-1], f"{name.rpartition('.')[2]}.py") for name in _hook_status.NAMES
+}
 _OPTION = "--seedcore-ray-address"
 _FOR_THE_MARKER = "_environment_leads_to_the_head"
 

@@ -7,28 +7,29 @@ use tokio::time::{Instant, timeout_at};
 use tracing::error;
 
 use super::waiters::{Status, WaiterState};
-use super::{Deadline, Flight, LANDING, Progress};
+use super::{Deadline, FINISH_MARGIN, Flight, Progress};
 use crate::error::{ConnectError, Kind};
+use crate::log_target::CONNECT;
 
-/// A seat in a flight. Dropping it gives the seat up; the last to leave calls the flight off.
+/// One caller's wait for a flight. Dropping it leaves the flight; the last to leave cancels it.
 #[must_use]
 pub struct Waiter {
     flight: Arc<Flight>,
     seen: watch::Receiver<Progress>,
     id: u64,
-    seat: WaiterState,
+    state: WaiterState,
     came: Instant,
-    /// When this caller had its answer, while the flight goes on for others.
+    /// When this caller had its answer while the flight went on for others.
     looked: Option<Instant>,
 }
 
 impl Waiter {
-    pub(super) fn new(flight: &Arc<Flight>, id: u64, seat: WaiterState) -> Self {
+    pub(super) fn new(flight: &Arc<Flight>, id: u64, state: WaiterState) -> Self {
         Self {
             flight: Arc::clone(flight),
             seen: flight.progress.subscribe(),
             id,
-            seat,
+            state,
             came: Instant::now(),
             looked: None,
         }
@@ -39,8 +40,11 @@ impl Waiter {
         &self.flight
     }
 
-    /// Waits for the flight, no longer than this caller's patience; can be polled again after it
-    /// was dropped half-way.
+    /// Waits for the flight, but not past this caller's deadline. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The cause with which the flight ended, or its last one at the deadline.
     pub async fn wait(&mut self) -> Result<(), ConnectError> {
         loop {
             let progress = self.seen.borrow_and_update().clone();
@@ -61,35 +65,35 @@ impl Waiter {
 
     /// Until when to wait for an answer.
     ///
-    /// Whoever is the last to have patience waits for the flight itself to land: it gives up at
-    /// the same moment, and what it says then is in the log already.
+    /// The waiter with the last deadline waits for the flight itself to finish: it gives up at the same
+    /// moment, and has logged the cause then.
     fn answer_due(&mut self, sweeps: u32, last: Option<&ConnectError>) -> Instant {
-        let has_look = sweeps > self.seat.sweeps;
-        let settled = last.is_some_and(|cause| !self.seat.puts_up_with(cause.kind));
-        let own = match self.seat.patience {
+        let has_look = sweeps > self.state.sweeps;
+        let settled = last.is_some_and(|cause| !self.state.retries(cause.kind));
+        let own = match self.state.deadline {
             Deadline::At(end) if !(has_look && settled) => end,
             // The look is under way, and it is bounded.
-            Deadline::Once if !has_look => return self.seat.look_by + LANDING,
+            Deadline::Once if !has_look => return self.state.look_by + FINISH_MARGIN,
             _ => *self.looked.get_or_insert_with(Instant::now),
         };
-        let crew = self.flight.crew();
-        if crew.outlasts(self.id, own, kind_of(last)) {
+        let waiters = self.flight.waiters();
+        if waiters.outlasts(self.id, own, kind_of(last)) {
             own
         } else {
-            own + LANDING
+            own + FINISH_MARGIN
         }
     }
 
-    /// How long to wait for `ray.init`, which has a bound of its own. Who comes after that one
-    /// has passed waits as long as it would have waited for an answer.
+    /// Until when to wait for `ray.init`, which has a timeout of its own. A caller that joins after that
+    /// has passed waits until its own deadline.
     fn init_due(&self, until: Instant) -> Instant {
-        match self.seat.patience {
+        match self.state.deadline {
             Deadline::At(end) if self.came >= until => end,
             _ => until,
         }
     }
 
-    /// None when there is news after all.
+    /// The error of a waiter whose time is up; `None` when there is news after all.
     fn out_of_patience(&self, progress: Progress) -> Option<ConnectError> {
         match progress {
             Progress::Probing { last, .. } => self.leave_early(last),
@@ -97,25 +101,27 @@ impl Waiter {
         }
     }
 
-    /// The flight has not said that it failed: it goes on for others, or is stuck.
+    /// The deadline of this waiter has passed while the flight goes on for others, or is stuck.
     fn leave_early(&self, last: Option<ConnectError>) -> Option<ConnectError> {
-        let mut crew = self.flight.crew();
+        let mut waiters = self.flight.waiters();
         if !matches!(*self.flight.progress.borrow(), Progress::Probing { .. }) {
             return None;
         }
-        let goes_on = crew.outlasts(self.id, Instant::now(), kind_of(last.as_ref()));
-        // Once its status is sealed, the line has been written or is about to be.
-        let is_news = crew.status == Status::Open && !(goes_on && crew.left_early);
+        let goes_on = waiters.outlasts(self.id, Instant::now(), kind_of(last.as_ref()));
+        // Otherwise the line has been logged or is about to be.
+        let is_news = waiters.status == Status::Open && !(goes_on && waiters.left_early);
         if goes_on {
-            crew.left_early = true;
+            waiters.left_early = true;
         } else if is_news {
-            self.flight.cancel(&mut crew);
+            self.flight.mark_cancelled(&mut waiters);
         }
-        drop(crew);
+        drop(waiters);
         let error = last.unwrap_or_else(|| self.flight.unanswered());
         match (is_news, goes_on) {
-            (true, true) => error!("{error} The connect goes on for another caller."),
-            (true, false) => error!("{error}"),
+            (true, true) => {
+                error!(target: CONNECT, "{error} The connect goes on for another caller.");
+            }
+            (true, false) => error!(target: CONNECT, "{error}"),
             (false, _) => {}
         }
         Some(error)
@@ -124,13 +130,13 @@ impl Waiter {
     fn give_up_init(&self) -> ConnectError {
         let error = self.flight.init_timed_out();
         if self.flight.abandon() {
-            error!("{error}");
+            error!(target: CONNECT, "{error}");
         }
         error
     }
 }
 
-/// Before the first answer, waiting makes sense.
+/// Before the first answer, waiting makes sense: as after a timeout.
 fn kind_of(last: Option<&ConnectError>) -> Kind {
     last.map_or(Kind::Timeout, |cause| cause.kind)
 }

@@ -1,5 +1,4 @@
-//! Who waits for a flight and for how long, and what follows from that. Plain data without a lock
-//! or a clock of its own.
+//! The waiters of a flight and their deadlines. Plain data, without a lock or a clock of its own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,34 +9,34 @@ use super::{Deadline, LastProbe};
 use crate::error::Kind;
 use crate::retry;
 
-/// One caller's claim on a flight.
+/// One caller that waits for a flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaiterState {
-    pub patience: Deadline,
-    /// Waits for a local Ray too.
+    pub deadline: Deadline,
+    /// See [`ConnectOptions::wait_for_local`](super::ConnectOptions::wait_for_local).
     pub wait_for_local: bool,
-    /// Sweeps that were finished before this caller came.
+    /// Sweeps that were finished before this caller joined.
     pub sweeps: u32,
-    /// The last moment at which this caller waits for the sweep under way.
+    /// Until when this caller waits for the sweep under way.
     pub look_by: Instant,
 }
 
 impl WaiterState {
     /// Whether this caller wants another try after a failure of `kind`.
-    pub fn puts_up_with(&self, kind: Kind) -> bool {
+    pub fn retries(&self, kind: Kind) -> bool {
         let local = matches!(kind, Kind::NoLocalRay | Kind::StaleLocalRay);
         kind.is_transient() || (local && self.wait_for_local)
     }
 
     fn retries_until(&self, kind: Kind) -> Option<Instant> {
-        match self.patience {
-            Deadline::At(end) if self.puts_up_with(kind) => Some(end),
+        match self.deadline {
+            Deadline::At(end) if self.retries(kind) => Some(end),
             _ => None,
         }
     }
 
     fn awaits_look(&self, sweeps: u32) -> bool {
-        self.patience == Deadline::Once && self.sweeps == sweeps
+        self.deadline == Deadline::Once && self.sweeps == sweeps
     }
 }
 
@@ -46,54 +45,54 @@ impl WaiterState {
 pub(super) enum Status {
     #[default]
     Open,
-    /// It has failed, and is about to say so.
+    /// It has failed, and is about to report it.
     GivingUp,
-    /// By a shutdown, the exit, or because nobody waits: what it connects is unwanted.
-    CalledOff,
+    /// By a shutdown, the exit, or the last waiter leaving: what it connects is unwanted.
+    Cancelled,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    seats: BTreeMap<u64, WaiterState>,
+    by_id: BTreeMap<u64, WaiterState>,
     next_id: u64,
     pub status: Status,
     /// Sweeps finished so far.
     pub sweeps: u32,
-    /// A caller with less patience than others was told, and that was reported.
+    /// A waiter whose deadline came before those of others was told, and that was logged.
     pub left_early: bool,
     pub last_probe: Option<LastProbe>,
     fallbacks_at: Option<Instant>,
 }
 
 impl Waiters {
-    pub fn join(&mut self, seat: WaiterState) -> u64 {
+    pub fn join(&mut self, waiter: WaiterState) -> u64 {
         self.next_id += 1;
-        self.seats.insert(self.next_id, seat);
+        self.by_id.insert(self.next_id, waiter);
         self.next_id
     }
 
-    /// True when nobody is left.
+    /// True when no waiter is left.
     pub fn leave(&mut self, id: u64) -> bool {
-        self.seats.remove(&id);
-        self.seats.is_empty()
+        self.by_id.remove(&id);
+        self.by_id.is_empty()
     }
 
-    /// How long somebody still wants other sweeps after a failure of `kind`.
+    /// How long a waiter still wants further sweeps after a failure of `kind`.
     pub fn time_left(&self, kind: Kind, now: Instant) -> Option<Duration> {
-        let until = self.seats.values().filter_map(|s| s.retries_until(kind));
+        let until = self.by_id.values().filter_map(|s| s.retries_until(kind));
         let left = until.max()?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// Whether somebody came after the last sweep who wants one look of their own.
+    /// Whether a waiter joined after the last sweep and wants one of its own.
     pub fn is_look_wanted(&self) -> bool {
-        self.seats
+        self.by_id
             .values()
-            .any(|seat| seat.awaits_look(self.sweeps))
+            .any(|waiter| waiter.awaits_look(self.sweeps))
     }
 
-    /// Whether there is somebody to sweep again for. If not, nobody can join any more, so that
-    /// a newcomer with all its patience does not get an old answer.
+    /// Whether a waiter wants another sweep. If not, the flight can no longer be joined, so that a new
+    /// caller with all of its time left does not get an old answer.
     pub fn goes_on(&mut self, kind: Kind, now: Instant) -> bool {
         let goes_on = self.is_look_wanted() || self.time_left(kind, now).is_some();
         if !goes_on && self.status == Status::Open {
@@ -104,20 +103,20 @@ impl Waiters {
 
     /// Whether others keep the flight going after `end`, when caller `id` leaves.
     pub fn outlasts(&self, id: u64, end: Instant, kind: Kind) -> bool {
-        let mut others = self.seats.iter().filter(|&(&other, _)| other != id);
-        others.any(|(_, seat)| {
-            seat.awaits_look(self.sweeps) || seat.retries_until(kind).is_some_and(|at| at > end)
+        let mut others = self.by_id.iter().filter(|&(&other, _)| other != id);
+        others.any(|(_, waiter)| {
+            waiter.awaits_look(self.sweeps) || waiter.retries_until(kind).is_some_and(|at| at > end)
         })
     }
 
-    /// How long the next sweep may take, so that nobody waits longer than they would.
+    /// How long the next sweep may take: until the last waiter's deadline.
     pub fn sweep_bound(&self, now: Instant) -> Duration {
-        let until = self.seats.values().map(|seat| seat.look_by).max();
+        let until = self.by_id.values().map(|waiter| waiter.look_by).max();
         until.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
     }
 
-    /// Whether this sweep may try the fallbacks. They are other people's servers: not at the
-    /// pace of a poked port.
+    /// Whether this sweep may try the fallbacks. They are other servers, so they are not probed at the
+    /// pace at which a refusing port is.
     pub fn takes_fallbacks(&mut self, now: Instant) -> bool {
         let due = self
             .fallbacks_at

@@ -1,4 +1,4 @@
-//! What is looked at: the control plane of a connection.
+//! The control plane of a connection, checked over a kept channel.
 
 use std::time::Duration;
 
@@ -9,50 +9,50 @@ use crate::error::{ConnectError, Kind};
 use crate::preflight::BoxFuture;
 use crate::probe::{self, KeptChannel, Seen};
 
-/// A control plane. Real in production; scripted in tests.
+/// One check of a connection's control plane. Real in production; scripted in tests.
 pub trait HealthCheck: Send + Sync + 'static {
-    /// One look, which takes no longer than `timeout`.
-    fn look(&self, timeout: Duration) -> BoxFuture<'_, CheckResult>;
+    /// Checks once; takes at most `timeout`.
+    fn check(&self, timeout: Duration) -> BoxFuture<'_, CheckResult>;
 }
 
-/// The real one: the GCS of a native connection, or our own session behind the Ray Client port.
+/// The GCS of a native connection, or our own session behind the Ray Client port.
 pub struct ControlPlane {
-    warm: Mutex<KeptChannel>,
-    /// Hex id of the cluster that we are connected to, where it is known.
+    channel: Mutex<KeptChannel>,
+    /// Hex id of the cluster that this process is connected to, where it is known.
     cluster_id: Option<String>,
 }
 
 impl ControlPlane {
-    /// Looks through `warm`, and expects that cluster there.
-    pub fn new(warm: KeptChannel, cluster_id: Option<String>) -> Self {
+    /// Checks through `channel`; another cluster id than `cluster_id` there is a replaced cluster.
+    pub fn new(channel: KeptChannel, cluster_id: Option<String>) -> Self {
         Self {
-            warm: Mutex::new(warm),
+            channel: Mutex::new(channel),
             cluster_id,
         }
     }
 
-    fn judge(&self, warm: &KeptChannel, seen: Result<Seen, ConnectError>) -> CheckResult {
+    fn judge(&self, channel: &KeptChannel, seen: Result<Seen, ConnectError>) -> CheckResult {
         match seen {
             Ok(Seen::Cluster(id)) => match (&self.cluster_id, id) {
                 (Some(ours), Some(theirs)) if *ours != theirs => {
-                    CheckResult::Replaced(replaced(warm.shown(), &theirs))
+                    CheckResult::Replaced(replaced(channel.shown(), &theirs))
                 }
                 _ => CheckResult::Answered,
             },
             Ok(Seen::Session) => CheckResult::Answered,
-            Ok(Seen::NoGcs) => CheckResult::Degraded(no_gcs(warm.shown())),
-            Ok(Seen::NoSession) => CheckResult::Replaced(probe::session_lost(warm.server())),
+            Ok(Seen::NoGcs) => CheckResult::Degraded(no_gcs(channel.shown())),
+            Ok(Seen::NoSession) => CheckResult::Replaced(probe::session_lost(channel.server())),
             Err(cause) => CheckResult::NoAnswer(cause),
         }
     }
 }
 
 impl HealthCheck for ControlPlane {
-    fn look(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
+    fn check(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async move {
-            let mut warm = self.warm.lock().await;
-            let seen = warm.look(timeout).await;
-            self.judge(&warm, seen)
+            let mut channel = self.channel.lock().await;
+            let seen = channel.look(timeout).await;
+            self.judge(&channel, seen)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What follows from a row of looks. Pure: no clock, no lock, no socket.
+//! The failure detector: what follows from a series of checks. Pure: no clock, no lock, no socket.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use tokio::time::Instant;
 use crate::error::{ConnectError, Kind};
 use crate::retry;
 
-/// A port that refuses is asked again this soon: whether it is closed for good shows at once.
+/// A refused port is checked again after this long, to tell a closed port from a single refusal.
 const CONFIRM: Duration = Duration::from_millis(250);
-/// That many refusals in a row are enough, whatever `misses` says.
+/// Consecutive refusals that make a connection unhealthy, even where `misses` is larger.
 const REFUSALS: u32 = 3;
-/// Between two looks while something is wrong.
-const CONCERNED: Duration = Duration::from_secs(2);
+/// The longest pause between two checks while something is wrong.
+const ALERT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What one look saw.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckResult {
-    /// The control plane answers, and it is the one that we are connected to.
+    /// The control plane answered, and it is the one that this process is connected to.
     Answered,
-    /// It is there, but something of it does not work.
+    /// It answered, but part of it does not work.
     Degraded(ConnectError),
-    /// No answer.
+    /// It did not answer.
     NoAnswer(ConnectError),
-    /// What answers is another cluster, or does not know us any more.
+    /// Another cluster answered, or the server does not know our session any more.
     Replaced(ConnectError),
 }
 
 impl CheckResult {
-    /// What was wrong.
+    /// The cause, unless the check succeeded.
     pub const fn cause(&self) -> Option<&ConnectError> {
         match self {
             Self::Answered => None,
@@ -37,41 +37,41 @@ impl CheckResult {
     }
 }
 
-/// What is news about a connection.
+/// A change of a connection's condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Too many looks in a row failed.
+    /// Too many checks in a row failed.
     Unhealthy(ConnectError),
     /// It answers again; nothing was lost.
     Recovered,
-    /// It will not come back as the connection it was.
+    /// The connection cannot come back as it was.
     Lost(ConnectError),
 }
 
-/// How often to look, and how long to hope.
+/// How often to check, and for how long a silent cluster is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct DetectorSettings {
-    /// Between two looks while all is well.
+    /// Between two checks while the connection is healthy.
     pub interval: Duration,
-    /// Looks in a row without an answer that count.
+    /// Consecutive checks without an answer that make a connection unhealthy.
     pub misses: u32,
-    /// From the last answer until it counts as lost.
+    /// From the last answer until the connection counts as lost.
     pub grace: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
-    Well,
+    Healthy,
     Unhealthy,
     Lost,
 }
 
-/// The state of one connection, as the looks show it.
+/// The condition of one connection, derived from its checks.
 pub struct FailureDetector {
     settings: DetectorSettings,
     condition: Condition,
     misses: u32,
-    /// The last look was refused: worth a second one at once.
+    /// The last check was refused: [`CONFIRM`] decides when the next one is due.
     was_refused: bool,
     answered: bool,
     last_answer: Instant,
@@ -83,7 +83,7 @@ impl FailureDetector {
     pub fn new(settings: DetectorSettings, now: Instant, random: fastrand::Rng) -> Self {
         Self {
             settings,
-            condition: Condition::Well,
+            condition: Condition::Healthy,
             misses: 0,
             was_refused: false,
             answered: true,
@@ -92,7 +92,7 @@ impl FailureDetector {
         }
     }
 
-    /// Whether the last look got an answer, be it a bad one.
+    /// Whether the last check got an answer, good or bad.
     pub const fn answers(&self) -> bool {
         self.answered
     }
@@ -102,20 +102,21 @@ impl FailureDetector {
         self.last_answer
     }
 
-    /// When hope ends if nothing answers.
+    /// When the connection counts as lost unless something answers before.
     pub fn deadline(&self) -> Instant {
         self.last_answer + self.settings.grace
     }
 
-    /// Takes note of a look that ended at `now`.
-    pub fn saw(&mut self, sight: CheckResult, now: Instant) -> Option<Change> {
-        self.was_refused = matches!(&sight, CheckResult::NoAnswer(cause) if is_refusal(cause.kind));
-        self.answered = !matches!(sight, CheckResult::NoAnswer(_));
-        match sight {
+    /// Records a check that ended at `now`, and returns what that changes.
+    pub fn record(&mut self, result: CheckResult, now: Instant) -> Option<Change> {
+        self.was_refused =
+            matches!(&result, CheckResult::NoAnswer(cause) if is_refusal(cause.kind));
+        self.answered = !matches!(result, CheckResult::NoAnswer(_));
+        match result {
             CheckResult::Answered => {
                 self.last_answer = now;
                 self.misses = 0;
-                self.turn(Condition::Well).then_some(Change::Recovered)
+                self.turn(Condition::Healthy).then_some(Change::Recovered)
             }
             CheckResult::Degraded(cause) => {
                 self.last_answer = now;
@@ -131,7 +132,7 @@ impl FailureDetector {
     fn missed(&mut self, cause: ConnectError, now: Instant) -> Option<Change> {
         self.misses = self.misses.saturating_add(1);
         match self.condition {
-            Condition::Well if self.is_enough(cause.kind, now) => self
+            Condition::Healthy if self.is_enough(cause.kind, now) => self
                 .turn(Condition::Unhealthy)
                 .then_some(Change::Unhealthy(cause)),
             Condition::Unhealthy if now >= self.deadline() => {
@@ -141,7 +142,7 @@ impl FailureDetector {
         }
     }
 
-    /// Long intervals must not use up all of the grace before anything is said.
+    /// A long interval must not use up all of the grace before the state changes.
     fn is_enough(&self, kind: Kind, now: Instant) -> bool {
         let needed = if is_refusal(kind) {
             self.settings.misses.min(REFUSALS)
@@ -151,26 +152,26 @@ impl FailureDetector {
         self.misses >= needed || now >= self.last_answer + self.settings.grace / 2
     }
 
-    /// Whether that is another condition than before.
+    /// Sets the condition; true when it differs from the one before.
     fn turn(&mut self, condition: Condition) -> bool {
         std::mem::replace(&mut self.condition, condition) != condition
     }
 
-    /// When to look again after a look that began at `began` and ended at `now`.
+    /// When the next check is due, after one that began at `began` and ended at `now`.
     ///
-    /// Jitter only shortens the time: many services that were started together do not look
-    /// together, and nobody notices later than the interval allows.
-    pub fn next_look(&mut self, began: Instant, now: Instant) -> Instant {
-        if self.was_refused && self.condition == Condition::Well {
+    /// Jitter only shortens the pause: services that were started together do not check together,
+    /// and no loss is noticed later than the interval allows.
+    pub fn next_check(&mut self, began: Instant, now: Instant) -> Instant {
+        if self.was_refused && self.condition == Condition::Healthy {
             return now + CONFIRM;
         }
         let pause = match self.condition {
-            // Often enough to notice in time, whatever the interval; not in a mad rush.
-            Condition::Well => self
+            // However long the interval: often enough to notice within the grace.
+            Condition::Healthy => self
                 .settings
                 .interval
-                .min((self.settings.grace / 2).max(CONCERNED)),
-            _ => self.settings.interval.min(CONCERNED),
+                .min((self.settings.grace / 2).max(ALERT_INTERVAL)),
+            _ => self.settings.interval.min(ALERT_INTERVAL),
         };
         let next = (began + retry::shortened(pause, &mut self.random)).max(now);
         if self.condition == Condition::Unhealthy && !self.answered {
@@ -180,8 +181,8 @@ impl FailureDetector {
         }
     }
 
-    /// How long the next look may take: hope must not outlast its deadline.
-    pub fn patience(&self, wanted: Duration, now: Instant) -> Duration {
+    /// The timeout of the next check: `wanted`, but not past [`FailureDetector::deadline`].
+    pub fn check_timeout(&self, wanted: Duration, now: Instant) -> Duration {
         if self.condition != Condition::Unhealthy {
             return wanted;
         }

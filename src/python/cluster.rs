@@ -1,7 +1,7 @@
 //! What the cluster says, asked over our own channel and bounded by the probe timeout.
 //!
 //! A call that is pending in Ray's own `GlobalStateAccessor` when the GCS dies takes the process
-//! down with it (ray-facts, "The one thing it cannot save"), so nothing here goes through it.
+//! down with it (docs/ray-internals.md, "When the cluster dies"), so nothing here goes through it.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,13 @@ use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::probe::{self, Credentials, RayPort, SessionState};
 use crate::process::process;
-use crate::python::connect::attempt;
-use crate::python::connection::adoption;
-use crate::python::connection::held;
-use crate::python::connection::held::imported;
-use crate::python::interop::blocking;
+use crate::python::connection::{adoption, held};
+use crate::python::interop::awaitable::awaitable;
+use crate::python::interop::blocking::block;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
 use crate::python::ray::{self, Presence};
+use crate::session::Connection;
 
 /// The control plane of the connection that is held.
 enum Control {
@@ -69,7 +68,7 @@ pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
         if Instant::now() >= end {
             return Ok(false);
         }
-        blocking::block(py, async move { sleep(next_look(end)).await })?;
+        block(py, async move { sleep(next_look(end)).await })?;
     }
 }
 
@@ -79,7 +78,7 @@ pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>>
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
     let control = survived(|| control(py))?;
     let means = means();
-    attempt::awaitable(py, async move {
+    awaitable(py, async move {
         let Some(control) = control else {
             return false;
         };
@@ -95,22 +94,27 @@ pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>>
     })
 }
 
-/// Awaits the end of an absence, for at most `wait_s` seconds; False when it goes on.
+/// Awaits that the connection is not lost any more, for at most `wait_s` seconds; False if it is.
 #[pyfunction]
-pub fn comeback_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
+pub fn not_lost_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-    attempt::awaitable(py, comeback(end))
+    awaitable(py, until_not_lost(end))
 }
 
-/// Waits for the end of an absence until `end`; false when it goes on.
-pub async fn comeback(end: Instant) -> bool {
-    while process().session.lost_error().is_some() {
+/// Waits until the connection is not lost any more, but not past `end`; false if it is.
+pub async fn until_not_lost(end: Instant) -> bool {
+    while is_lost() {
         if Instant::now() >= end {
             return false;
         }
         sleep(next_look(end)).await;
     }
     true
+}
+
+fn is_lost() -> bool {
+    let last_error = process().session.last_error();
+    last_error.is_some_and(|error| error.kind == Kind::Lost)
 }
 
 /// How long to pause before the next look, with `end` in mind.
@@ -126,7 +130,7 @@ fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
             return Ok(None);
         };
         let means = means();
-        blocking::block(py, control.ask(&means)).map(Some)
+        block(py, control.ask(&means)).map(Some)
     })
 }
 
@@ -167,11 +171,11 @@ fn fake_is_off() -> ConnectError {
 }
 
 fn control(py: Python<'_>) -> PyResult<Option<Control>> {
-    if imported(py, "ray").is_none() {
+    if ray::imported(py, "ray").is_none() {
         return Ok(None);
     }
-    let module = match ray::look(py)? {
-        Presence::Real(module) => module,
+    match adoption::observed(py)? {
+        Presence::Real(_) => {}
         Presence::Fake(fake) => {
             let module = py.import("seedcore_ray._stub")?;
             return Ok(Some(Control::Fake(
@@ -179,8 +183,7 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
             )));
         }
         Presence::Missing | Presence::NotImported => return Ok(None),
-    };
-    adoption::notice(&module)?;
+    }
     if !held::is_alive(py) {
         return Ok(None);
     }
@@ -206,8 +209,10 @@ struct Means {
 
 fn means() -> Means {
     let env = Env::Process;
-    let live = process().session.live();
-    let target = live.as_ref().and_then(|live| live.target.as_ref());
+    let connection = process().session.connection();
+    let target = connection
+        .as_deref()
+        .and_then(|held| held.info.target.as_ref());
     let is_auto = target.is_some_and(|target| target.address == RayAddress::Auto);
     Means {
         credentials: Credentials::from_env(&env, is_auto),
@@ -252,7 +257,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
         Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
         Control::Gcs(server) => {
             let asked = probe::cluster_state(server, &credentials, timeout);
-            blocking::block(py, asked)?.map(|cluster| SessionState {
+            block(py, asked)?.map(|cluster| SessionState {
                 cluster,
                 node_id: ray::node_id(py).unwrap_or_default(),
                 namespace: ray::native_namespace(py).unwrap_or_default(),
@@ -260,7 +265,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
         }
         Control::Session { server, client_id } => {
             let asked = probe::client_session_state(server, client_id, &credentials, timeout);
-            let known = blocking::block(py, asked)?;
+            let known = block(py, asked)?;
             known.and_then(|state| state.ok_or_else(|| probe::session_lost(server)))
         }
     };
@@ -285,14 +290,16 @@ pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         None => info.set_item("status", "not_connected")?,
         Some(Err(error)) => set_error(&info, &error)?,
         Some(Ok(state)) => {
-            let live = process().session.live();
-            let live = live.as_deref();
+            let connection = process().session.connection();
+            let held = connection
+                .as_deref()
+                .map(|connection: &Connection| &connection.info);
             info.set_item("status", "connected")?;
             info.set_item("namespace", state.namespace)?;
-            info.set_item("address", live.map(|live| live.address.as_str()))?;
+            info.set_item("address", held.map(|info| info.address.as_str()))?;
             info.set_item("node_id", state.node_id)?;
             info.set_item("cluster_resources", state.cluster.total)?;
-            let version = live.and_then(|live| live.facts.ray_version.as_deref());
+            let version = held.and_then(|info| info.facts.ray_version.as_deref());
             info.set_item("ray_version", version)?;
         }
     }

@@ -13,7 +13,7 @@ use crate::config::{self, Env, Kubernetes, Settings};
 use crate::doctor::effective::{self, Effective};
 use crate::doctor::{Candidate, Diagnosis, Examination, Here, Hop, OK, examine as look_closely};
 use crate::error::{ConnectError, Kind};
-use crate::preflight::{Network, Passed, ProbePlan, Sockets, sweep};
+use crate::preflight::{Network, Passed, ProbePlan, Sockets, probe_candidates};
 use crate::probe::version;
 use crate::process::process;
 use crate::python::gateway;
@@ -89,7 +89,8 @@ pub fn look<'py>(
             let probe_plan = case.probe_plan(target, case.settings.fallbacks);
             let timeout = case.timeout / probe_plan.rounds();
             let network: Arc<dyn Network> = Arc::new(Sockets);
-            let result = blocking::block(py, sweep(&network, &probe_plan, timeout, true))?;
+            let result =
+                blocking::block(py, probe_candidates(&network, &probe_plan, timeout, true))?;
             if let Err(error) = &result {
                 pause = pause_after(error.kind, &probe_plan);
             }

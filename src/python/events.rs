@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 
 use crate::events;
 use crate::process::process;
-use crate::python::connection::held::imported;
 use crate::python::interop::errors::to_exception;
 use crate::python::interop::exit_guard::survived;
+use crate::python::ray::imported;
 
 /// Something that happened to the connection of this process.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]

@@ -6,7 +6,7 @@ use pyo3::types::PyDict;
 use crate::process;
 use crate::python::connection::held;
 use crate::python::logs;
-use crate::python::ray;
+use crate::python::ray::{imported, witness};
 
 /// Registers both hooks; once, when the extension is loaded.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -24,12 +24,12 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Runs in a child right after a fork (`os.register_at_fork`): fresh state, nothing inherited.
 #[pyfunction]
 pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
-    let parent_had_ray = process::process().session.holds_ray() || ray::seems_connected(py);
-    held::release();
+    let parent_had_ray = process::process().session.holds_ray() || witness::seems_connected(py);
+    held::forget();
     process::after_fork(parent_had_ray);
     for name in ["seedcore_ray._events", "seedcore_ray._ray.release"] {
         // Where the parent was only just importing it, there is nothing to forget.
-        if let Some(module) = held::imported(py, name)
+        if let Some(module) = imported(py, name)
             && let Some(forget) = module.getattr_opt("forget_threads")?
         {
             forget.call0()?;

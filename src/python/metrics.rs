@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 
 use crate::exposition::{self, Family, Sample};
 use crate::process::process;
-use crate::python::connection::take_note;
+use crate::python::connection::adoption;
 
 /// A family as Python sees it: name, type, help, unit, samples.
 type FamilyTuple = (
@@ -39,7 +39,7 @@ pub fn metrics_families(py: Python<'_>) -> PyResult<Vec<FamilyTuple>> {
 
 /// Somebody may have shut Ray down behind our back: the state has to be true now.
 fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
-    take_note(py)?;
+    adoption::sync(py)?;
     Ok(exposition::families(&process().session))
 }
 

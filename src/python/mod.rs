@@ -24,15 +24,16 @@ mod _core {
 
     #[pymodule_export]
     use super::cluster::{
-        answers_future, cluster_info, comeback_future, connection_info, is_connected,
-        is_ray_available,
+        answers_future, cluster_info, connection_info, is_connected, is_ray_available,
+        not_lost_future,
     };
     #[pymodule_export]
-    use super::connect::attempt::{Attempt, attempt};
+    use super::connect::reconnect::reconnect;
     #[pymodule_export]
-    use super::connect::driver::Flight;
-    #[pymodule_export]
-    use super::connect::{connect, ensure_ray_initialized, shutdown_ray, wait_for_ray_ready};
+    use super::connect::{
+        Attempt, Driver, begin_connect, connect, ensure_ray_initialized, shutdown_ray,
+        wait_for_ray_ready,
+    };
     #[pymodule_export]
     use super::connection::require::require_ray;
     #[pymodule_export]

@@ -1,47 +1,60 @@
-//! Who connects: a flight from the first seat in it to its end, and connections of somebody else.
+//! How a connection is made: a flight from the first waiter to its end, or by somebody else.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tracing::info;
-
-use super::{Arrival, ConnectionInfo, Inner, Joined, Owner, Session, Turn, log_lines};
+use super::{Arrival, Connection, Inner, Joined, Locked, Owner, Session, Turn, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
-use crate::flight::{Deadline, Flight, Waiter};
+use crate::flight::{ConnectOptions, Deadline, Flight, Waiter};
 use crate::health::Watch;
 use crate::target::Target;
 
 impl Session {
-    /// A seat in a flight to `target` that is under way, for who wants nothing replaced. What
-    /// [`Session::join`] would say as well, without anything made for a flight of one's own.
-    pub fn seat(
+    /// Asks for a connection to `target`: shares the flight under way, or leads the one that
+    /// `flight` makes. `flight` is called only when no flight can be shared without one.
+    pub fn join(
         &self,
         target: &Target,
-        patience: Deadline,
-        wait_for_local: bool,
+        options: ConnectOptions,
+        deadline: Deadline,
+        flight: impl FnOnce() -> Arc<Flight>,
+    ) -> Joined {
+        // A forced connect may have to wait for another one instead of sharing it.
+        if !options.force
+            && let Some(waiter) = self.share(target, options, deadline)
+        {
+            return Joined::Wait(waiter);
+        }
+        self.lead(&flight(), deadline)
+    }
+
+    fn share(
+        &self,
+        target: &Target,
+        options: ConnectOptions,
+        deadline: Deadline,
     ) -> Option<Waiter> {
         let inner = self.inner();
-        match (&inner.owner, &inner.live) {
+        match (&inner.owner, &inner.connection) {
             (Some(Owner::Connect(current)), None) if current.probe_plan.target == *target => {
-                current.join(patience, wait_for_local)
+                current.join(deadline, options.wait_for_local)
             }
             _ => None,
         }
     }
 
-    /// Asks for a connection to what `flight` would try.
-    pub fn join(&self, flight: &Arc<Flight>, patience: Deadline) -> Joined {
+    fn lead(&self, flight: &Arc<Flight>, deadline: Deadline) -> Joined {
         let mut inner = self.inner();
         // Under the lock, so that no flight begins after `exit` has looked for one.
-        if let Some(error) = self.refusal(&flight.probe_plan.target.address.to_string()) {
+        if let Some(error) = self.refusal(&flight.address()) {
             return Joined::Refused(error);
         }
-        match (&inner.owner, &inner.live) {
+        match (&inner.owner, &inner.connection) {
             (Some(Owner::Shutdown(over)), _) => Joined::After(Turn::Shutdown(over.subscribe())),
-            (_, Some(live)) if !flight.options.force => Joined::Connected(Arc::clone(live)),
-            (Some(Owner::Connect(current)), _) => join_current(current, flight, patience, &inner),
-            (None, _) => match flight.join(patience, flight.options.wait_for_local) {
+            (_, Some(_)) if !flight.options.force => Joined::Connected,
+            (Some(Owner::Connect(current)), _) => join_current(current, flight, deadline, &inner),
+            (None, _) => match flight.join(deadline, flight.options.wait_for_local) {
                 Some(waiter) => {
                     inner.owner = Some(Owner::Connect(Arc::clone(flight)));
                     Joined::Lead(waiter)
@@ -51,7 +64,7 @@ impl Session {
         }
     }
 
-    /// The preflight has passed and `ray.init` is next. False when the flight was called off.
+    /// The preflight has passed and `ray.init` is next. False when the flight was cancelled.
     #[must_use]
     pub fn begin_init(&self, flight: &Arc<Flight>) -> bool {
         let inner = self.inner();
@@ -62,102 +75,89 @@ impl Session {
         begun
     }
 
-    /// `ray.init` came back with a connection, which `watch` keeps an eye on.
+    /// `ray.init` came back with a connection, which the monitor of `watch` watches.
     pub fn arrived(
         &self,
         flight: &Arc<Flight>,
-        live: ConnectionInfo,
+        connection: Connection,
         watch: Option<Arc<Watch>>,
     ) -> Arrival {
         let mut inner = self.inner();
         if !flight.is_wanted() || !owns(&inner, flight) {
             return Arrival::Unwanted;
         }
-        self.breaker().succeeded(&flight.probe_plan.target);
-        log_lines::connected(&live, inner.away.as_ref().map(|away| away.since.elapsed()));
-        self.hold(&mut inner, live, watch);
-        inner.owner = None;
-        self.initialising.store(false, Ordering::Release);
+        self.circuits.succeeded(&flight.probe_plan.target);
+        let away_for = inner.lost.as_ref().map(|lost| lost.since.elapsed());
+        log_lines::connected(&connection.info, away_for);
+        self.hold(&mut inner, connection, watch);
+        self.disown(&mut inner);
         Arrival::Welcome
     }
 
-    /// Takes over a connection that somebody else made; not one that is being shut down. False when
-    /// it is not taken.
-    pub fn adopt(&self, live: ConnectionInfo) -> bool {
+    /// Takes over a connection that somebody else made; not one that is being shut down. `flight` has
+    /// found it in place of its own, which ends that.
+    pub fn adopt(&self, connection: Connection, flight: Option<&Arc<Flight>>) {
         let mut inner = self.inner();
-        let is_dying = inner.away.as_ref().is_some_and(|away| !away.released);
-        if inner.live.is_some() || is_dying || matches!(inner.owner, Some(Owner::Shutdown(_))) {
-            return false;
+        let is_lost = inner.lost.as_ref().is_some_and(|lost| !lost.released);
+        let is_closing = matches!(inner.owner, Some(Owner::Shutdown(_)));
+        if inner.connection.is_none() && !is_lost && !is_closing {
+            log_lines::adopted(&connection.info);
+            self.hold(&mut inner, connection, None);
+            if let Some(Owner::Connect(current)) = &inner.owner
+                && current.give_way()
+            {
+                inner.owner = None;
+            }
         }
-        info!(
-            "found Ray connected by someone else ({}), using that connection",
-            live.address
-        );
-        self.hold(&mut inner, live, None);
-        if let Some(Owner::Connect(flight)) = &inner.owner
-            && flight.yields()
-        {
-            inner.owner = None;
-        }
-        true
-    }
-
-    /// The flight found that somebody else had connected, and that was adopted.
-    pub fn overtaken(&self, flight: &Arc<Flight>) {
-        let mut inner = self.inner();
-        if owns(&inner, flight) {
-            inner.owner = None;
-            self.initialising.store(false, Ordering::Release);
+        if flight.is_some_and(|flight| owns(&inner, flight)) {
+            self.disown(&mut inner);
         }
     }
 
-    /// The flight is over without a connection. The waiters are told by [`Flight::land`].
+    /// The flight is over without a connection. The waiters are told by [`Flight::finish`].
     pub fn failed(&self, flight: &Arc<Flight>, error: &ConnectError) {
         let mut inner = self.inner();
         if !owns(&inner, flight) {
             return;
         }
+        self.disown(&mut inner);
+        if error.kind == Kind::Cancelled {
+            log_lines::cancelled(error);
+        } else if inner.lost.is_some() {
+            self.not_back(&mut inner, error);
+        } else {
+            self.set_last_error(&mut inner, Some(error.clone()));
+            log_lines::failed(error, flight);
+            let cause = Some(error.clone());
+            self.happened(&mut inner, What::Failed, &error.address, cause, None);
+        }
+    }
+
+    fn disown(&self, inner: &mut Locked<'_>) {
         inner.owner = None;
         self.initialising.store(false, Ordering::Release);
-        if error.kind == Kind::Cancelled {
-            // Wished for, so no failure to remember.
-            info!("{error}");
-            return;
-        }
-        if inner.away.is_some() {
-            return self.not_back(&mut inner, error);
-        }
-        self.tell(&mut inner, Some(error.clone()));
-        log_lines::failed(error, flight);
-        self.happened(
-            &mut inner,
-            What::Failed,
-            &error.address,
-            Some(error.clone()),
-            None,
-        );
     }
 }
 
 /// Shares the flight under way, or waits for its end.
 fn join_current(
     current: &Arc<Flight>,
-    wish: &Arc<Flight>,
-    patience: Deadline,
+    wanted: &Arc<Flight>,
+    deadline: Deadline,
     inner: &Inner,
 ) -> Joined {
-    let same = current.probe_plan.target == wish.probe_plan.target;
-    // Whoever wants a live connection replaced gets nothing from a flight that would keep it.
-    let serves = current.options.force || !wish.options.force || inner.live.is_none();
+    let same = current.probe_plan.target == wanted.probe_plan.target;
+    // A flight that keeps a live connection does not serve a caller that wants it replaced.
+    let serves = current.options.force || !wanted.options.force || inner.connection.is_none();
     if same
         && serves
-        && let Some(waiter) = current.join(patience, wish.options.wait_for_local)
+        && let Some(waiter) = current.join(deadline, wanted.options.wait_for_local)
     {
         return Joined::Wait(waiter);
     }
     if current.is_overdue() {
-        // Stuck in ray.init for something that is not what is wanted now.
-        current.call_off();
+        // It is stuck in `ray.init` for something that is not wanted any more.
+        current.cancel();
     }
     Joined::After(Turn::Flight(current.over()))
 }

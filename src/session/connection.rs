@@ -1,5 +1,7 @@
-//! A connection that is held, and the states that callers see.
+//! The connection that is held, and the states that callers see.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::ConnectError;
@@ -28,7 +30,7 @@ impl Mode {
     }
 }
 
-/// A connection that is held.
+/// What is known about a connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     /// What was asked for; `None` when somebody else connected.
@@ -49,20 +51,39 @@ pub struct ConnectionInfo {
     pub instead_of: Option<ConnectError>,
 }
 
+/// The language side's share of a connection. The session owns it together with the
+/// [`ConnectionInfo`], so that there is one place where a connection begins and ends.
+///
+/// Both methods are called under the session's lock: they must not block, nor call the session.
+pub trait Binding: Any + Send + Sync {
+    /// The connection is the one that is held from now on.
+    fn held(self: Arc<Self>);
+    /// The connection is not held any more; it may be again ([`Binding::held`]).
+    fn released(&self);
+}
+
+/// A connection: what is known about it, and what the language side keeps for it.
+pub struct Connection {
+    /// What is known about it.
+    pub info: ConnectionInfo,
+    /// The language side's share.
+    pub binding: Arc<dyn Binding>,
+}
+
 /// The states that callers see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum State {
-    /// Nobody has asked yet.
+    /// No call has asked for a connection yet, or it was shut down.
     Idle,
-    /// A connect is under way, or `ray.init` outlived its time and still runs.
+    /// A connect is under way, or `ray.init` outlived its timeout and still runs.
     Connecting,
     /// Connected.
     Connected,
-    /// Connected, but the cluster has stopped to answer.
+    /// Connected, but the cluster has stopped answering.
     Unhealthy,
-    /// The connection is gone, and Ray is still to be released; or nobody is to reconnect.
+    /// The connection is lost, and Ray is still to be released; or it is not to be made again.
     Lost,
-    /// The connection is gone, and the cluster is waited for.
+    /// The connection is lost, Ray was released, and the cluster is waited for.
     Reconnecting,
     /// The last connect failed.
     Failed,

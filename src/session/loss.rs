@@ -1,7 +1,7 @@
-//! What comes after a connection was made: it ails, recovers, is lost, and is waited for.
+//! Transitions after a successful connect: unhealthy, recovered, lost, reconnecting.
 //!
-//! All of this is told by the [`Watch`] of that connection. What another one tells, of a
-//! connection that was given up long ago, changes nothing.
+//! The monitor of the connection reports them through [`Monitored`]. Reports of a monitor that is no
+//! longer current are ignored: [`Session::monitored`] gives it nothing to report through.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,27 +10,27 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{ConnectionInfo, Inner, Owner, Session, State, log_lines};
+use super::{Connection, Inner, Locked, Owner, Session, State, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
-use crate::health::Watch;
+use crate::health::{Change, Watch};
+
+/// The `retry_after` of a lost connection whose next try is not known yet.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A connection that was lost and not given up.
 pub(super) struct LostConnection {
     cause: ConnectError,
-    live: Arc<ConnectionInfo>,
+    connection: Arc<Connection>,
     /// When it was lost.
     pub since: Instant,
-    /// Ray has let go of it.
+    /// `ray.shutdown()` has been called.
     pub released: bool,
     reconnects: bool,
     next_try: Option<Instant>,
-    /// What the last failed try was told to people for.
-    told: Option<Kind>,
+    /// The [`Kind`] last logged for a failed reconnect, so that each cause is logged once.
+    logged: Option<Kind>,
 }
-
-/// Asking again before that is no use while nothing is known.
-const SOON: Duration = Duration::from_secs(1);
 
 impl LostConnection {
     pub fn state(&self) -> State {
@@ -41,7 +41,7 @@ impl LostConnection {
         }
     }
 
-    /// What callers are told in between.
+    /// What callers are told until it is connected again.
     pub fn error(&self) -> ConnectError {
         let hint = if self.reconnects {
             "It is connected again as soon as the cluster answers; handles and refs made before \
@@ -50,12 +50,12 @@ impl LostConnection {
             "Call ensure_ray_initialized(force_reinit=True) once the cluster is back; handles and \
              refs made before are dead."
         };
+        let address = &self.connection.info.address;
         let mut error = ConnectError::new(
             Kind::Lost,
-            &self.live.address,
+            address,
             format!(
-                "{} was lost {:.1} s ago ({})",
-                self.live.address,
+                "{address} was lost {:.1} s ago ({})",
                 self.since.elapsed().as_secs_f64(),
                 self.cause.message
             ),
@@ -69,17 +69,40 @@ impl LostConnection {
     }
 }
 
-impl Inner {
-    /// A connection that was lost is not waited for any more. A release under way ends by itself.
-    pub(super) fn give_up_waiting(&mut self) {
-        if self.away.take().is_some()
+impl Locked<'_> {
+    /// Forgets a lost connection; true when there was one.
+    pub(super) fn forget_lost(&mut self) -> bool {
+        let lost = self.lost.take();
+        let was_lost = lost.is_some();
+        self.ended.extend(lost.map(|lost| lost.connection));
+        was_lost
+    }
+
+    /// Stops waiting for a lost connection. A release that is under way ends by itself.
+    pub(super) fn stop_waiting(&mut self) {
+        if self.forget_lost()
             && let Some(watch) = self.watch.take()
         {
             watch.stop();
         }
     }
+}
 
-    /// Whether `watch` is the one that keeps an eye on the connection, or on its absence.
+impl Inner {
+    /// Ray was shut down to release a lost connection. The monitor goes on to wait for the cluster,
+    /// unless it is not to reconnect.
+    pub(super) fn released(&mut self, watch: &Watch) {
+        if !self.is_watched_by(watch) {
+            return;
+        }
+        let Some(lost) = &mut self.lost else { return };
+        lost.released = true;
+        log_lines::released(&lost.connection.info, lost.reconnects);
+        if !lost.reconnects {
+            watch.stop();
+        }
+    }
+
     fn is_watched_by(&self, watch: &Watch) -> bool {
         self.watch
             .as_deref()
@@ -87,210 +110,169 @@ impl Inner {
     }
 }
 
+/// How far a monitored connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It is held.
+    Held,
+    /// It is lost, and Ray was not shut down yet.
+    Lost,
+    /// It is lost, and Ray was shut down.
+    Released,
+}
+
+/// The session's connection as its monitor sees it. Holds the session's lock.
+pub struct Monitored<'a> {
+    session: &'a Session,
+    inner: Locked<'a>,
+}
+
 impl Session {
-    /// Whether Ray is on its way up or down, by our doing: no time to look at the cluster.
-    pub fn is_busy(&self) -> bool {
-        self.inner().owner.is_some()
+    /// What the monitor of `watch` may read and report; `None` once another monitor is current, or
+    /// none.
+    pub fn monitored(&self, watch: &Watch) -> Option<Monitored<'_>> {
+        let inner = self.inner();
+        inner.is_watched_by(watch).then(|| Monitored {
+            session: self,
+            inner,
+        })
     }
 
-    /// Whether the last look is recent enough, and was good.
-    pub fn is_fresh(&self) -> bool {
-        let fresh_until = self.inner().fresh_until;
-        fresh_until.is_some_and(|end| Instant::now() < end)
-    }
-
-    /// The watch of the connection that is held, or of the one that was lost.
-    pub fn watch(&self) -> Option<Arc<Watch>> {
-        self.inner().watch.clone()
-    }
-
-    /// Gives the connection that is held another watch, or none.
-    pub fn watch_with(&self, watch: Option<Arc<Watch>>) {
-        let mut inner = self.inner();
-        inner.fresh_until = None;
-        inner.ailing = None;
-        if watch.is_none() {
-            // Nobody waits for the cluster any more.
-            inner.away = None;
-        }
-        if let Some(old) = std::mem::replace(&mut inner.watch, watch) {
-            old.stop();
-        }
-    }
-
-    /// Why nobody is connected at the moment although somebody was: a connection was lost.
-    pub fn lost_error(&self) -> Option<ConnectError> {
-        self.inner().away.as_ref().map(LostConnection::error)
-    }
-
-    /// A look was taken.
-    pub fn looked(&self, watch: &Watch, took: Duration, cause: Option<ConnectError>) {
-        let is_good = cause.is_none();
-        self.probed(took, cause);
-        let mut inner = self.inner();
-        if inner.is_watched_by(watch) {
-            inner.fresh_until = is_good.then(|| Instant::now() + watch.freshness());
-        }
-    }
-
-    /// Too many looks failed.
-    pub fn unhealthy(&self, watch: &Watch, cause: ConnectError) {
-        let mut inner = self.inner();
-        let Some(live) = inner.live.clone().filter(|_| inner.is_watched_by(watch)) else {
-            return;
-        };
-        log_lines::unhealthy(&cause, watch);
-        inner.ailing = Some((Instant::now(), cause.clone()));
-        self.happened(
-            &mut inner,
-            What::Unhealthy,
-            &live.address,
-            Some(cause),
-            None,
-        );
-    }
-
-    /// The same cluster answers again. Even a connection that counted as lost is back, as long as
-    /// Ray has not let go of it.
-    pub fn recovered(&self, watch: &Watch) {
-        let mut inner = self.inner();
-        if !inner.is_watched_by(watch) {
-            return;
-        }
-        let ailed = inner.ailing.take();
-        if let Some(away) = inner.away.take_if(|away| !away.released) {
-            inner.live = Some(away.live);
-            self.connected.store(true, Ordering::Release);
-        }
-        let Some(live) = inner.live.clone() else {
-            return;
-        };
-        let after = ailed.map(|(since, _)| since.elapsed());
-        log_lines::recovered(&live, after);
-        self.happened(&mut inner, What::Recovered, &live.address, None, after);
-    }
-
-    /// The connection will not come back as the one it was.
-    pub fn lost(&self, watch: &Watch, cause: ConnectError) {
-        let mut inner = self.inner();
-        if inner.is_watched_by(watch) {
-            self.lose(&mut inner, cause);
-        }
-    }
-
-    /// Ray itself says that there is no connection any more. While the cluster was silent that
-    /// means that Ray has given up (a Ray Client does after its grace), so that the connection is
-    /// lost; else somebody has shut Ray down, who may have had a reason.
+    /// Ray itself says that there is no connection any more. While the cluster was silent, Ray has
+    /// given up (a Ray Client does after its grace), so the connection is lost; else somebody has shut
+    /// Ray down on purpose.
     pub fn gone(&self) {
         let mut inner = self.inner();
-        let cause = inner.ailing.as_ref().map(|(_, cause)| cause.clone());
+        let cause = inner.unhealthy.as_ref().map(|(_, cause)| cause.clone());
         match cause.filter(|_| inner.watch.is_some()) {
             Some(cause) => self.lose(&mut inner, cause),
             None => self.let_go(&mut inner),
         }
     }
 
-    fn lose(&self, inner: &mut Inner, cause: ConnectError) {
-        let (Some(live), Some(watch)) = (inner.live.take(), inner.watch.clone()) else {
+    fn lose(&self, inner: &mut Locked<'_>, cause: ConnectError) {
+        let (Some(connection), Some(watch)) = (inner.connection.take(), inner.watch.clone()) else {
             return;
         };
         self.connected.store(false, Ordering::Release);
+        connection.binding.released();
         inner.fresh_until = None;
-        let lived = live.since.elapsed().ok();
         log_lines::lost(&cause, &watch);
-        self.happened(inner, What::Lost, &live.address, Some(cause.clone()), lived);
-        inner.away = Some(LostConnection {
+        let lived = connection.info.since.elapsed().ok();
+        let address = &connection.info.address;
+        self.happened(inner, What::Lost, address, Some(cause.clone()), lived);
+        inner.lost = Some(LostConnection {
             cause,
-            live,
+            connection,
             since: Instant::now(),
             released: false,
             reconnects: watch.plan().reconnect,
             next_try: None,
-            told: None,
+            logged: None,
         });
     }
 
-    /// Whether `watch` is the one that counts.
-    pub fn is_watched_by(&self, watch: &Watch) -> bool {
-        self.inner().is_watched_by(watch)
-    }
-
-    /// Whether the connection of `watch` is lost and released, and is to be made again.
-    pub fn is_away(&self, watch: &Watch) -> bool {
-        let inner = self.inner();
-        let is_away = inner.away.as_ref().is_some_and(|away| away.released);
-        is_away && inner.is_watched_by(watch)
-    }
-
-    /// Whether the connection of `watch` is lost, and Ray still holds on to it.
-    pub fn is_dying(&self, watch: &Watch) -> bool {
-        let inner = self.inner();
-        let is_away = inner.away.as_ref().is_some_and(|away| !away.released);
-        is_away && inner.is_watched_by(watch)
-    }
-
-    /// Ray is about to be shut down. False when it need not be, or somebody else is at it.
-    #[must_use]
-    pub fn release_begins(&self, watch: &Watch) -> bool {
-        let mut inner = self.inner();
-        let dying = inner.away.as_ref().is_some_and(|away| !away.released);
-        if !dying || !inner.is_watched_by(watch) || inner.owner.is_some() {
-            return false;
+    /// Logs one line and records one event for each new cause that waiting alone does not cure; the
+    /// tries go on, since somebody may mend it.
+    pub(super) fn not_back(&self, inner: &mut Locked<'_>, cause: &ConnectError) {
+        let Some(lost) = &mut inner.lost else { return };
+        if cause.kind.is_transient() || cause.kind == Kind::NoLocalRay {
+            return;
         }
-        inner.owner = Some(Owner::Shutdown(watch::Sender::new(false)));
-        true
+        if lost.logged.replace(cause.kind) == Some(cause.kind) {
+            return;
+        }
+        log_lines::not_back(cause);
+        let (address, after) = (&cause.address, Some(lost.since.elapsed()));
+        self.happened(inner, What::Failed, address, Some(cause.clone()), after);
+    }
+}
+
+impl Monitored<'_> {
+    /// How far the connection is.
+    pub fn phase(&self) -> Phase {
+        match &self.inner.lost {
+            None => Phase::Held,
+            Some(lost) if lost.released => Phase::Released,
+            Some(_) => Phase::Lost,
+        }
     }
 
-    /// Ray was shut down. The watch goes on to wait for the cluster, or is over.
-    pub fn released(&self, watch: &Watch) {
-        self.closed();
-        let mut inner = self.inner();
-        let is_ours = inner.is_watched_by(watch);
-        let Some(away) = inner.away.as_mut().filter(|_| is_ours) else {
+    /// A check has ended; a good one answers availability questions for a while.
+    pub fn checked(&mut self, is_good: bool) {
+        let freshness = self.inner.watch.as_ref().map(|watch| watch.freshness());
+        let fresh_until = freshness.map(|freshness| Instant::now() + freshness);
+        self.inner.fresh_until = fresh_until.filter(|_| is_good);
+    }
+
+    /// The condition of the connection has changed. `left` is the time until it counts as lost, if it
+    /// is not answering.
+    pub fn change(&mut self, change: Change, left: Option<Duration>) {
+        match change {
+            Change::Unhealthy(cause) => self.unhealthy(cause, left),
+            Change::Recovered => self.recovered(),
+            Change::Lost(cause) => self.session.lose(&mut self.inner, cause),
+        }
+    }
+
+    fn unhealthy(&mut self, cause: ConnectError, left: Option<Duration>) {
+        let Some(connection) = self.inner.connection.clone() else {
             return;
         };
-        away.released = true;
-        log_lines::released(&away.live, away.reconnects);
-        if !away.reconnects {
-            watch.stop();
-        }
+        log_lines::unhealthy(&cause, left);
+        self.inner.unhealthy = Some((Instant::now(), cause.clone()));
+        self.happened(What::Unhealthy, &connection, Some(cause), None);
     }
 
-    /// The next try is due in that time.
-    pub fn retries_in(&self, watch: &Watch, pause: Duration) {
-        let mut inner = self.inner();
-        let is_ours = inner.is_watched_by(watch);
-        if let Some(away) = inner.away.as_mut().filter(|_| is_ours) {
-            away.next_try = Some(Instant::now() + pause);
+    /// The same cluster answers again. A connection that counted as lost is held again, as long as
+    /// Ray was not released.
+    fn recovered(&mut self) {
+        let since = self.inner.unhealthy.take().map(|(since, _)| since);
+        if let Some(lost) = self.inner.lost.take_if(|lost| !lost.released) {
+            Arc::clone(&lost.connection.binding).held();
+            self.inner.connection = Some(lost.connection);
+            self.session.connected.store(true, Ordering::Release);
+        }
+        let Some(connection) = self.inner.connection.clone() else {
+            return;
+        };
+        let after = since.map(|since| since.elapsed());
+        log_lines::recovered(&connection.info, after);
+        self.happened(What::Recovered, &connection, None, after);
+    }
+
+    fn happened(
+        &mut self,
+        what: What,
+        connection: &Connection,
+        cause: Option<ConnectError>,
+        after: Option<Duration>,
+    ) {
+        let address = &connection.info.address;
+        self.session
+            .happened(&mut self.inner, what, address, cause, after);
+    }
+
+    /// Ray is about to be shut down: no connect begins until [`Session::closed`]. False when there
+    /// is nothing to release, or somebody else is connecting or shutting down.
+    #[must_use]
+    pub fn begin_release(&mut self) -> bool {
+        let begins = self.phase() == Phase::Lost && self.inner.owner.is_none();
+        if begins {
+            self.inner.owner = Some(Owner::Shutdown(watch::Sender::new(false)));
+        }
+        begins
+    }
+
+    /// The next try to reconnect is due after `pause`.
+    pub fn retries_in(&mut self, pause: Duration) {
+        if let Some(lost) = self.inner.lost.as_mut() {
+            lost.next_try = Some(Instant::now() + pause);
         }
     }
 
     /// A try found that the cluster is not back.
-    pub fn still_away(&self, watch: &Watch, cause: &ConnectError) {
-        let mut inner = self.inner();
-        if inner.is_watched_by(watch) {
-            self.not_back(&mut inner, cause);
-        }
-    }
-
-    /// One line and one event for each new cause that waiting alone does not cure; the tries go on,
-    /// since people do.
-    pub(super) fn not_back(&self, inner: &mut Inner, cause: &ConnectError) {
-        let Some(away) = &mut inner.away else { return };
-        if cause.kind.is_transient() || cause.kind == Kind::NoLocalRay {
-            return;
-        }
-        if away.told.replace(cause.kind) == Some(cause.kind) {
-            return;
-        }
-        log_lines::not_back(cause);
-        let after = Some(away.since.elapsed());
-        self.happened(
-            inner,
-            What::Failed,
-            &cause.address,
-            Some(cause.clone()),
-            after,
-        );
+    pub fn not_back(&mut self, cause: &ConnectError) {
+        self.session.not_back(&mut self.inner, cause);
     }
 }

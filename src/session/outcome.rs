@@ -1,33 +1,32 @@
 //! What the session answers, and what its caller has to do then.
 
-use std::sync::Arc;
-
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout_at};
 
-use super::ConnectionInfo;
 use crate::error::ConnectError;
 use crate::flight::{Progress, Waiter};
 
-/// What a caller does next.
+/// What a caller of [`Session::join`] does next.
+///
+/// [`Session::join`]: super::Session::join
 #[must_use]
 pub enum Joined {
     /// Connected.
-    Connected(Arc<ConnectionInfo>),
+    Connected,
     /// Wait for this flight: its result is the caller's.
     Wait(Waiter),
     /// Launch this flight, then wait for it.
     Lead(Waiter),
     /// Other work has to end first: wait for it, then ask again.
     After(Turn),
-    /// It cannot be.
+    /// No connect may begin.
     Refused(ConnectError),
 }
 
-/// Somebody else's work that has to end first.
+/// Other work that has to end first.
 #[must_use]
 pub enum Turn {
-    /// A connect to another target, or one that was called off.
+    /// A connect to another target, or one that was cancelled.
     Flight(Receiver<Progress>),
     /// A shutdown.
     Shutdown(Receiver<bool>),
@@ -35,35 +34,22 @@ pub enum Turn {
 
 impl Turn {
     /// Waits for it until `end`; false when it was not over by then.
-    pub async fn wait(&mut self, end: Instant) -> bool {
+    pub async fn wait(self, end: Instant) -> bool {
         match self {
-            Self::Flight(progress) => timeout_at(end, progress.wait_for(Progress::is_done))
+            Self::Flight(mut progress) => timeout_at(end, progress.wait_for(Progress::is_done))
                 .await
                 .is_ok(),
-            Self::Shutdown(over) => timeout_at(end, over.wait_for(|over| *over)).await.is_ok(),
+            Self::Shutdown(mut over) => timeout_at(end, over.wait_for(|over| *over)).await.is_ok(),
         }
     }
-}
-
-/// What [`Session::close`] asks of its caller.
-#[must_use]
-pub enum Closing {
-    /// Nothing was held.
-    Nothing,
-    /// `ray.init` is running; what it connects is disconnected on arrival.
-    OnArrival,
-    /// Call `ray.shutdown()`, then [`Session::closed`].
-    Run,
-    /// Other work has to end first: wait for it, then ask again.
-    After(Turn),
 }
 
 /// What becomes of a connection that `ray.init` has just made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Arrival {
-    /// It is the one we hold now. Tell the waiters with [`Flight::land`].
+    /// It is the one that is held now.
     Welcome,
-    /// Nobody wants it any more: shut Ray down, then report the flight as failed.
+    /// It was cancelled: shut Ray down, then report the flight as failed.
     Unwanted,
 }

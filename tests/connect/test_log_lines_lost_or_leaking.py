@@ -34,12 +34,12 @@ def test_logging_set_up_before_or_after_our_import(when: str, level: str) -> Non
     lines = _lines(ended.stderr)
     by_level = {name: [line for line in lines if line[0] == name] for name in _LEVELS}
     assert len(by_level["ERROR"]) == 1 and address in by_level["ERROR"][0][2]
-    assert by_level["ERROR"][0][1] == "seedcore_ray.session"
+    assert by_level["ERROR"][0][1] == "seedcore_ray.connect"
     assert len(by_level["WARNING"]) == (0 if level == "ERROR" else 1)
     if by_level["WARNING"]:
-        assert by_level["WARNING"][0][1] == "seedcore_ray.flight"
+        assert by_level["WARNING"][0][1] == "seedcore_ray.connect"
     assert bool(by_level["DEBUG"]) == (level == "DEBUG")
-    assert {line[1] for line in by_level["DEBUG"]} <= {"seedcore_ray.probe", "seedcore_ray.flight"}
+    assert {line[1] for line in by_level["DEBUG"]} <= {"seedcore_ray.probe"}
     order = [line[0] for line in lines if line[0] != "DEBUG"]
     assert order in (["WARNING", "ERROR"], ["ERROR"])
 
@@ -62,9 +62,7 @@ shutdown_ray()
     ended = run_program(source, env={"RAY_ADDRESS": address, "SEEDCORE_NS": "here"}).ok()
     lines = _lines(ended.stderr)
     infos = [line for line in lines if line[0] == "INFO"]
-    assert [line[1] for line in infos] == ["seedcore_ray.session", "seedcore_ray.wait"] or [
-        line[1] for line in infos
-    ] == ["seedcore_ray.session", "seedcore_ray.python"]
+    assert [line[1] for line in infos] == ["seedcore_ray.connect", "seedcore_ray.connect"]
     for word in (address, mode, "RAY_ADDRESS", "namespace here", "SEEDCORE_NS", "ms"):
         assert word in infos[0][2]
     steps = [line[2].split(":")[0] for line in lines if line[0] == "DEBUG"]

@@ -24,7 +24,7 @@ def test_a_guide_program_connects(ray_head: RayHead, mode: str, first_line: str)
         assert shown == []
         return
     address = ray_head.client_address if mode == "client" else ray_head.auto_address
-    connected = [line for line in shown if line.startswith("INFO:seedcore_ray.session:connected")]
+    connected = [line for line in shown if line.startswith("INFO:seedcore_ray.connect:connected")]
     assert len(connected) == 1
     assert address in connected[0] and "seedcore-dev" in connected[0]
     assert any(line.startswith("DEBUG:seedcore_ray.probe:") for line in shown)

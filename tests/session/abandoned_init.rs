@@ -34,7 +34,7 @@ async fn a_late_success_is_adopted() {
     assert!(scene.session.is_connected());
     assert_eq!(scene.session.last_error(), None);
     assert_eq!(scene.count("shutdown"), 0);
-    assert!(!scene.session.is_initialising());
+    assert!(!scene.session.is_changing());
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn a_late_success_for_another_target_is_disconnected_on_arrival() {
     assert_eq!(other.result, Ok(()));
     assert_eq!(scene.times_of("shutdown"), [60_000]);
     assert_eq!(scene.times_of(&format!("init {OTHER}")), [60_000]);
-    assert_eq!(scene.session.live().unwrap().address, OTHER);
+    assert_eq!(scene.session.connection().unwrap().info.address, OTHER);
     assert_eq!(scene.most_inits_at_once(), 1);
 }
 
@@ -113,7 +113,7 @@ async fn another_target_does_not_end_a_ray_init_in_its_time() {
     assert_eq!(first.await.unwrap().result, Ok(()));
     // One process has one connection.
     assert_eq!(other.await.unwrap().result, Ok(()));
-    assert_eq!(scene.session.live().unwrap().address, HEAD);
+    assert_eq!(scene.session.connection().unwrap().info.address, HEAD);
 }
 
 #[tokio::test(start_paused = true)]

@@ -304,11 +304,13 @@ fn whoever_keeps_a_no_sees_that_it_is_old() {
             session.note_failure(&failure(Kind::Refused, OTHER));
         }),
         ("the probe failed", &|| {
-            session.tried(&target(HEAD), &cause, RESET);
+            session.circuits.failed(&target(HEAD), &cause, RESET);
         }),
-        ("the probe vanished", &|| session.vanished(&target(HEAD))),
+        ("the probe vanished", &|| {
+            session.circuits.abandoned(&target(HEAD));
+        }),
         ("shutdown_ray", &|| {
-            let _ = session.close(false);
+            let _ = session.shutdown().next(false);
         }),
     ];
     for (what, change) in changes {

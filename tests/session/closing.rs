@@ -2,15 +2,15 @@
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::flight::Deadline;
-use seedcore_ray::session::{Closing, State};
+use seedcore_ray::session::{ShutdownStep, State};
 use tokio::time::sleep;
 
-use crate::scene::{GRACE, HEAD, Init, Scene, Wish, foreign, millis, secs};
+use crate::scene::{GRACE, HEAD, Init, Scene, Wish, connection, foreign, millis, secs};
 
 #[tokio::test(start_paused = true)]
 async fn close_when_nothing_is_held() {
     let scene = Scene::new();
-    assert!(matches!(scene.session.close(false), Closing::Nothing));
+    assert_eq!(scene.shutdown_step(false), "nothing");
     assert_eq!(scene.session.state(), State::Idle);
 }
 
@@ -21,7 +21,7 @@ async fn close_while_connected() {
     scene.connected(HEAD).await;
     assert!(scene.close().await);
     assert_eq!(scene.session.state(), State::Idle);
-    assert!(!scene.session.is_connected() && scene.session.live().is_none());
+    assert!(!scene.session.is_connected() && scene.session.connection().is_none());
     scene.connected(HEAD).await;
     assert_eq!(scene.session.generation(), 2);
 }
@@ -29,8 +29,8 @@ async fn close_while_connected() {
 #[tokio::test(start_paused = true)]
 async fn close_a_connection_that_somebody_else_made() {
     let scene = Scene::new();
-    assert!(matches!(scene.session.close(true), Closing::Run));
-    scene.session.closed();
+    assert_eq!(scene.shutdown_step(true), "run");
+    scene.session.closed(None);
     assert_eq!(scene.session.state(), State::Idle);
 }
 
@@ -68,8 +68,8 @@ async fn close_while_ray_init_runs_does_not_wait_for_it() {
     scene.then_init(Init::Connects { after: secs(10) });
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(secs(1)).await;
-    assert!(matches!(scene.session.close(false), Closing::OnArrival));
-    assert!(matches!(scene.session.close(false), Closing::OnArrival));
+    assert_eq!(scene.shutdown_step(false), "on arrival");
+    assert_eq!(scene.shutdown_step(false), "on arrival");
     assert_eq!(caller.await.unwrap().kind(), Some(Kind::Cancelled));
     assert_eq!(scene.times_of("shutdown"), [10_000]);
     assert!(!scene.ray_is_up());
@@ -82,9 +82,9 @@ async fn close_between_the_sweep_and_ray_init() {
     let (flight, _waiter) = scene.lead(secs(30));
     let step = flight.step().await;
     assert!(matches!(step, seedcore_ray::flight::Step::Init(_)));
-    assert!(matches!(scene.session.close(false), Closing::After(_)));
+    assert_eq!(scene.shutdown_step(false), "wait");
     assert!(!scene.session.begin_init(&flight));
-    assert!(!scene.session.is_initialising());
+    assert!(!scene.session.is_changing());
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,14 +92,17 @@ async fn two_closes_share_one_shutdown() {
     let scene = Scene::new();
     scene.up("head:10001");
     scene.connected(HEAD).await;
-    assert!(matches!(scene.session.close(true), Closing::Run));
-    let Closing::After(mut turn) = scene.session.close(true) else {
+    assert_eq!(scene.shutdown_step(true), "run");
+    let ShutdownStep::Wait(is_over) = scene.session.shutdown().next(true) else {
         panic!("a shutdown is running");
     };
-    assert!(!turn.wait(tokio::time::Instant::now() + secs(1)).await);
-    scene.session.closed();
-    assert!(turn.wait(tokio::time::Instant::now() + secs(1)).await);
-    assert!(matches!(scene.session.close(false), Closing::Nothing));
+    assert!(!is_over.await);
+    let ShutdownStep::Wait(is_over) = scene.session.shutdown().next(true) else {
+        panic!("it is still running");
+    };
+    scene.session.closed(None);
+    assert!(is_over.await);
+    assert_eq!(scene.shutdown_step(false), "nothing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,16 +110,16 @@ async fn a_connect_waits_for_the_shutdown_and_adopts_nothing_of_it() {
     let scene = Scene::new();
     scene.up("head:10001");
     scene.connected(HEAD).await;
-    assert!(matches!(scene.session.close(true), Closing::Run));
+    assert_eq!(scene.shutdown_step(true), "run");
     assert!(scene.session.is_changing());
     // Ray still says that it is connected.
-    scene.session.adopt(foreign());
+    scene.session.adopt(connection(foreign()), None);
     assert!(!scene.session.is_connected());
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(secs(2)).await;
     assert!(!caller.is_finished());
     scene.lose();
-    scene.session.closed();
+    scene.session.closed(None);
     let answer = caller.await.unwrap();
     assert_eq!(answer.result, Ok(()));
     assert_eq!(answer.took, millis(2_010));
@@ -129,7 +132,7 @@ async fn closed_ends_nothing_but_a_shutdown() {
     scene.then_init(Init::Connects { after: secs(3) });
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(secs(1)).await;
-    scene.session.closed();
+    scene.session.closed(None);
     assert_eq!(caller.await.unwrap().result, Ok(()));
 }
 
@@ -171,7 +174,7 @@ async fn exit_wakes_those_who_wait_for_their_turn() {
     let scene = Scene::new();
     scene.up("head:10001");
     scene.connected(HEAD).await;
-    assert!(matches!(scene.session.close(true), Closing::Run));
+    assert_eq!(scene.shutdown_step(true), "run");
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(secs(1)).await;
     scene.session.exit();
@@ -190,7 +193,7 @@ async fn after_the_exit_nothing_begins_and_nobody_spins() {
     let late = scene.ask(Wish::of(HEAD, secs(30))).await.unwrap();
     assert_eq!(late.kind(), Some(Kind::Cancelled));
     // The flight's own thread has not noticed yet: there is nothing to wait for.
-    assert!(matches!(scene.session.close(false), Closing::Nothing));
+    assert_eq!(scene.shutdown_step(false), "nothing");
     assert!(!scene.session.begin_init(&flight));
 }
 
@@ -199,10 +202,10 @@ async fn what_has_landed_does_not_take_off_again() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
     let mut waiter = flight.join(Deadline::of(secs(30)), false).unwrap();
-    flight.land(Err(flight.cancelled()));
+    flight.finish(Err(flight.cancelled()));
     let _ = flight.step().await;
     assert!(!flight.begin_init());
-    flight.land(Ok(()));
+    flight.finish(Ok(()));
     assert_eq!(waiter.wait().await.unwrap_err().kind, Kind::Cancelled);
 }
 
@@ -218,7 +221,7 @@ async fn a_flight_that_was_never_launched_cannot_begin_ray_init() {
     drop(waiter);
     assert_eq!(scene.count(&format!("init {HEAD}")), 1);
     assert!(scene.session.is_connected());
-    assert!(!scene.session.is_initialising());
+    assert!(!scene.session.is_changing());
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,8 +16,8 @@ async fn the_address_itself_comes_first() {
     scene.up("first:10001");
     scene.connected(HEAD).await;
     assert_eq!(scene.count("probe first:10001"), 0);
-    assert_eq!(scene.session.live().unwrap().address, HEAD);
-    assert_eq!(scene.session.live().unwrap().instead_of, None);
+    assert_eq!(scene.session.connection().unwrap().info.address, HEAD);
+    assert_eq!(scene.session.connection().unwrap().info.instead_of, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -26,7 +26,7 @@ async fn priority_comes_before_speed() {
     scene.set("first:10001", Duration::ZERO, Server::Slow(secs(1)));
     scene.up("second:10001");
     scene.connected(HEAD).await;
-    assert_eq!(scene.session.live().unwrap().address, FIRST);
+    assert_eq!(scene.session.connection().unwrap().info.address, FIRST);
     // Side by side, in the meantime.
     assert_eq!(scene.times_of("probe second:10001"), [0]);
 }
@@ -36,7 +36,8 @@ async fn a_lower_priority_stands_in_as_soon_as_the_higher_have_failed() {
     let scene = Scene::with_fallbacks(&[FIRST, SECOND]);
     scene.set("second:10001", Duration::ZERO, Server::Slow(millis(100)));
     scene.connected(HEAD).await;
-    let live = scene.session.live().unwrap();
+    let connection = scene.session.connection().unwrap();
+    let live = &connection.info;
     assert_eq!(live.address, SECOND);
     assert_eq!(live.instead_of.as_ref().unwrap().kind, Kind::Refused);
     assert_eq!(scene.times_of(&format!("init {SECOND}")), [100]);
@@ -70,7 +71,7 @@ async fn no_local_ray_has_fallbacks() {
     let scene = Scene::with_fallbacks(&[FIRST]);
     scene.up("first:10001");
     scene.connected("auto").await;
-    assert_eq!(scene.session.live().unwrap().address, FIRST);
+    assert_eq!(scene.session.connection().unwrap().info.address, FIRST);
 }
 
 #[tokio::test(start_paused = true)]

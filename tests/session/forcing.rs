@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::flight::Deadline;
-use seedcore_ray::session::{Closing, Joined, State};
+use seedcore_ray::session::{Joined, ShutdownStep, State};
 use tokio::time::sleep;
 
 use crate::scene::{HEAD, Init, OTHER, Scene, Server, Wish, foreign, secs};
@@ -17,7 +17,7 @@ async fn a_live_connection_is_replaced() {
     scene.connected(HEAD).await;
     let answer = scene.ask(Wish::of(OTHER, secs(30)).forced()).await.unwrap();
     assert_eq!(answer.result, Ok(()));
-    assert_eq!(scene.session.live().unwrap().address, OTHER);
+    assert_eq!(scene.session.connection().unwrap().info.address, OTHER);
     assert_eq!(scene.count("shutdown"), 1);
     assert_eq!(scene.session.generation(), 2);
 }
@@ -34,7 +34,7 @@ async fn a_failed_sweep_keeps_the_live_connection() {
     scene.connected(HEAD).await;
     let answer = forced.await.unwrap();
     assert_eq!(answer.kind(), Some(Kind::Refused));
-    assert_eq!(scene.session.live().unwrap().address, HEAD);
+    assert_eq!(scene.session.connection().unwrap().info.address, HEAD);
     assert!(scene.session.is_connected());
     assert_eq!(scene.count("shutdown"), 0);
     assert_eq!(scene.session.last_error(), answer.result.err());
@@ -79,7 +79,7 @@ async fn to_two_targets_one_after_the_other() {
     let second = scene.ask(Wish::of(OTHER, secs(30)).forced());
     assert_eq!(first.await.unwrap().result, Ok(()));
     assert_eq!(second.await.unwrap().result, Ok(()));
-    assert_eq!(scene.session.live().unwrap().address, OTHER);
+    assert_eq!(scene.session.connection().unwrap().info.address, OTHER);
     assert_eq!(scene.count("shutdown"), 2);
     assert_eq!(scene.most_inits_at_once(), 1);
 }
@@ -88,13 +88,13 @@ async fn to_two_targets_one_after_the_other() {
 async fn a_flight_that_would_keep_what_is_live_does_not_serve() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let patience = Deadline::of(secs(30));
-    let _leads = scene.session.join(&flight, patience);
+    let deadline = Deadline::of(secs(30));
+    let _leads = scene.join(&flight, deadline);
     assert!(scene.session.begin_init(&flight));
     // Somebody else has connected first, and that is about to be used.
     scene.adopt(foreign());
     let forced = scene.flight(Wish::of(HEAD, secs(30)).forced());
-    let joined = scene.session.join(&forced, patience);
+    let joined = scene.join(&forced, deadline);
     assert!(matches!(joined, Joined::After(_)));
 }
 
@@ -106,7 +106,7 @@ async fn what_somebody_else_connects_does_not_end_it() {
     sleep(secs(1)).await;
     scene.adopt(foreign());
     assert_eq!(forced.await.unwrap().result, Ok(()));
-    assert_eq!(scene.session.live().unwrap().address, HEAD);
+    assert_eq!(scene.session.connection().unwrap().info.address, HEAD);
     assert_eq!(scene.count("shutdown"), 1);
 }
 
@@ -130,15 +130,15 @@ async fn close_before_the_live_one_is_dropped_does_not_leave_it_behind() {
     scene.up("head:10001");
     scene.connected(HEAD).await;
     let flight = scene.flight(Wish::of(HEAD, secs(30)).forced());
-    let patience = Deadline::of(secs(30));
-    let _joined = scene.session.join(&flight, patience);
+    let deadline = Deadline::of(secs(30));
+    let _joined = scene.join(&flight, deadline);
     let _ = flight.step().await;
     assert!(scene.session.begin_init(&flight));
-    let Closing::After(mut turn) = scene.session.close(true) else {
+    let ShutdownStep::Wait(is_over) = scene.session.shutdown().next(true) else {
         panic!("the flight may still refuse, and keep what is live");
     };
     scene.session.failed(&flight, &flight.cancelled());
-    flight.land(Err(flight.cancelled()));
-    assert!(turn.wait(tokio::time::Instant::now()).await);
-    assert!(matches!(scene.session.close(true), Closing::Run));
+    flight.finish(Err(flight.cancelled()));
+    assert!(is_over.await);
+    assert_eq!(scene.shutdown_step(true), "run");
 }

@@ -61,16 +61,16 @@ fn server(head: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// The longest that a caller waits: its patience, or one look after one look of waiting for its
+/// The longest that a caller waits: its deadline, or one look after one look of waiting for its
 /// turn. Then `ray.init`, which has a bound of its own; a cause that time can cure comes before it.
 fn bound(timeout: Duration, kind: Option<Kind>) -> Duration {
-    let patience = if timeout.is_zero() {
+    let deadline = if timeout.is_zero() {
         PROBE * 2
     } else {
         timeout
     };
     let is_early = kind.is_some_and(Kind::is_transient);
-    patience + GRACE + if is_early { Duration::ZERO } else { INIT }
+    deadline + GRACE + if is_early { Duration::ZERO } else { INIT }
 }
 
 async fn play(events: Vec<(u64, Event)>) {
@@ -114,7 +114,10 @@ async fn settled(scene: &std::sync::Arc<Scene>) {
     assert!(scene.most_inits_at_once() <= 1);
     assert!(!scene.session.is_changing());
     assert_eq!(scene.session.is_connected(), scene.ray_is_up());
-    assert_eq!(scene.session.is_connected(), scene.session.live().is_some());
+    assert_eq!(
+        scene.session.is_connected(),
+        scene.session.connection().is_some()
+    );
     assert_ne!(scene.session.state(), State::Connecting);
     assert!(scene.close().await);
     scene.set("head:10001", scene.at(), Server::Up);

@@ -33,7 +33,7 @@ async fn callers_that_come_while_ray_init_runs_share_it_too() {
     sleep(secs(5)).await;
     let second = scene.ask(Wish::of(HEAD, secs(1)));
     assert_eq!(first.await.unwrap().result, Ok(()));
-    // Its own patience was for an answer; `ray.init` has a bound of its own.
+    // Its own deadline was for an answer; `ray.init` has a bound of its own.
     let second = second.await.unwrap();
     assert_eq!((second.result, second.took), (Ok(()), secs(5)));
     assert_eq!(scene.count(&format!("init {HEAD}")), 1);
@@ -72,14 +72,14 @@ async fn a_flight_that_gives_up_takes_nobody_in() {
     let scene = Scene::new();
     let (flight, waiter) = scene.lead(secs(1));
     while !matches!(flight.step().await, seedcore_ray::flight::Step::GiveUp(_)) {}
-    // It has not said so yet; a caller with all its patience must not get this old answer.
+    // It has not said so yet; a caller with all its deadline must not get this old answer.
     let late = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(millis(1)).await;
     assert!(!late.is_finished());
     scene.up("head:10001");
     let cause = crate::scene::failure(Kind::Refused, HEAD);
     scene.session.failed(&flight, &cause);
-    flight.land(Err(cause));
+    flight.finish(Err(cause));
     assert_eq!(late.await.unwrap().result, Ok(()));
     drop(waiter);
 }
@@ -94,7 +94,7 @@ async fn who_comes_after_the_last_has_left_begins_anew() {
     // Called off, and its task has not noticed: nothing was polled since.
     let next = scene.flight(Wish::of(HEAD, secs(30)));
     assert!(matches!(
-        scene.session.join(&next, Deadline::of(secs(30))),
+        scene.join(&next, Deadline::of(secs(30))),
         Joined::After(_)
     ));
     scene.up("head:10001");
@@ -133,7 +133,7 @@ async fn a_departed_caller_leaves_no_patience_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_departure_during_a_pause_shortens_it() {
     let scene = Scene::new();
-    // Looked at every second: the next look would come after the patience that remains.
+    // Looked at every second: the next look would come after the deadline that remains.
     scene.set("head:10001", secs(0), Server::Fails(Kind::Dns));
     let long = scene.ask(Wish::of(HEAD, secs(30)));
     let short = scene.ask(Wish::of(HEAD, millis(1_500)));

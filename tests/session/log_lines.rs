@@ -6,7 +6,7 @@ use seedcore_ray::error::Kind;
 use tokio::time::sleep;
 use tracing::Level;
 
-use crate::scene::{HEAD, Init, Scene, Server, Wish, foreign, secs};
+use crate::scene::{HEAD, Init, Scene, Server, Wish, connection, foreign, secs};
 
 #[tokio::test(start_paused = true)]
 async fn connected_at_once_is_one_info() {
@@ -127,8 +127,8 @@ async fn what_was_called_off_is_no_error() {
 #[tokio::test(start_paused = true)]
 async fn an_adopted_connection_is_one_info() {
     let scene = Scene::new();
-    scene.session.adopt(foreign());
-    scene.session.adopt(foreign());
+    scene.session.adopt(connection(foreign()), None);
+    scene.session.adopt(connection(foreign()), None);
     assert_eq!(
         scene.lines.at(Level::INFO),
         ["found Ray connected by someone else (10.0.0.1:6379), using that connection"]
@@ -144,8 +144,8 @@ fn ray_missing_is_a_warning() {
         .unwrap()
         .block_on(async { Scene::new() });
     let flight = scene.flight(Wish::of(HEAD, secs(1)));
-    let patience = seedcore_ray::flight::Deadline::Once;
-    let _joined = scene.session.join(&flight, patience);
+    let deadline = seedcore_ray::flight::Deadline::Once;
+    let _joined = scene.join(&flight, deadline);
     let missing = crate::scene::failure(Kind::RayMissing, HEAD);
     scene.session.failed(&flight, &missing);
     assert_eq!(scene.lines.warnings_and_errors(), (1, 0));

@@ -162,16 +162,24 @@ async fn exactly_one_state_holds() {
 async fn the_breaker_shows_the_worst_of_its_circuits() {
     let session = Session::default();
     let reset = secs(5);
-    let failed = |address| session.tried(&target(address), &failure(Kind::Refused, address), reset);
-    assert_eq!(session.breaker_position(), Position::Closed);
+    let failed = |address| {
+        session
+            .circuits
+            .failed(&target(address), &failure(Kind::Refused, address), reset);
+    };
+    assert_eq!(session.circuits.position(), Position::Closed);
     failed(HEAD);
-    assert_eq!(session.breaker_position(), Position::Open);
+    assert_eq!(session.circuits.position(), Position::Open);
     sleep(reset).await;
-    assert_eq!(session.breaker_position(), Position::HalfOpen);
-    let _ = session.admits(&target(HEAD));
-    assert_eq!(session.breaker_position(), Position::HalfOpen, "one probes");
+    assert_eq!(session.circuits.position(), Position::HalfOpen);
+    let _ = session.circuits.admit(&target(HEAD));
+    assert_eq!(
+        session.circuits.position(),
+        Position::HalfOpen,
+        "one probes"
+    );
     failed(crate::scene::OTHER);
-    assert_eq!(session.breaker_position(), Position::Open);
+    assert_eq!(session.circuits.position(), Position::Open);
     sleep(reset).await;
     let breaker = counted(&session, "seedcore_ray_breaker_state");
     assert_eq!(breaker, one("half_open"));

@@ -35,10 +35,10 @@ fn name(change: Option<&Change>) -> &'static str {
 /// Changes by second, for looks that take no time.
 fn looks(sights: &[(u64, CheckResult)]) -> Vec<&'static str> {
     let began = Instant::now();
-    let mut pulse = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
+    let mut detector = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
     sights
         .iter()
-        .map(|(at, sight)| name(pulse.saw(sight.clone(), began + secs(*at)).as_ref()))
+        .map(|(at, sight)| name(detector.record(sight.clone(), began + secs(*at)).as_ref()))
         .collect()
 }
 
@@ -103,12 +103,12 @@ fn a_control_plane_that_answers_is_never_lost() {
 #[test]
 fn a_refusal_is_confirmed_at_once() {
     let began = Instant::now();
-    let mut pulse = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
+    let mut detector = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
     let now = began + secs(5);
-    let _ = pulse.saw(missed(Kind::Refused), now);
-    assert_eq!(pulse.next_look(now, now), now + millis(250));
-    let _ = pulse.saw(missed(Kind::Timeout), now);
-    assert!(pulse.next_look(now, now) > now + secs(3));
+    let _ = detector.record(missed(Kind::Refused), now);
+    assert_eq!(detector.next_check(now, now), now + millis(250));
+    let _ = detector.record(missed(Kind::Timeout), now);
+    assert!(detector.next_check(now, now) > now + secs(3));
 }
 
 #[test]
@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn changes_make_sense(sights in proptest::collection::vec((0_u8..6, 0_u64..8), 1..80), seed: u64) {
         let mut now = Instant::now();
-        let mut pulse = FailureDetector::new(RHYTHM, now, Rng::with_seed(seed));
+        let mut detector = FailureDetector::new(RHYTHM, now, Rng::with_seed(seed));
         let (mut state, mut last_answer) = ("recovered", now);
         for (sight, pause) in sights {
             now += secs(pause);
@@ -139,7 +139,7 @@ proptest! {
             };
             let replaced = matches!(sight, CheckResult::Replaced(_));
             let answered = matches!(sight, CheckResult::Answered | CheckResult::Degraded(_));
-            let change = pulse.saw(sight, now);
+            let change = detector.record(sight, now);
             match name(change.as_ref()) {
                 "-" => {}
                 "unhealthy" => { prop_assert_eq!(state, "recovered"); state = "unhealthy"; }
@@ -151,7 +151,7 @@ proptest! {
                 }
             }
             if answered { last_answer = now; }
-            let next = pulse.next_look(now, now);
+            let next = detector.next_check(now, now);
             prop_assert!(next >= now && next <= now + RHYTHM.interval);
         }
     }

@@ -1,19 +1,26 @@
 //! A network, a Ray and callers that do as they are told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use seedcore_ray::address::{HostPort, RayAddress};
+use seedcore_ray::config::{Env, Settings};
+use seedcore_ray::connect::{self, Driver, Next, Outcome, RayState, Request, Step};
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::events::What;
-use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Step, Waiter};
-use seedcore_ray::health::{CheckResult, HealthCheck, Plan, Round, Setup, Watch, grace};
+use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Waiter};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan, grace};
+use seedcore_ray::monitor::{Monitor, MonitorEvent, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
+use seedcore_ray::probe::version::Local;
 use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
-use seedcore_ray::session::{Arrival, Closing, ConnectionInfo, Joined, Mode, Session};
+use seedcore_ray::session::{
+    Binding, Connection, ConnectionInfo, Joined, Mode, Session, ShutdownStep,
+};
 use seedcore_ray::target::{Source, Target};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -34,7 +41,7 @@ pub const DEADLINE: Duration = secs(60);
 /// What `ray.shutdown()` takes on a dead cluster.
 pub const SHUTDOWN: Duration = secs(5);
 
-/// What a caller may wait beyond its patience, for the flight to land.
+/// What a caller may wait beyond its deadline, for the flight to land.
 pub const GRACE: Duration = millis(250);
 
 pub const HEAD: &str = "ray://head:10001";
@@ -286,13 +293,20 @@ impl Scene {
         Flight::new(probe_plan, options, network, metrics)
     }
 
-    /// A flight to [`HEAD`] that nobody flies yet, and the seat of the caller who leads it.
+    /// A flight to [`HEAD`] that nobody carries out yet, and the waiter of the caller who leads it.
     pub fn lead(self: &Arc<Self>, timeout: Duration) -> (Arc<Flight>, Waiter) {
         let flight = self.flight(Wish::of(HEAD, timeout));
-        match self.session.join(&flight, Deadline::of(timeout)) {
+        match self.join(&flight, Deadline::of(timeout)) {
             Joined::Lead(waiter) => (flight, waiter),
             _ => panic!("nobody else leads"),
         }
+    }
+
+    /// What [`Session::join`] answers a caller that would carry out `flight`.
+    pub fn join(&self, flight: &Arc<Flight>, deadline: Deadline) -> Joined {
+        let own = Arc::clone(flight);
+        let target = &flight.probe_plan.target;
+        self.session.join(target, flight.options, deadline, || own)
     }
 
     fn find_local(&self) -> Result<LocalRay, ConnectError> {
@@ -309,87 +323,101 @@ impl Scene {
     /// A caller on a task of its own.
     pub fn ask(self: &Arc<Self>, wish: Wish) -> JoinHandle<Answer> {
         let scene = Arc::clone(self);
-        // Deadline counts from the call, not from when the task comes to run.
-        let patience = Deadline::of(wish.timeout);
-        tokio::spawn(async move { scene.connect(wish, patience).await })
+        // The deadline counts from the call, not from when the task comes to run.
+        let began = Instant::now();
+        let request = self.request(wish);
+        tokio::spawn(async move {
+            let result = scene.connect(wish, request).await;
+            let took = began.elapsed();
+            Answer { result, took }
+        })
     }
 
-    /// As `src/python/wait.rs` does it: shares, leads, or waits for its turn.
-    async fn connect(self: &Arc<Self>, wish: Wish, patience: Deadline) -> Answer {
-        let began = Instant::now();
-        let end = match patience {
-            Deadline::At(end) => end,
-            Deadline::Once => began + PROBE,
+    /// Without a breaker, whose times are random; its own tests have it.
+    fn request(&self, wish: Wish) -> Arc<Request> {
+        let settings = Settings {
+            breaker_reset: Duration::ZERO,
+            ..settings()
         };
-        let result = loop {
-            let flight = self.flight(wish);
-            match self.session.join(&flight, patience) {
-                Joined::Connected(_) => break Ok(()),
-                Joined::Refused(error) => break Err(error),
-                Joined::Wait(mut waiter) => break waiter.wait().await,
-                Joined::Lead(mut waiter) => {
-                    tokio::spawn(Arc::clone(self).fly(flight));
-                    break waiter.wait().await;
+        let wanted = connect::Wish {
+            force: wish.force,
+            timeout: Some(wish.timeout),
+            wait_for_local: wish.wait_for_local,
+            blocks_loop: false,
+        };
+        let request = Request::new(&self.session, target(wish.address), wanted, &settings);
+        Arc::new(request.expect("no breaker turns it away"))
+    }
+
+    async fn connect(
+        self: &Arc<Self>,
+        wish: Wish,
+        request: Arc<Request>,
+    ) -> Result<(), ConnectError> {
+        loop {
+            let launch = |flight: &Arc<Flight>| {
+                tokio::spawn(Arc::clone(self).fly(Arc::clone(flight)));
+                Ok::<(), Infallible>(())
+            };
+            let Ok(next) = request.next(|| self.flight(wish), launch);
+            let outcome = match next {
+                Next::Done(result) => return result,
+                Next::Wait(outcome) => outcome.await,
+            };
+            match outcome {
+                Outcome::Connected => return Ok(()),
+                Outcome::Failed(cause) => return Err(cause),
+                Outcome::Again => {}
+            }
+        }
+    }
+
+    /// Does to the scripted Ray what the driver says.
+    pub async fn fly(self: Arc<Self>, flight: Arc<Flight>) {
+        let mut driver = Driver::new(Arc::clone(&self.session), Arc::clone(&flight));
+        let mut step = Step::Probe;
+        loop {
+            step = match step {
+                Step::Probe => driver.probe().await,
+                Step::Import => driver.imported(&local(), self.ray_state()),
+                Step::Adopt => driver.adopted(connection(foreign())),
+                Step::Shutdown => {
+                    if self.ray_is_up() {
+                        self.shut_down();
+                    }
+                    driver.shut_down()
                 }
-                Joined::After(mut turn) => {
-                    if !turn.wait(end).await {
-                        break Err(failure(Kind::InitTimeout, wish.address));
+                Step::Init => {
+                    let passed = driver.passed().expect("the preflight has passed").clone();
+                    match self.init(&passed).await {
+                        Err(cause) => driver.init_failed(cause),
+                        Ok(()) => self.arrive(&mut driver, &passed),
                     }
                 }
-            }
-        };
-        Answer {
-            result,
-            took: began.elapsed(),
-        }
-    }
-
-    /// As `python/seedcore_ray/_connect.py` does it.
-    pub async fn fly(self: Arc<Self>, flight: Arc<Flight>) {
-        let passed = loop {
-            match flight.step().await {
-                Step::Again => {}
-                Step::GiveUp(cause) => return self.give_up(&flight, cause),
-                Step::Init(passed) => break passed,
-            }
-        };
-        if !self.session.begin_init(&flight) {
-            return self.give_up(&flight, flight.cancelled());
-        }
-        if flight.options.force && self.ray_is_up() {
-            self.session.dropped();
-            self.shut_down();
-        } else if self.ray_is_up() {
-            self.session.adopt(foreign());
-            self.session.overtaken(&flight);
-            return flight.land(Ok(()));
-        }
-        match self.init(&passed).await {
-            Err(cause) => self.give_up(&flight, cause),
-            Ok(()) => self.arrive(&flight, &passed),
-        }
-    }
-
-    fn arrive(self: &Arc<Self>, flight: &Arc<Flight>, passed: &Passed) {
-        let watch = self.new_watch(flight);
-        match self
-            .session
-            .arrived(flight, live(flight, passed), watch.clone())
-        {
-            Arrival::Welcome => {
-                flight.land(Ok(()));
-                if let Some(watch) = watch {
-                    tokio::spawn(Arc::clone(self).keep(watch));
-                }
-            }
-            Arrival::Unwanted => {
-                self.shut_down();
-                self.give_up(flight, flight.cancelled());
+                Step::Finish => return driver.finish(),
             }
         }
     }
 
-    fn new_watch(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Arc<Watch>> {
+    fn ray_state(&self) -> RayState {
+        RayState {
+            is_connected: self.ray_is_up(),
+            has_remains: false,
+        }
+    }
+
+    fn arrive(self: &Arc<Self>, driver: &mut Driver, passed: &Passed) -> Step {
+        let monitor = self.new_monitor(driver.flight());
+        let watch = monitor.as_ref().map(|monitor| Arc::clone(monitor.watch()));
+        let made = connection(info(driver.flight(), passed));
+        let step = driver.initialised(made, watch);
+        if let Some(monitor) = monitor.filter(|_| step == Step::Finish) {
+            tokio::spawn(Arc::clone(self).keep(monitor));
+        }
+        step
+    }
+
+    fn new_monitor(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Monitor> {
         let plan = self.script().plan?;
         let server = flight.probe_plan.server()?.clone();
         let setup = Setup {
@@ -398,54 +426,48 @@ impl Scene {
             grace: grace(secs(40), DEADLINE),
             deadline: Some(DEADLINE),
         };
-        let heart = ControlPlane {
+        let check = Check {
             scene: Arc::clone(self),
             server,
             cluster: self.cluster(),
         };
-        Some(Watch::new(
+        Some(Monitor::new(
             setup,
-            Box::new(heart),
+            Box::new(check),
             fastrand::Rng::with_seed(7),
         ))
     }
 
-    /// As `src/python/monitor.rs` and `python/seedcore_ray/_monitor.py` do it.
-    async fn keep(self: Arc<Self>, watch: Arc<Watch>) {
+    /// Does to the scripted Ray what the monitor says.
+    async fn keep(self: Arc<Self>, monitor: Monitor) {
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(&self)));
         loop {
-            let round = if self.session.is_away(&watch) {
-                let probe_plan = self.flight(Wish::of(HEAD, secs(0))).probe_plan.clone();
-                watch.comeback(&self.session, &network, &probe_plan).await
-            } else {
-                watch.round(&self.session).await
-            };
-            match round {
-                Round::Over => return,
-                Round::News(change) => watch.tell(&self.session, change),
-                Round::Back => {
-                    let _ = self.ask_once().await;
+            let awaits = monitor.awaits_cluster(&self.session);
+            let plan = awaits.then(|| self.flight(Wish::of(HEAD, secs(0))).probe_plan.clone());
+            let event: MonitorEvent = monitor.next(&self.session, &network, plan.as_ref()).await;
+            match monitor.apply(&self.session, &event, || !self.ray_is_up()) {
+                Order::Stop => return,
+                Order::Release => self.release(&monitor).await,
+                Order::Reconnect => {
+                    let wish = Wish::of(HEAD, Duration::ZERO);
+                    let _ = self.connect(wish, self.request(wish)).await;
                 }
-                Round::Quiet => {}
-            }
-            let is_dying = self.session.is_dying(&watch);
-            if is_dying && watch.releases() && self.session.release_begins(&watch) {
-                self.note("release");
-                sleep(SHUTDOWN).await;
-                self.script().ray_is_up = false;
-                self.session.released(&watch);
+                Order::Wait | Order::RunTask => {}
             }
         }
     }
 
-    async fn ask_once(self: &Arc<Self>) -> Answer {
-        let wish = Wish::of(HEAD, Duration::ZERO);
-        self.connect(wish, Deadline::Once).await
-    }
-
-    fn give_up(&self, flight: &Arc<Flight>, cause: ConnectError) {
-        self.session.failed(flight, &cause);
-        flight.land(Err(cause));
+    async fn release(&self, monitor: &Monitor) {
+        let begins = self
+            .session
+            .monitored(monitor.watch())
+            .is_some_and(|mut monitored| monitored.begin_release());
+        if begins {
+            self.note("release");
+            sleep(SHUTDOWN).await;
+            self.script().ray_is_up = false;
+            self.session.closed(Some(monitor.watch()));
+        }
     }
 
     async fn init(&self, passed: &Passed) -> Result<(), ConnectError> {
@@ -479,19 +501,19 @@ impl Scene {
         self.script().ray_is_up = false;
     }
 
-    /// `shutdown_ray()`, as `src/python/wait.rs` does it; true when nothing is left to wait for.
+    /// `shutdown_ray()`; true when nothing is left to wait for.
     pub async fn close(&self) -> bool {
-        let end = Instant::now() + secs(5);
+        let shutdown = self.session.shutdown();
         loop {
-            match self.session.close(self.ray_is_up()) {
-                Closing::Nothing | Closing::OnArrival => return true,
-                Closing::Run => {
+            match shutdown.next(self.ray_is_up()) {
+                ShutdownStep::Nothing | ShutdownStep::OnArrival => return true,
+                ShutdownStep::Run => {
                     self.shut_down();
-                    self.session.closed();
+                    self.session.closed(None);
                     return true;
                 }
-                Closing::After(mut turn) => {
-                    if !turn.wait(end).await {
+                ShutdownStep::Wait(is_over) => {
+                    if !is_over.await {
                         return false;
                     }
                 }
@@ -499,16 +521,26 @@ impl Scene {
         }
     }
 
+    /// The next step of a `shutdown_ray()` that begins now, by name.
+    pub fn shutdown_step(&self, ray_is_up: bool) -> &'static str {
+        match self.session.shutdown().next(ray_is_up) {
+            ShutdownStep::Nothing => "nothing",
+            ShutdownStep::OnArrival => "on arrival",
+            ShutdownStep::Run => "run",
+            ShutdownStep::Wait(_) => "wait",
+        }
+    }
+
     /// Somebody else connects.
-    pub fn adopt(&self, live: ConnectionInfo) {
+    pub fn adopt(&self, info: ConnectionInfo) {
         self.script().ray_is_up = true;
-        self.session.adopt(live);
+        self.session.adopt(connection(info), None);
     }
 
     /// Ray is shut down behind our back, and that is noticed.
     pub fn lose(&self) {
         self.script().ray_is_up = false;
-        self.session.dropped();
+        self.session.gone();
     }
 
     /// From now on `ray.init` takes 10 ms again.
@@ -524,14 +556,14 @@ impl Scene {
 }
 
 /// The control plane of a connection.
-struct ControlPlane {
+struct Check {
     scene: Arc<Scene>,
     server: HostPort,
     cluster: u32,
 }
 
-impl HealthCheck for ControlPlane {
-    fn look(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
+impl HealthCheck for Check {
+    fn check(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async move {
             self.scene.note("look");
             let shown = self.server.to_string();
@@ -620,7 +652,7 @@ pub fn target(text: &str) -> Target {
     }
 }
 
-fn live(flight: &Flight, passed: &Passed) -> ConnectionInfo {
+fn info(flight: &Flight, passed: &Passed) -> ConnectionInfo {
     ConnectionInfo {
         target: Some(flight.probe_plan.target.clone()),
         address: passed.address.to_string(),
@@ -631,6 +663,37 @@ fn live(flight: &Flight, passed: &Passed) -> ConnectionInfo {
         took: flight.began.elapsed(),
         instead_of: passed.instead_of.clone(),
     }
+}
+
+/// What the language side keeps: nothing.
+struct NoBinding;
+
+impl Binding for NoBinding {
+    fn held(self: Arc<Self>) {}
+    fn released(&self) {}
+}
+
+pub fn connection(info: ConnectionInfo) -> Connection {
+    Connection {
+        info,
+        binding: Arc::new(NoBinding),
+    }
+}
+
+/// The versions here, which the scripted cluster never contradicts.
+fn local() -> Local {
+    Local {
+        ray: "2.60.0".into(),
+        python: "3.11.7".into(),
+        match_level: None,
+    }
+}
+
+/// The defaults.
+pub fn settings() -> Settings {
+    let (settings, bad) = Settings::from_env(&Env::Snapshot(BTreeMap::new()));
+    assert!(bad.is_empty());
+    settings
 }
 
 /// A connection that somebody else made.

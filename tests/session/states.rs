@@ -5,7 +5,7 @@ use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::{Joined, Session, State};
 use tokio::time::sleep;
 
-use crate::scene::{HEAD, Init, Scene, Wish, failure, foreign, secs};
+use crate::scene::{HEAD, Init, Scene, Wish, connection, failure, foreign, secs};
 
 #[tokio::test(start_paused = true)]
 async fn idle_connecting_connected() {
@@ -16,14 +16,14 @@ async fn idle_connecting_connected() {
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(crate::scene::millis(500)).await;
     assert_eq!(scene.session.state(), State::Connecting);
-    assert!(!scene.session.is_initialising() && !scene.session.holds_ray());
+    assert!(!scene.session.is_changing() && !scene.session.holds_ray());
     sleep(secs(2)).await;
     assert_eq!(scene.session.state(), State::Connecting);
-    assert!(scene.session.is_initialising() && scene.session.holds_ray());
+    assert!(scene.session.is_changing() && scene.session.holds_ray());
     assert!(!scene.session.is_connected());
     assert_eq!(caller.await.unwrap().result, Ok(()));
     assert_eq!(scene.session.state(), State::Connected);
-    assert!(scene.session.is_connected() && !scene.session.is_initialising());
+    assert!(scene.session.is_connected() && !scene.session.is_changing());
     assert_eq!(scene.session.last_error(), None);
 }
 
@@ -71,12 +71,11 @@ async fn somebody_else_connects_right_before_ray_init() {
     let scene = Scene::new();
     let (flight, mut waiter) = scene.lead(secs(30));
     assert!(scene.session.begin_init(&flight));
-    scene.session.adopt(foreign());
-    scene.session.overtaken(&flight);
-    flight.land(Ok(()));
+    scene.session.adopt(connection(foreign()), Some(&flight));
+    flight.finish(Ok(()));
     assert_eq!(waiter.wait().await, Ok(()));
     assert_eq!(scene.session.state(), State::Connected);
-    assert!(!scene.session.is_initialising());
+    assert!(!scene.session.is_changing());
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +84,12 @@ async fn a_forked_child_of_a_connected_process_refuses() {
     let child = Session::forked();
     assert!(child.is_forked() && child.holds_ray() && !child.is_connected());
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let Joined::Refused(error) = child.join(&flight, Deadline::Once) else {
+    let Joined::Refused(error) = child.join(
+        &flight.probe_plan.target,
+        flight.options,
+        Deadline::Once,
+        || flight.clone(),
+    ) else {
         panic!("Ray does not survive a fork");
     };
     assert_eq!((error.kind, error.address.as_str()), (Kind::Forked, HEAD));
@@ -100,7 +104,7 @@ fn what_a_caller_was_told_is_the_last_error() {
     assert_eq!(session.last_error(), None);
     session.note_failure(&failure(Kind::Timeout, HEAD));
     assert_eq!(session.last_error().map(|e| e.kind), Some(Kind::Timeout));
-    session.adopt(foreign());
+    session.adopt(connection(foreign()), None);
     assert_eq!(session.last_error(), None);
     // Too late: connected by now.
     session.note_failure(&failure(Kind::Timeout, HEAD));
@@ -110,8 +114,8 @@ fn what_a_caller_was_told_is_the_last_error() {
 #[test]
 fn a_warning_is_given_once_and_their_number_is_bounded() {
     let session = Session::default();
-    assert!(session.is_first("a") && !session.is_first("a"));
-    let given = (0..10_000).filter(|n| session.is_first(&n.to_string()));
+    assert!(session.once.is_first("a") && !session.once.is_first("a"));
+    let given = (0..10_000).filter(|n| session.once.is_first(&n.to_string()));
     assert_eq!(given.count(), 255);
 }
 

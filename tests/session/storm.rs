@@ -7,14 +7,15 @@ use std::time::Duration;
 use fastrand::Rng;
 use seedcore_ray::address::HostPort;
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::health::{CheckResult, HealthCheck, Plan, Round, Setup, Watch};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan};
+use seedcore_ray::monitor::{Monitor, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, ProbePlan};
 use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
 use seedcore_ray::session::Session;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::scene::{DEADLINE, HEAD, PROBE, SHUTDOWN, failure, foreign, secs, target};
+use crate::scene::{DEADLINE, HEAD, PROBE, SHUTDOWN, connection, failure, foreign, secs, target};
 
 /// `make soak` has ten thousand.
 fn how_many() -> u64 {
@@ -77,7 +78,7 @@ impl Head {
 struct Knocks(Arc<Head>);
 
 impl HealthCheck for Knocks {
-    fn look(&self, _: Duration) -> BoxFuture<'_, CheckResult> {
+    fn check(&self, _: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async {
             self.0
                 .knock()
@@ -116,26 +117,24 @@ async fn ours(head: Arc<Head>, seed: u64) {
         deadline: Some(DEADLINE),
     };
     let session = Session::default();
-    session.adopt(foreign());
-    let subject = Box::new(Knocks(Arc::clone(&head)));
-    let watch = Watch::new(setup, subject, Rng::with_seed(seed));
-    session.watch_with(Some(Arc::clone(&watch)));
+    session.adopt(connection(foreign()), None);
+    let check = Box::new(Knocks(Arc::clone(&head)));
+    let monitor = Monitor::new(setup, check, Rng::with_seed(seed));
+    session.set_watch(Some(Arc::clone(monitor.watch())));
     let network: Arc<dyn Network> = Arc::new(Knocks(Arc::clone(&head)));
     let probe_plan = probe_plan();
     loop {
-        let round = if session.is_away(&watch) {
-            watch.comeback(&session, &network, &probe_plan).await
-        } else {
-            watch.round(&session).await
-        };
-        match round {
-            Round::News(change) => watch.tell(&session, change),
-            Round::Back | Round::Over => return head.connected(),
-            Round::Quiet => {}
-        }
-        if session.is_dying(&watch) && session.release_begins(&watch) {
-            sleep(SHUTDOWN).await;
-            session.released(&watch);
+        let plan = monitor.awaits_cluster(&session).then_some(&probe_plan);
+        let event = monitor.next(&session, &network, plan).await;
+        match monitor.apply(&session, &event, || false) {
+            Order::Reconnect | Order::Stop => return head.connected(),
+            Order::Release => {
+                let begins = session.monitored(monitor.watch()).unwrap().begin_release();
+                assert!(begins);
+                sleep(SHUTDOWN).await;
+                session.closed(Some(monitor.watch()));
+            }
+            Order::Wait | Order::RunTask => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tracing::Level;
 
 use crate::scene::{
-    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, foreign, millis, secs,
+    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, connection, foreign, millis, secs,
 };
 
 const SERVER: &str = "head:10001";
@@ -105,7 +105,7 @@ async fn callers_in_between_are_told_at_once_and_when_to_come_back() {
     assert_eq!(scene.session.state(), State::Lost);
     sleep(SHUTDOWN + secs(3)).await;
     assert_eq!(scene.session.state(), State::Reconnecting);
-    let error = scene.session.lost_error().unwrap();
+    let error = scene.session.last_error().unwrap();
     assert_eq!(error.kind, Kind::Lost);
     assert!(error.message.contains("refused"), "{error}");
     let retry_after = error.retry_after.unwrap();
@@ -133,7 +133,7 @@ async fn without_reconnect_a_loss_is_only_reported() {
         (scene.session.state(), scene.count("release")),
         (State::Lost, 1)
     );
-    assert_eq!(scene.session.lost_error().unwrap().retry_after, None);
+    assert_eq!(scene.session.last_error().unwrap().retry_after, None);
     // Whoever wants it back asks for that.
     let again = scene.ask(Wish::of(HEAD, secs(5)).forced()).await.unwrap();
     assert_eq!(again.result, Ok(()));
@@ -156,7 +156,7 @@ async fn ray_that_is_not_released_may_still_come_back_as_it_was() {
         (State::Connected, 1)
     );
     assert_eq!(
-        (scene.session.lost_error(), scene.count("release")),
+        (scene.session.last_error(), scene.count("release")),
         (None, 0)
     );
 }
@@ -242,7 +242,7 @@ async fn a_dying_ray_is_not_taken_for_somebody_elses_connection() {
     };
     let scene = connected(plan, 30, Server::Fails(Kind::Refused)).await;
     scene.until(What::Lost).await;
-    scene.session.adopt(foreign());
+    scene.session.adopt(connection(foreign()), None);
     assert_eq!(scene.session.state(), State::Lost);
 }
 

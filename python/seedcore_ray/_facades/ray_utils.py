@@ -46,8 +46,12 @@ connection, which is the process's and not the module's.
 """
 
 from seedcore_ray import _core
-from seedcore_ray._facades.functions import get_ray_cluster_info, get_ray_node_ip, test_ray_connection
 from seedcore_ray._core import ensure_ray_initialized, is_ray_available, shutdown_ray
+from seedcore_ray._facades.functions import (
+    get_ray_cluster_info,
+    get_ray_node_ip,
+    test_ray_connection,
+)
 
 __all__ = [
     "COG",

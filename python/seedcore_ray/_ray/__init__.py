@@ -1,4 +1,4 @@
-"""Everything that rests on Ray's private parts on the Python side: one folder to audit for a new Ray.
+"""Everything on the Python side that rests on Ray's private parts: one audit for a new Ray.
 
 ``docs/ray-internals.md`` says what each module rests on; ``src/python/ray/`` is the Rust side.
 """

@@ -1,8 +1,8 @@
-"""The traceback of a driver whose cluster is dead.
+"""``sys.excepthook`` that skips Ray's when the GCS is unreachable.
 
-Ray's excepthook tells the GCS what ends a driver before it prints it. Where the GCS is gone it
-waits for it (measured, 2.44 and 2.60): a minute later Ray ends the process, and the traceback was
-never printed, nor did Ctrl-C end anything.
+Ray's excepthook reports to the GCS what ends a driver before it prints the traceback. Without a GCS
+it waits (measured, 2.44 and 2.60): a minute later Ray ends the process, the traceback was never
+printed, and Ctrl-C ends nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _next: Callable[..., Any] | None = None
 
 
-def keep() -> None:
-    """Put our excepthook before the one that is there; once in a process."""
+def install() -> None:
+    """Install the hook in front of the one that is there; once in a process."""
     global _next
     if _next is None:
-        _next, sys.excepthook = sys.excepthook, _say
+        _next, sys.excepthook = sys.excepthook, _hook
 
 
-def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     assert _next is not None
     worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
     mode = getattr(worker, "mode", None)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seedcore_ray import _core
-from seedcore_ray._ray import sigterm
 from seedcore_ray._ray import pending_refs
+from seedcore_ray._ray.shutdown import shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ def _shut_down(monitor: _core.Monitor) -> None:
     try:
         import ray
 
-        sigterm.shutdown(ray)
+        shutdown(ray)
     except Exception as error:  # it is given up, whatever Ray says to that
         raised = f"{type(error).__name__}: {error}"
     finally:

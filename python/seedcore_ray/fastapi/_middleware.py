@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from seedcore_ray.fastapi._unavailable import unavailable
 from seedcore_ray.fastapi._request_scope import Use
+from seedcore_ray.fastapi._unavailable import unavailable
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from seedcore_ray import _core
-from seedcore_ray.fastapi import _unavailable, _exception_origin
+from seedcore_ray.fastapi import _exception_origin, _unavailable
 
 if TYPE_CHECKING:
     from seedcore_ray._errors import RayConnectionError

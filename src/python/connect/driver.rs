@@ -1,9 +1,6 @@
-//! A connect attempt as its own thread sees it (`seedcore_ray/_connect.py`).
-//!
-//! That thread belongs to Python, so that at the end of the process no Rust frame stands between
-//! a blocked `ray.init` and the interpreter.
+//! A connect as its own thread sees it (`seedcore_ray/_connect.py`): the core's [`connect::Driver`],
+//! and what its steps need of Ray.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,246 +9,229 @@ use pyo3::types::PyDict;
 
 use crate::address::RayAddress;
 use crate::config::Env;
+use crate::connect::{self, RayState, Step};
 use crate::error::{ConnectError, Kind};
-use crate::flight;
+use crate::flight::Flight;
 use crate::preflight::Passed;
 use crate::probe::version;
 use crate::process::process;
-use crate::python::connection::held::{self, Connected};
-use crate::python::interop::blocking;
+use crate::python::connection::adoption::adopted;
+use crate::python::connection::held::{HeldConnection, Origin};
+use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
+use crate::python::interop::reentry::mark_connect_thread;
 use crate::python::logs;
-use crate::python::monitor::{Made, Monitor};
-use crate::python::ray;
-use crate::session::{Arrival, ConnectionInfo};
+use crate::python::monitor::Monitor;
+use crate::python::ray::{self, witness};
+use crate::session::{Connection, ConnectionInfo, Mode};
 
-thread_local! {
-    static CARRIES_OUT: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread carries out a connect: a call from it would wait for itself.
-pub fn on_flight_thread() -> bool {
-    CARRIES_OUT.get()
-}
-
-/// One connect attempt, handed to the thread that carries it out.
+/// One connect, handed to the thread that carries it out. The methods that return a `str` name the
+/// thread's next step: `adopt`, `shutdown`, `init`, or `done`.
 #[pyclass(module = "seedcore_ray._core")]
-#[allow(
-    clippy::struct_field_names,
-    reason = "the core's flight, which this one carries"
-)]
-pub struct Flight {
-    flight: Arc<flight::Flight>,
+pub struct Driver {
+    core: connect::Driver,
     init_kwargs: Option<Py<PyDict>>,
-    passed: Option<Passed>,
     monitor: Option<Py<Monitor>>,
 }
 
-impl Flight {
-    pub fn new(flight: Arc<flight::Flight>, init_kwargs: Option<Py<PyDict>>) -> Self {
-        Self {
-            flight,
-            init_kwargs,
-            passed: None,
-            monitor: None,
-        }
-    }
-
-    fn sweep(&mut self, py: Python<'_>) -> bool {
-        loop {
-            let flight = &self.flight;
-            let step = blocking::detached(py, || process().runtime.block_on(flight.step()));
-            if let Some(probe) = flight.last_probe() {
-                process().session.note_probe(probe);
-            }
-            logs::flush(py);
-            match step {
-                Ok(flight::Step::Again) => {}
-                Ok(flight::Step::Init(passed)) if process().session.begin_init(flight) => {
-                    self.passed = Some(passed);
-                    return true;
-                }
-                Ok(flight::Step::Init(_)) => {
-                    self.give_up(py, self.flight.cancelled());
-                    return false;
-                }
-                Ok(flight::Step::GiveUp(error)) => {
-                    self.give_up(py, error);
-                    return false;
-                }
-                Err(error) => {
-                    self.give_up(py, no_runtime(&self.flight, &error));
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn settle(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let Some(passed) = &self.passed else {
-            return Ok(false);
-        };
-        let py = ray.py();
-        let live = self.live(ray, passed);
-        let (_, witness) = ray::observe(ray);
-        let made = Made::new(py, &self.flight, passed, self.init_kwargs.as_ref());
-        let monitor = made.monitor(py, live.mode)?;
-        let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
-        held::hold(Connected::new(ray, witness));
-        match process().session.arrived(&self.flight, live, watch) {
-            Arrival::Welcome => {
-                made.remember();
-                self.monitor = monitor;
-                logs::flush(py);
-                self.flight.land(Ok(()));
-                Ok(true)
-            }
-            Arrival::Unwanted => {
-                held::release();
-                Ok(false)
-            }
-        }
-    }
-
-    fn give_up(&self, py: Python<'_>, error: ConnectError) {
-        process().session.failed(&self.flight, &error);
-        // Lines first: who waits finds them written when it comes back.
-        logs::flush(py);
-        self.flight.land(Err(error));
-    }
-
-    fn live(&self, ray: &Bound<'_, PyAny>, passed: &Passed) -> ConnectionInfo {
-        let (mode, _) = ray::observe(ray);
-        let mut facts = passed.facts.clone();
-        facts.ray_version = facts.ray_version.or_else(|| ray::version(ray));
-        ConnectionInfo {
-            target: Some(self.flight.probe_plan.target.clone()),
-            address: passed.address.to_string(),
-            namespace: self.flight.probe_plan.target.namespace.clone(),
-            mode,
-            since: SystemTime::now(),
-            facts,
-            took: self.flight.began.elapsed(),
-            instead_of: passed.instead_of.clone(),
-        }
-    }
-}
-
 #[pymethods]
-impl Flight {
-    /// Sweeps until the target answers. False when the flight ended without that.
-    fn preflight(&mut self, py: Python<'_>) -> bool {
-        CARRIES_OUT.set(true);
-        survived(|| self.sweep(py))
-    }
-
-    /// Whether a live connection has to go first.
-    #[getter]
-    fn force(&self) -> bool {
-        self.flight.options.force
-    }
-
-    /// Whether `ray.init` starts a cluster of its own.
-    #[getter]
-    fn starts_cluster(&self) -> bool {
-        self.flight.probe_plan.target.address == RayAddress::Local
-    }
-
-    /// Seconds left for `ray.init`; negative when its time is up.
-    fn init_seconds_left(&self) -> f64 {
-        self.flight.init_seconds_left()
-    }
-
-    /// Whether anybody still wants the connection.
-    #[getter]
-    fn wanted(&self) -> bool {
-        self.flight.is_wanted()
-    }
-
-    /// Whether Ray will accept the cluster's versions; if not, the flight has ended.
-    ///
-    /// Only a native connect tells them beforehand. Asked before a live connection is given up.
-    fn accepts(&self, py: Python<'_>, ray_version: String, python_version: String) -> bool {
-        let Some(passed) = &self.passed else {
-            return false;
-        };
-        let match_level = Env::Process.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL");
-        let local = version::Local {
-            ray: ray_version,
-            python: python_version,
-            match_level,
-        };
-        match version::check(&passed.address.to_string(), &passed.facts, &local) {
-            Ok(()) => true,
-            Err(cause) => {
-                self.give_up(py, cause);
-                false
+impl Driver {
+    /// Probes until the target answers: then the step is `import`.
+    fn probe(&mut self, py: Python<'_>) -> &'static str {
+        mark_connect_thread();
+        survived(|| {
+            loop {
+                let core = &mut self.core;
+                let step = detached(py, || process().runtime.block_on(core.probe()));
+                logs::flush(py);
+                match step {
+                    Ok(Step::Probe) => {}
+                    Ok(step) => return self.follow(py, step),
+                    Err(error) => {
+                        let cause = no_runtime(self.flight(), &error);
+                        return self.fail(py, cause);
+                    }
+                }
             }
-        }
+        })
     }
 
-    /// What to call `ray.init` with.
+    /// `ray` was imported.
+    fn imported(
+        &mut self,
+        ray: &Bound<'_, PyAny>,
+        python_version: String,
+    ) -> PyResult<&'static str> {
+        survived(|| {
+            let py = ray.py();
+            let local = version::Local {
+                ray: ray::version(ray).unwrap_or_default(),
+                python: python_version,
+                match_level: Env::Process.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL"),
+            };
+            let state = RayState {
+                is_connected: ray::is_initialized(ray)?,
+                has_remains: ray::client_worker(py).is_some(),
+            };
+            let step = self.core.imported(&local, state);
+            Ok(self.follow(py, step))
+        })
+    }
+
+    /// Somebody else has connected in the meantime: uses that connection.
+    fn adopted(&mut self, ray: &Bound<'_, PyAny>) -> &'static str {
+        survived(|| {
+            let step = self.core.adopted(adopted(ray));
+            self.follow(ray.py(), step)
+        })
+    }
+
+    /// `ray.shutdown()` has returned.
+    fn shut_down(&mut self, py: Python<'_>) -> &'static str {
+        survived(|| {
+            let step = self.core.shut_down();
+            self.follow(py, step)
+        })
+    }
+
+    /// `ray.init` has returned.
+    fn initialised(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+        survived(|| self.arrived(ray))
+    }
+
+    /// `ray.init` raised.
+    fn init_failed(&mut self, error: &Bound<'_, PyAny>) -> &'static str {
+        survived(|| {
+            let cause = self.cause(error);
+            let step = self.core.init_failed(cause);
+            self.follow(error.py(), step)
+        })
+    }
+
+    /// The thread itself failed; `import ray`, for one.
+    fn failed(&mut self, error: &Bound<'_, PyAny>) {
+        survived(|| {
+            let cause = self.cause(error);
+            self.fail(error.py(), cause);
+        });
+    }
+
+    /// The arguments of `ray.init`.
     fn init_arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let arguments = PyDict::new(py);
         arguments.set_item("ignore_reinit_error", true)?;
         if let Some(kwargs) = &self.init_kwargs {
             arguments.update(kwargs.bind(py).as_mapping())?;
         }
-        if let Some(passed) = &self.passed {
+        if let Some(passed) = self.core.passed() {
             arguments.set_item("address", passed.init_address.to_string())?;
         }
-        arguments.set_item(
-            "namespace",
-            self.flight.probe_plan.target.namespace.as_deref(),
-        )?;
+        let namespace = self.flight().probe_plan.target.namespace.as_deref();
+        arguments.set_item("namespace", namespace)?;
         Ok(arguments)
     }
 
-    /// The live connection was shut down to make room.
-    #[allow(clippy::unused_self, reason = "belongs to the flight for its caller")]
-    fn dropped(&self) {
-        held::release();
-        process().session.dropped();
+    /// Whether `ray.init` starts a cluster of its own.
+    #[getter]
+    fn starts_cluster(&self) -> bool {
+        self.flight().probe_plan.target.address == RayAddress::Local
     }
 
-    /// `ray.init` came back. False when nobody wants the connection any more: shut it down, then
-    /// call `called_off`.
-    fn arrived(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
-        survived(|| self.settle(ray))
+    /// Seconds left for `ray.init`; negative once its time is up.
+    fn init_seconds_left(&self) -> f64 {
+        self.flight().init_seconds_left()
     }
 
-    /// What keeps an eye on the connection; None where nothing is to.
+    /// Whether a caller still wants the connection.
+    #[getter]
+    fn wanted(&self) -> bool {
+        self.flight().is_wanted()
+    }
+
+    /// The monitor of the connection that was made; None where there is to be none.
     fn take_monitor(&mut self) -> Option<Py<Monitor>> {
         self.monitor.take()
     }
+}
 
-    /// Somebody else connected in the meantime: theirs is used.
-    fn overtaken(&self, ray: &Bound<'_, PyAny>) {
-        survived(|| {
-            crate::python::connection::adoption::adopt(ray);
-            process().session.overtaken(&self.flight);
-            logs::flush(ray.py());
-            self.flight.land(Ok(()));
-        });
+impl Driver {
+    /// Carries out `flight`; `init_kwargs` are the caller's for `ray.init`.
+    pub fn new(flight: Arc<Flight>, init_kwargs: Option<Py<PyDict>>) -> Self {
+        Self {
+            core: connect::Driver::new(Arc::clone(&process().session), flight),
+            init_kwargs,
+            monitor: None,
+        }
     }
 
-    /// It ended because nobody wants it any more.
-    fn called_off(&self, py: Python<'_>) {
-        self.give_up(py, self.flight.cancelled());
+    fn flight(&self) -> &Flight {
+        self.core.flight()
     }
 
-    /// `ray.init` or `import ray` raised.
-    fn failed(&self, error: &Bound<'_, PyAny>) {
-        survived(|| {
-            let cause = self.cause(error);
-            self.give_up(error.py(), cause);
-        });
+    fn follow(&mut self, py: Python<'_>, step: Step) -> &'static str {
+        match step {
+            Step::Probe => "probe",
+            Step::Import => "import",
+            Step::Adopt => "adopt",
+            Step::Shutdown => "shutdown",
+            Step::Init => "init",
+            Step::Finish => {
+                logs::flush(py);
+                self.core.finish();
+                "done"
+            }
+        }
+    }
+
+    fn fail(&mut self, py: Python<'_>, cause: ConnectError) -> &'static str {
+        let step = self.core.failed(cause);
+        self.follow(py, step)
+    }
+
+    fn arrived(&mut self, ray: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+        let py = ray.py();
+        let Some(passed) = self.core.passed() else {
+            return Ok("done");
+        };
+        let (mode, witness) = witness::observe(ray);
+        let origin = Origin {
+            target: self.flight().probe_plan.target.clone(),
+            server: passed.address.host_port().cloned(),
+            cluster_id: ray::cluster_id(py).or_else(|| passed.facts.cluster_id.clone()),
+            init_kwargs: self.init_kwargs.as_ref().map(|kwargs| kwargs.clone_ref(py)),
+        };
+        let held = HeldConnection::new(ray, witness, Some(origin));
+        let monitor = Monitor::create(py, &held, mode)?;
+        let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
+        let connection = Connection {
+            info: self.info(ray, passed, mode),
+            binding: held,
+        };
+        let step = self.core.initialised(connection, watch);
+        self.monitor = monitor.filter(|_| step == Step::Finish);
+        Ok(self.follow(py, step))
+    }
+
+    fn info(&self, ray: &Bound<'_, PyAny>, passed: &Passed, mode: Mode) -> ConnectionInfo {
+        let flight = self.flight();
+        let mut facts = passed.facts.clone();
+        facts.ray_version = facts.ray_version.or_else(|| ray::version(ray));
+        ConnectionInfo {
+            target: Some(flight.probe_plan.target.clone()),
+            address: passed.address.to_string(),
+            namespace: flight.probe_plan.target.namespace.clone(),
+            mode,
+            since: SystemTime::now(),
+            facts,
+            took: flight.began.elapsed(),
+            instead_of: passed.instead_of.clone(),
+        }
     }
 }
 
-impl Flight {
+impl Driver {
     fn cause(&self, error: &Bound<'_, PyAny>) -> ConnectError {
-        let address = self.flight.probe_plan.target.address.to_string();
+        let address = self.flight().address();
         let name = error
             .get_type()
             .name()
@@ -269,13 +249,13 @@ impl Flight {
             ),
             hint,
         );
-        cause.attempts = self.flight.sweeps().max(1);
+        cause.attempts = self.flight().sweeps().max(1);
         cause
     }
 }
 
-/// Ray's exception, as one of our causes. The words are Ray's (ray-facts: a version mismatch shows
-/// through the client port only here).
+/// Maps Ray's exception to a cause by Ray's own words. Through the client port, a version mismatch
+/// shows only here (docs/ray-internals.md, "Probes").
 fn classify(name: &str, words: &str) -> (Kind, &'static str) {
     if words.contains("Version mismatch") {
         (
@@ -301,8 +281,8 @@ fn classify(name: &str, words: &str) -> (Kind, &'static str) {
     }
 }
 
-fn no_runtime(flight: &flight::Flight, error: &std::io::Error) -> ConnectError {
-    let address = flight.probe_plan.target.address.to_string();
+fn no_runtime(flight: &Flight, error: &std::io::Error) -> ConnectError {
+    let address = flight.address();
     ConnectError::new(
         Kind::InitFailed,
         &address,

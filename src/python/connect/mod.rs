@@ -1,31 +1,31 @@
 //! `ensure_ray_initialized` and its kin: what callers see.
 
-pub mod attempt;
-pub mod driver;
-pub mod prepare;
-pub mod request;
+mod attempt;
+mod driver;
+pub mod reconnect;
+mod request;
+mod shutdown;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::connect::Wish;
 use crate::error::ConnectError;
 use crate::process::process;
-use crate::python::cluster::{answers_until, comeback};
-use crate::python::connect::driver::on_flight_thread;
-use crate::python::connect::prepare::Prepared;
-use crate::python::connect::request::Options;
+use crate::python::cluster::{answers_until, until_not_lost};
 use crate::python::connection::held;
-use crate::python::connection::turned_away;
 use crate::python::interop::args::{Asked, Namespace, Text, check_init_kwargs, seconds};
-use crate::python::interop::blocking;
-use crate::python::interop::errors;
+use crate::python::interop::blocking::block;
+use crate::python::interop::errors::raise;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
-use crate::python::ray::{self, Presence};
+pub use attempt::Attempt;
+pub use driver::Driver;
+use request::{Options, Prepared};
+pub use shutdown::shutdown_ray;
 
 /// Connect this process to Ray once; True when connected.
 ///
@@ -73,14 +73,17 @@ pub fn ensure_ray_initialized(
         return Ok(true);
     }
     let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
-    if may_wait && turned_away::stands(py, ray_address.as_ref(), &ray_namespace) {
+    if may_wait && held::rejects(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(false);
     }
     check_init_kwargs(init_kwargs)?;
     let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
     let options = Options {
-        force,
-        timeout,
+        wish: Wish {
+            force,
+            timeout,
+            ..Wish::default()
+        },
         init_kwargs,
         ..Options::default()
     };
@@ -94,11 +97,14 @@ pub fn ensure_ray_initialized(
 ///         `retry_after_s`.
 #[pyfunction]
 pub fn connect(py: Python<'_>) -> PyResult<()> {
-    if held::answers(py, None, &Namespace::LeftOut) {
+    let namespace = Namespace::LeftOut;
+    if held::answers(py, None, &namespace) {
         return Ok(());
     }
-    ensure(py, &Arc::new(Asked::nothing()), &Options::default())?
-        .map_err(|error| errors::raise(py, &error))
+    if held::rejects(py, None, &namespace) {
+        return Err(rejected(py));
+    }
+    ensure(py, &Arc::new(Asked::nothing()), &Options::default())?.map_err(|error| raise(py, &error))
 }
 
 /// Wait until connected and answering; connects when nobody has.
@@ -117,12 +123,15 @@ pub fn wait_for_ray_ready(
 ) -> PyResult<bool> {
     let five = Duration::from_secs(5);
     let timeout = max_wait_seconds.map_or(Ok(five), |value| seconds(value, "max_wait_seconds"))?;
-    let end = std::time::Instant::now() + timeout;
-    // A lost cluster is waited for by the monitor.
-    blocking::block(py, comeback(end))?;
+    let end = Instant::now() + timeout;
+    // The monitor waits for a lost cluster.
+    block(py, until_not_lost(end))?;
     let options = Options {
-        timeout: Some(end.saturating_duration_since(std::time::Instant::now())),
-        wait_for_local: true,
+        wish: Wish {
+            timeout: Some(end.saturating_duration_since(Instant::now())),
+            wait_for_local: true,
+            ..Wish::default()
+        },
         ..Options::default()
     };
     if ensure(py, &Arc::new(Asked::nothing()), &options)?.is_err() {
@@ -131,72 +140,79 @@ pub fn wait_for_ray_ready(
     answers_until(py, end)
 }
 
-/// Disconnect. Idempotent, never raises, safe when Ray is dead.
+/// Begins to connect. None when connected already.
 ///
-/// Refused with one warning inside a Ray worker or Serve replica: it would disconnect the worker.
-/// In a native driver, threads that are blocked in `ray.get` are ended by Ray with `SystemExit`;
-/// in client mode they get a `ConnectionError`. A connect under way is called off; if `ray.init`
-/// is already running, what it connects is disconnected on arrival.
+/// Raises:
+///     RayConnectionError: when it is known at once that it cannot be.
 #[pyfunction]
-pub fn shutdown_ray(py: Python<'_>) -> PyResult<()> {
-    survived(|| {
-        let result = shut_down(py);
+#[pyo3(signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, connect_timeout_s=None, init_kwargs=None, wait_for_local=false))]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
+pub fn begin_connect(
+    py: Python<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
+    force_reinit: Option<&Bound<'_, PyAny>>,
+    connect_timeout_s: Option<&Bound<'_, PyAny>>,
+    init_kwargs: Option<&Bound<'_, PyDict>>,
+    wait_for_local: bool,
+) -> PyResult<Option<Attempt>> {
+    let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
+    let timeout = connect_timeout_s
+        .map(|value| seconds(value, "connect_timeout_s"))
+        .transpose()?;
+    if !force && held::answers(py, ray_address.as_ref(), &ray_namespace) {
+        return Ok(None);
+    }
+    let obeys_breaker = !wait_for_local && timeout.is_none_or(|timeout| !timeout.is_zero());
+    if obeys_breaker && held::rejects(py, ray_address.as_ref(), &ray_namespace) {
+        return Err(rejected(py));
+    }
+    check_init_kwargs(init_kwargs)?;
+    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
+    let options = Options {
+        wish: Wish {
+            force,
+            timeout,
+            wait_for_local,
+            ..Wish::default()
+        },
+        init_kwargs,
+        awaits: true,
+    };
+    let prepared = survived(|| {
+        let prepared = request::prepare(py, &asked, &options);
         logs::flush(py);
-        result
-    })
+        prepared
+    });
+    match prepared? {
+        Prepared::Done(Ok(())) => Ok(None),
+        Prepared::Done(Err(error)) => Err(raise(py, &error)),
+        Prepared::Connect(request) => Ok(Some(Attempt(request))),
+    }
+}
+
+/// The error of a call that was rejected without another look: the session's last one.
+fn rejected(py: Python<'_>) -> PyErr {
+    raise(py, &process().session.not_connected_reason())
 }
 
 /// The slow path: everything but "connected, and these arguments are known".
-pub fn ensure(
+fn ensure(
     py: Python<'_>,
     asked: &Arc<Asked>,
     options: &Options<'_, '_>,
 ) -> PyResult<Result<(), ConnectError>> {
     survived(|| {
-        let result = try_ensure(py, asked, options);
+        let result = match request::prepare(py, asked, options) {
+            Ok(Prepared::Done(result)) => Ok(result),
+            Ok(Prepared::Connect(request)) => request.connect(py),
+            Err(error) => Err(error),
+        };
         // A failure outside a flight has its lines still queued.
         logs::flush(py);
         result
     })
-}
-
-fn try_ensure(
-    py: Python<'_>,
-    asked: &Arc<Asked>,
-    options: &Options<'_, '_>,
-) -> PyResult<Result<(), ConnectError>> {
-    let request = match prepare::prepare(py, asked, options)? {
-        Prepared::Done(result) => return Ok(result),
-        Prepared::Go(request) => request,
-    };
-    let outcome = blocking::connected(py, &request)?;
-    // Somebody else may have connected while we looked.
-    if outcome.is_ok() || (!options.force && held::is_alive(py)) {
-        prepare::finish(py, asked, request.target())?;
-        return Ok(Ok(()));
-    }
-    Ok(outcome)
-}
-
-fn shut_down(py: Python<'_>) -> PyResult<()> {
-    if on_flight_thread() || process().session.is_forked() {
-        return Ok(());
-    }
-    let module = match ray::look(py)? {
-        Presence::Real(module) => Some(module),
-        Presence::Fake(fake) => {
-            return py
-                .import(intern!(py, "seedcore_ray._stub"))?
-                .call_method1(intern!(py, "shutdown"), (fake,))
-                .map(drop);
-        }
-        Presence::Missing | Presence::NotImported => None,
-    };
-    if ray::in_worker(py) {
-        prepare::warn_once(
-            "shutdown_ray() is refused inside a Ray worker: it would disconnect the worker",
-        );
-        return Ok(());
-    }
-    blocking::closed(py, module.as_ref())
 }

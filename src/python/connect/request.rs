@@ -1,253 +1,242 @@
-//! One caller's wish, resolved: what, how, for how long, and whether the breaker lets it try.
+//! What a call asks for, and what can be answered before anybody waits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::{error, warn};
 
-use crate::breaker::{Admission, circuit_open};
 use crate::config::{Env, Settings};
+use crate::connect::{self, Wish};
 use crate::error::{ConnectError, Kind};
-use crate::flight::{ConnectOptions, Flight};
-use crate::preflight::{ProbePlan, Sockets};
+use crate::log_target::CONNECT;
+use crate::probe::version::ray_missing;
 use crate::process::process;
-use crate::python::connect::driver::Flight as PyFlight;
-use crate::python::connect::prepare::Prepared;
-use crate::python::connection::held::imported;
-use crate::python::connection::turned_away;
+use crate::python::connection::adoption::{compare, observed};
+use crate::python::connection::held;
 use crate::python::interop::args::Asked;
-use crate::python::interop::blocking::Budget;
-use crate::session::Joined;
+use crate::python::interop::reentry::is_connect_thread;
+use crate::python::logs;
+use crate::python::ray::{self, Presence};
 use crate::target::Target;
 
 /// What a call wants besides its target.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'a, 'py> {
-    pub force: bool,
-    pub timeout: Option<Duration>,
-    pub wait_for_local: bool,
+    pub wish: Wish,
     pub init_kwargs: Option<&'a Bound<'py, PyDict>>,
     /// The caller awaits, so that nothing is blocked.
-    pub on_loop: bool,
+    pub awaits: bool,
 }
 
-/// One caller's wish, resolved: what, how, and for how long.
+/// A call that has to connect, or to wait for a connect.
 pub struct Request {
-    target: Target,
-    probe_timeout: Duration,
-    may_fall_back: bool,
-    options: ConnectOptions,
-    pub budget: Budget,
+    pub core: Arc<connect::Request>,
+    pub asked: Arc<Asked>,
     pub init_kwargs: Option<Py<PyDict>>,
-    pub trial: Option<Arc<Trial>>,
+    /// See [`Wish::force`].
+    pub force: bool,
 }
 
-/// A try that the breaker has let through, and wants to hear of.
-pub struct Trial {
-    target: Target,
-    /// How long the circuit opens at first.
-    reset: Duration,
-    /// The one look on behalf of all, while the circuit is half open.
-    is_probe: bool,
+/// What is known before anybody waits.
+pub enum Prepared {
+    /// The answer.
+    Done(Result<(), ConnectError>),
+    /// A connect is needed.
+    Connect(Request),
 }
 
-impl Trial {
-    /// It ended so.
-    pub fn failed(&self, cause: &ConnectError) {
-        process().session.tried(&self.target, cause, self.reset);
+/// Decides whether a connect is needed. Does not block.
+///
+/// # Errors
+///
+/// What Python raises; a connection problem is [`Prepared::Done`].
+pub fn prepare(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    options: &Options<'_, '_>,
+) -> PyResult<Prepared> {
+    let prepared = match answer(py, asked, options)? {
+        Answer::Known(result) => Prepared::Done(result),
+        Answer::Connect(target) => request(py, asked, target, options)?,
+    };
+    if let Prepared::Done(Err(error)) = &prepared {
+        process().session.metrics.rejected(error.kind);
     }
+    Ok(prepared)
 }
 
-impl Drop for Trial {
-    fn drop(&mut self) {
-        if self.is_probe {
-            process().session.vanished(&self.target);
+enum Answer {
+    Known(Result<(), ConnectError>),
+    Connect(Target),
+}
+
+fn answer(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyResult<Answer> {
+    let session = Arc::clone(&process().session);
+    if is_connect_thread() || logs::is_flushing() {
+        let connected = held::is_alive(py).then_some(());
+        return Ok(Answer::Known(connected.ok_or_else(reentrant)));
+    }
+    if process().is_first_connect() {
+        // Imported before a connect is under way: a fork during the import would leave the child
+        // with a locked module.
+        py.import(intern!(py, "seedcore_ray._connect"))?
+            .getattr(intern!(py, "auto_connect"))?
+            .call_method0(intern!(py, "switch_off"))?;
+    }
+    let force = options.wish.force;
+    let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
+        Ok(target) => target,
+        // Whatever was asked for, one process has one connection, and it is there.
+        Err(error) if !force && is_connected(py)? => {
+            session
+                .once
+                .warn(&format!("{error} This process stays connected."));
+            return Ok(Answer::Known(Ok(())));
         }
+        Err(error) => return Ok(Answer::Known(Err(session.refuse(error)))),
+    };
+    if let Some(error) = session.refusal(&target.address.to_string()) {
+        return Ok(Answer::Known(Err(refused(error))));
+    }
+    match observed(py)? {
+        Presence::Fake(fake) => return connect_stand_in(&fake, &target, options),
+        Presence::Missing => {
+            let error = ray_missing(&target.address.to_string());
+            session.once.warn(&error.to_string());
+            session.note_failure(&error);
+            return Ok(Answer::Known(Err(error)));
+        }
+        Presence::Real(_) | Presence::NotImported => {}
+    }
+    Ok(answer_from_session(py, asked, target, force))
+}
+
+fn answer_from_session(py: Python<'_>, asked: &Arc<Asked>, target: Target, force: bool) -> Answer {
+    let session = &process().session;
+    if force && ray::in_worker(py) {
+        session
+            .once
+            .warn("force_reinit is refused inside a Ray worker: it would disconnect the worker");
+        return Answer::Known(Ok(()));
+    }
+    if !force && held::is_alive(py) {
+        compare(asked, &target);
+        return Answer::Known(Ok(()));
+    }
+    let last_error = session.last_error().filter(|_| !force);
+    match last_error {
+        // The monitor waits for the cluster, and has logged that.
+        Some(error) if error.kind == Kind::Lost => Answer::Known(Err(error)),
+        _ => Answer::Connect(target),
     }
 }
 
-impl Request {
-    /// A failure that this caller is told: remembered, and reported to the breaker.
-    pub fn failed(trial: Option<&Arc<Trial>>, cause: &ConnectError) {
-        process().session.note_failure(cause);
-        if let Some(trial) = trial {
-            trial.failed(cause);
-        }
+/// Whether there is a connection, made by us or by anybody else.
+fn is_connected(py: Python<'_>) -> PyResult<bool> {
+    if ray::imported(py, "ray").is_some() {
+        observed(py)?;
     }
+    Ok(held::is_alive(py))
+}
 
-    /// Takes a seat in the flight that is under way, or makes one. Attached, since it reads the
-    /// environment.
-    pub fn join(&self, _: Python<'_>) -> Joined {
-        let session = &process().session;
-        let patience = self.budget.patience;
-        // A forced connect may have to wait for another one instead of sharing it.
-        if !self.options.force
-            && let Some(waiter) = session.seat(&self.target, patience, self.options.wait_for_local)
-        {
-            return Joined::Wait(waiter);
-        }
-        session.join(&self.flight(), patience)
+/// One line for all refusals: a worker loop in a forked child asks again and again.
+fn refused(error: ConnectError) -> ConnectError {
+    let session = &process().session;
+    if session.once.is_first(&error.message) {
+        error!(target: CONNECT, "{error}");
     }
+    session.note_failure(&error);
+    error
+}
 
-    fn flight(&self) -> Arc<Flight> {
-        let probe_plan = ProbePlan::from_env(
-            self.target.clone(),
-            &Env::Process,
-            self.probe_timeout,
-            self.may_fall_back,
-        );
-        let metrics = Arc::clone(&process().session.metrics);
-        Flight::new(probe_plan, self.options, Arc::new(Sockets), metrics)
-    }
+fn reentrant() -> ConnectError {
+    ConnectError::new(
+        Kind::Reentrant,
+        "",
+        "Called from inside our own connect (a log handler, or a hook of ray.init)",
+        "Use the connection after the connect has returned.",
+    )
+}
 
-    /// What is asked for.
-    pub const fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// Other work did not end in time.
-    pub fn busy(&self) -> ConnectError {
-        let address = self.target.address.to_string();
-        ConnectError::new(
-            Kind::InitTimeout,
+fn connect_stand_in(
+    fake: &Bound<'_, PyAny>,
+    target: &Target,
+    options: &Options<'_, '_>,
+) -> PyResult<Answer> {
+    let py = fake.py();
+    let address = target.address.to_string();
+    let words = py.import(intern!(py, "seedcore_ray._stub"))?.call_method1(
+        intern!(py, "ensure"),
+        (
+            fake,
             &address,
-            format!("Not connecting to {address}: an earlier ray.init or ray.shutdown still runs"),
-            "A running ray.init cannot be stopped; try again later or restart the process.",
-        )
+            target.namespace.as_deref(),
+            options.wish.force,
+            options.init_kwargs,
+        ),
+    )?;
+    if words.is_none() {
+        return Ok(Answer::Known(Ok(())));
     }
+    let error = ConnectError::new(
+        Kind::InitFailed,
+        &address,
+        format!("The stand-in for ray did not connect to {address}: {words}"),
+        "sys.modules['ray'] is not Ray but something that a test put there.",
+    );
+    Ok(Answer::Known(Err(process().session.refuse(error))))
 }
 
-/// Settings, breaker and surroundings: a request that can fly, or the answer at once.
-pub fn resolve(
+/// Settings, breaker and surroundings: a request, or the answer at once.
+fn request(
     py: Python<'_>,
     asked: &Arc<Asked>,
     target: Target,
     options: &Options<'_, '_>,
 ) -> PyResult<Prepared> {
+    let session = &process().session;
     let (settings, bad) = Settings::from_env(&Env::Process);
     for setting in bad {
-        if process().session.is_first(&setting.message) {
-            error!("{}", setting.message);
+        if session.once.is_first(&setting.message) {
+            error!(target: CONNECT, "{}", setting.message);
         }
     }
-    let mut timeout = options.timeout.unwrap_or(settings.connect_timeout);
-    let trial = match admit(&target, timeout, &settings, options) {
-        Ok(trial) => trial,
-        Err(turned_away) => {
-            remember_no(py, asked, &turned_away);
-            return Ok(Prepared::Done(Err(turned_away)));
+    let wish = Wish {
+        blocks_loop: !options.awaits && on_running_loop(py)?,
+        ..options.wish
+    };
+    let core = match connect::Request::new(session, target, wish, &settings) {
+        Ok(core) => core,
+        Err(rejected) => {
+            // No log line: the failure that opened the circuit has one.
+            held::remember_rejection(py, asked, &rejected);
+            return Ok(Prepared::Done(Err(rejected)));
         }
     };
-    if trial.as_ref().is_some_and(|trial| trial.is_probe) {
-        timeout = Duration::ZERO;
-    }
-    let blocks_loop = !options.on_loop && on_running_loop(py)?;
-    if blocks_loop {
+    if wish.blocks_loop {
         warn!(
+            target: CONNECT,
             "ensure_ray_initialized() blocks a thread whose event loop is running, for up to 5 s; \
              await seedcore_ray.ensure_ray_initialized_async() there instead"
         );
     }
-    Ok(Prepared::Go(Request {
-        budget: Budget::new(timeout, settings.probe_timeout, blocks_loop),
-        target,
-        probe_timeout: settings.probe_timeout,
-        may_fall_back: settings.fallbacks,
-        options: ConnectOptions {
-            init_timeout: settings.init_timeout,
-            force: options.force,
-            wait_for_local: options.wait_for_local,
-        },
+    Ok(Prepared::Connect(Request {
+        core: Arc::new(core),
+        asked: Arc::clone(asked),
         init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
-        trial: trial.map(Arc::new),
+        force: wish.force,
     }))
-}
-
-/// Asks the breaker. A call that only looks once, and one that waits however long it takes,
-/// neither opens nor obeys it.
-fn admit(
-    target: &Target,
-    timeout: Duration,
-    settings: &Settings,
-    options: &Options<'_, '_>,
-) -> Result<Option<Trial>, ConnectError> {
-    if timeout.is_zero() || options.wait_for_local || settings.breaker_reset.is_zero() {
-        return Ok(None);
-    }
-    let is_probe = match process().session.admits(target) {
-        Admission::Closed => false,
-        Admission::HalfOpen => true,
-        Admission::Open { retry_after, cause } => return Err(circuit_open(&cause, retry_after)),
-    };
-    Ok(Some(Trial {
-        target: target.clone(),
-        reset: settings.breaker_reset,
-        is_probe,
-    }))
-}
-
-/// No log line: the failure that opened the circuit has one.
-fn remember_no(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
-    let revision = process().session.note_failure(error);
-    if let Some(retry_after) = error.retry_after {
-        turned_away::remember(py, asked, Instant::now() + retry_after, revision);
-    }
 }
 
 fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
-    match imported(py, "asyncio") {
-        // Another thread may be half-way through its import: then no loop runs yet.
-        Some(asyncio) => match asyncio.getattr_opt(intern!(py, "_get_running_loop"))? {
-            Some(running) => Ok(!running.call0()?.is_none()),
-            None => Ok(false),
-        },
+    let Some(asyncio) = ray::imported(py, "asyncio") else {
+        return Ok(false);
+    };
+    // Another thread may be half-way through its import: then no loop runs yet.
+    match asyncio.getattr_opt(intern!(py, "_get_running_loop"))? {
+        Some(running) => Ok(!running.call0()?.is_none()),
         None => Ok(false),
     }
-}
-
-/// Hands the flight to a thread of its own.
-pub fn launch(
-    py: Python<'_>,
-    init_kwargs: Option<&Py<PyDict>>,
-    flight: &Arc<Flight>,
-) -> PyResult<()> {
-    let kwargs = init_kwargs.map(|kwargs| kwargs.clone_ref(py));
-    let handed = PyFlight::new(Arc::clone(flight), kwargs);
-    let launched = py
-        .import(intern!(py, "seedcore_ray._connect"))
-        .and_then(|module| module.call_method1(intern!(py, "launch"), (handed,)));
-    if let Err(error) = launched {
-        // Nobody must wait for this flight. If its thread was started after all, it must not get as
-        // far as `ray.init`.
-        flight.call_off();
-        let no_thread = error.is_instance_of::<PyRuntimeError>(py);
-        let cause = if no_thread {
-            not_launched(flight, &error)
-        } else {
-            flight.cancelled()
-        };
-        process().session.failed(flight, &cause);
-        flight.land(Err(cause));
-        if !no_thread {
-            // Ctrl-C came first.
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Python 3.12 starts no thread once the interpreter is ending, exit hooks included.
-fn not_launched(flight: &Flight, error: &PyErr) -> ConnectError {
-    let address = flight.probe_plan.target.address.to_string();
-    ConnectError::new(
-        Kind::InitFailed,
-        &address,
-        format!("{address}: no thread could be started to connect ({error})"),
-        "Connect before the process ends; if it does not end, raise its limit of threads (ulimit -u, \
-         the pids limit of its container).",
-    )
 }

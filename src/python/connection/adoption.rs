@@ -1,4 +1,5 @@
-//! Connections that somebody else made, and asking for another one than there is.
+//! What happened to Ray without us: connections that somebody else made or shut down. And calls that
+//! ask for another connection than there is.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -6,36 +7,58 @@ use std::time::{Duration, SystemTime};
 use pyo3::prelude::*;
 use tracing::warn;
 
+use super::held::{self, HeldConnection};
 use crate::address::RayAddress;
+use crate::log_target::CONNECT;
 use crate::probe;
 use crate::process::process;
-use crate::python::connection::held::{self, Connected};
 use crate::python::interop::args::Asked;
-use crate::python::ray;
-use crate::session::{ConnectionInfo, Mode};
+use crate::python::interop::exit_guard::survived;
+use crate::python::logs;
+use crate::python::ray::{self, Presence, witness};
+use crate::session::{Connection, ConnectionInfo, Mode};
 use crate::target::{NamespaceArg, Source, Target};
 
-/// Takes note of what happened behind our back: somebody connected, or shut Ray down.
-pub fn notice(module: &Bound<'_, PyAny>) -> PyResult<()> {
+/// What `import ray` would find, after the session was told what happened to Ray without us.
+pub fn observed(py: Python<'_>) -> PyResult<Presence<'_>> {
+    let presence = ray::look(py)?;
+    if let Presence::Real(module) = &presence {
+        sync_with_ray(module)?;
+    }
+    Ok(presence)
+}
+
+/// As [`observed`], for a caller that reads the session next. Does not look for a Ray that is not
+/// imported.
+pub fn sync(py: Python<'_>) -> PyResult<()> {
+    if ray::imported(py, "ray").is_none() {
+        return Ok(());
+    }
+    survived(|| {
+        observed(py)?;
+        logs::flush(py);
+        Ok(())
+    })
+}
+
+fn sync_with_ray(module: &Bound<'_, PyAny>) -> PyResult<()> {
     let session = &process().session;
-    let py = module.py();
-    if held::current(py).is_some() || session.is_forked() {
+    if held::current(module.py()).is_some() || session.is_forked() {
         return Ok(());
     }
     if session.is_connected() {
-        held::release();
         session.gone();
     }
     if !session.is_changing() && ray::is_initialized(module)? {
-        adopt(module);
+        session.adopt(adopted(module), None);
     }
     Ok(())
 }
 
-/// Uses the connection that somebody else made.
-pub fn adopt(module: &Bound<'_, PyAny>) {
+/// The connection that somebody else made.
+pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
     let py = module.py();
-    let (mode, witness) = ray::observe(module);
+    let (mode, witness) = witness::observe(module);
     let client = ray::client_worker(py).filter(|_| mode == Mode::Client);
     let address = match &client {
         Some(worker) => worker
@@ -45,7 +68,7 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
             .map(|server| format!("ray://{server}")),
         None => ray::gcs_address(py),
     };
-    let live = ConnectionInfo {
+    let info = ConnectionInfo {
         target: None,
         address: address.unwrap_or_else(|| "unknown".into()),
         namespace: if client.is_some() {
@@ -62,46 +85,45 @@ pub fn adopt(module: &Bound<'_, PyAny>) {
         took: Duration::ZERO,
         instead_of: None,
     };
-    let connection = Connected::new(module, witness);
-    // Another thread may have found it first: what was made on its connection must stand.
-    if process().session.adopt(live) {
-        held::hold(connection);
-    }
+    let binding = HeldConnection::new(module, witness, None);
+    Connection { info, binding }
 }
 
-/// Warns, once for each pair, when the live connection is not what was asked for.
+/// Warns, once for each pair, when the connection is not the one that was asked for.
 pub fn compare(asked: &Arc<Asked>, target: &Target) {
-    let Some(live) = process().session.live() else {
+    let Some(connection) = process().session.connection() else {
         return;
     };
     if !held::remember(asked) {
         return;
     }
-    let other_address = target.address_source == Source::Argument && !same_address(&live, target);
+    let info = &connection.info;
+    let other_address = target.address_source == Source::Argument && !same_address(info, target);
     let named = matches!(asked.namespace(), NamespaceArg::Named(_))
         && target.namespace_source == Source::Argument;
     // A Ray Client that somebody else made does not tell its namespace without a call.
-    let known = live.mode != Mode::Adopted || live.namespace.is_some();
-    let other_namespace = named && known && live.namespace != target.namespace;
+    let known = info.mode != Mode::Adopted || info.namespace.is_some();
+    let other_namespace = named && known && info.namespace != target.namespace;
     if other_address || other_namespace {
         let namespace = |name: &Option<String>| name.clone().unwrap_or("(anonymous)".into());
         warn!(
+            target: CONNECT,
             "asked for {} in namespace {}, but this process is connected to {} in namespace {}: \
              keeping that connection. One process has one; force_reinit=True changes it.",
             target.address,
             namespace(&target.namespace),
-            live.address,
-            namespace(&live.namespace),
+            info.address,
+            namespace(&info.namespace),
         );
     }
 }
 
-fn same_address(live: &ConnectionInfo, target: &Target) -> bool {
-    match &live.target {
+fn same_address(info: &ConnectionInfo, target: &Target) -> bool {
+    match &info.target {
         Some(connected) => {
-            connected.address == target.address || live.address == target.address.to_string()
+            connected.address == target.address || info.address == target.address.to_string()
         }
-        // Whoever connected, "the Ray of this machine" is what a worker or a driver is in.
-        None => target.address == RayAddress::Auto || live.address == target.address.to_string(),
+        // A worker or driver that somebody else connected is in "the Ray of this machine".
+        None => target.address == RayAddress::Auto || info.address == target.address.to_string(),
     }
 }

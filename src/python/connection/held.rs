@@ -1,114 +1,107 @@
-//! What is held on the Python side: the `ray` module we connected and the witness that says
-//! whether it still is. Read by the fast path: one pointer, two or three attributes, no lock.
+//! The connection that the session holds, as Python sees it, and the answer of the fast path.
+//!
+//! [`ANSWER`] is what the next call with the same arguments is answered: connected, or rejected by the
+//! breaker. The session writes it through [`Binding`] where a connection begins or ends; the fast path
+//! reads it: one pointer, two or three attributes, no lock.
 
+use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyString};
+use pyo3::types::PyDict;
 
-use crate::python::connection::turned_away;
+use crate::address::HostPort;
+use crate::config::Whereabouts;
+use crate::error::{ConnectError, Kind};
+use crate::metrics::Metrics;
+use crate::process::process;
 use crate::python::interop::args::{Asked, Namespace, Text};
-use crate::python::ray;
+use crate::python::ray::witness::{self, Witness};
+use crate::python::ray::{imported, modules};
+use crate::session::{Binding, Connection};
+use crate::target::Target;
 
-static HELD: ArcSwapOption<Held> = ArcSwapOption::const_empty();
+static ANSWER: ArcSwapOption<Answer> = ArcSwapOption::const_empty();
 
 /// How many different pairs of arguments are remembered as answered. More than a service has.
 const KNOWN: usize = 64;
 
-/// The proof that a connection is still there: attributes that Ray itself keeps.
-///
-/// They are read from the objects' `__dict__`, which is half the price of an attribute look-up.
-pub enum Witness {
-    /// `global_worker._is_connected` (2.44 and up): flips at `ray.shutdown()`.
-    Native { worker: Py<PyDict> },
-    /// `global_worker.connected`, a property (before 2.44).
-    OldNative { worker: Py<PyAny> },
-    /// The default context still has our client worker, and that one is not shutting down.
-    Client {
-        context: Py<PyDict>,
-        worker: Py<PyAny>,
-        own: Py<PyDict>,
+enum Answer {
+    Connected {
+        connection: Arc<HeldConnection>,
+        /// Arguments for which True is the answer without another look.
+        known: Vec<Arc<Asked>>,
     },
-    /// No attribute was proven to flip in this Ray: `ray.is_initialized()` is asked.
-    Ask,
-    /// As `Ask`, of what is only there while a test runs.
-    StandIn,
+    Rejected(Rejection),
 }
 
-impl Witness {
-    #[inline]
-    fn is_true(&self, ray: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = ray.py();
-        match self {
-            Self::Native { worker } => holds(worker.bind(py), intern!(py, "_is_connected"), true),
-            Self::Client {
-                context,
-                worker,
-                own,
-            } => {
-                let current = context.bind(py).get_item(intern!(py, "client_worker"))?;
-                Ok(current.is_some_and(|current| current.is(worker))
-                    && holds(own.bind(py), intern!(py, "_in_shutdown"), false)?)
-            }
-            Self::OldNative { worker } => worker.bind(py).getattr("connected")?.is_truthy(),
-            Self::Ask | Self::StandIn => ray::is_initialized(ray),
-        }
-    }
-
-    /// What a native Ray makes anew at each `ray.shutdown()`: it tells a `shutdown` and `init` that
-    /// nobody saw between two looks. A client's worker is another one then anyway.
-    #[inline]
-    fn session<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let name = intern!(py, "function_actor_manager");
-        match self {
-            Self::Native { worker } => worker.bind(py).get_item(name),
-            Self::OldNative { worker } => worker.bind(py).getattr_opt(name),
-            Self::Client { .. } | Self::Ask | Self::StandIn => Ok(None),
-        }
-    }
+/// The last call that the breaker rejected.
+struct Rejection {
+    asked: Arc<Asked>,
+    whereabouts: Whereabouts,
+    /// `sys.modules["ray"]` at that time: another module is asked anew.
+    ray: Option<Py<PyAny>>,
+    until: Instant,
+    /// [`Session::revision`](crate::session::Session::revision), and its value at that time: while it
+    /// stands, the session's last error is that of this call.
+    revision: (Arc<AtomicU64>, u64),
+    /// Counts the calls; at hand, so that the process need not be looked up.
+    metrics: Arc<Metrics>,
 }
 
-/// Whether `dict[key]` is the very constant `True` or `False`.
-#[inline]
-fn holds(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyString>, value: bool) -> PyResult<bool> {
-    let found = dict.get_item(key)?;
-    Ok(found.is_some_and(|found| found.is(&*PyBool::new(dict.py(), value))))
-}
-
-/// A connection as Python sees it.
-pub struct Held {
-    connection: Arc<Connected>,
-    /// Arguments for which True is the answer without another look.
-    known: Vec<Arc<Asked>>,
-}
-
-/// One connection. Whoever keeps it can tell later whether it still holds.
-pub struct Connected {
+/// One connection. A lazy value keeps the one it was made on, to tell whether it still works.
+pub struct HeldConnection {
     ray: Py<PyAny>,
     witness: Witness,
+    /// See [`Witness::session`].
     session: Option<Py<PyAny>>,
     is_held: AtomicBool,
+    /// How it was made, where we made it.
+    origin: Option<Origin>,
 }
 
-impl Connected {
+/// How a connection was made: what it takes to monitor it, and to make it again.
+pub struct Origin {
+    pub target: Target,
+    /// The server of the control plane; none for a cluster that ends with this process.
+    pub server: Option<HostPort>,
+    /// Hex id of the cluster, where it is known.
+    pub cluster_id: Option<String>,
+    /// The caller's further arguments for `ray.init`.
+    pub init_kwargs: Option<Py<PyDict>>,
+}
+
+impl HeldConnection {
     /// The connection that `ray` has now.
-    pub fn new(ray: &Bound<'_, PyAny>, witness: Witness) -> Arc<Self> {
+    pub fn new(ray: &Bound<'_, PyAny>, witness: Witness, origin: Option<Origin>) -> Arc<Self> {
         let session = witness.session(ray.py()).unwrap_or(None);
         Arc::new(Self {
             session: session.map(Bound::unbind),
             ray: ray.clone().unbind(),
             witness,
             is_held: AtomicBool::new(true),
+            origin,
         })
     }
 
-    /// What a test suite's stand-in for Ray says of itself. Nobody else knows of it.
+    /// What a test suite's stand-in for Ray says of itself. The session does not know it.
     pub fn by_stand_in(fake: &Bound<'_, PyAny>) -> Arc<Self> {
-        Self::new(fake, Witness::StandIn)
+        Self::new(fake, Witness::StandIn, None)
+    }
+
+    /// The language side of `connection`.
+    pub fn of(connection: &Connection) -> Option<Arc<Self>> {
+        let binding: Arc<dyn Any + Send + Sync> = Arc::clone(&connection.binding) as _;
+        binding.downcast().ok()
+    }
+
+    /// How it was made; `None` when somebody else made it.
+    pub const fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Whether handles that were made on this connection still work.
@@ -144,114 +137,143 @@ impl Connected {
     }
 }
 
-/// `sys.modules`, looked up once: the dict object stays the same for the interpreter's life.
-fn modules(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
-    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    MODULES
-        .get_or_try_init(py, || {
-            let modules = py
-                .import(intern!(py, "sys"))?
-                .getattr(intern!(py, "modules"))?;
-            Ok(modules.cast_into::<PyDict>()?.unbind())
-        })
-        .map(|modules| modules.bind(py))
+impl Binding for HeldConnection {
+    fn held(self: Arc<Self>) {
+        self.is_held.store(true, Ordering::Relaxed);
+        ANSWER.store(Some(Arc::new(Answer::Connected {
+            connection: self,
+            known: Vec::new(),
+        })));
+    }
+
+    fn released(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+        ANSWER.store(None);
+    }
 }
 
-/// The module of that name if it is imported; `None` in `sys.modules` counts as not.
-pub fn imported<'py>(py: Python<'py>, name: &str) -> Option<Bound<'py, PyAny>> {
-    modules(py)
-        .ok()?
-        .get_item(name)
-        .ok()?
-        .filter(|module| !module.is_none())
+/// Runs `body` with the connection that is held.
+#[inline]
+fn with_held<T>(body: impl FnOnce(&Arc<HeldConnection>, &[Arc<Asked>]) -> T) -> Option<T> {
+    match ANSWER.load().as_deref() {
+        Some(Answer::Connected { connection, known }) => Some(body(connection, known)),
+        _ => None,
+    }
 }
 
-/// Whether `sys.modules[name]` is `None`, which makes every import of it fail.
-pub fn is_blocked(py: Python<'_>, name: &str) -> bool {
-    let found = modules(py).and_then(|modules| modules.get_item(name));
-    matches!(found, Ok(Some(module)) if module.is_none())
-}
-
-/// The fast path: connected, still alive, and these arguments have been answered before.
+/// The fast yes: connected, still alive, and these arguments have been answered before.
 #[inline]
 pub fn answers(
     py: Python<'_>,
     address: Option<&Text<'_, '_>>,
     namespace: &Namespace<'_, '_>,
 ) -> bool {
-    let held = HELD.load();
-    held.as_ref().is_some_and(|held| {
-        let asks_nothing = address.is_none() && matches!(namespace, Namespace::LeftOut);
-        (asks_nothing || held.known.iter().any(|asked| asked.is(address, namespace)))
-            && held.connection.is_alive(py)
-    })
+    let asks_nothing = address.is_none() && matches!(namespace, Namespace::LeftOut);
+    let answers = with_held(|connection, known| {
+        (asks_nothing || known.iter().any(|asked| asked.is(address, namespace)))
+            && connection.is_alive(py)
+    });
+    answers.unwrap_or(false)
 }
 
 /// Whether a connection is held and alive, whatever was asked for.
 pub fn is_alive(py: Python<'_>) -> bool {
-    HELD.load()
-        .as_ref()
-        .is_some_and(|held| held.connection.is_alive(py))
+    with_held(|connection, _| connection.is_alive(py)).unwrap_or(false)
 }
 
-/// Whether Ray itself says that what is held is gone. Not while a stand-in hides the real Ray:
-/// that one may come back as it was.
+/// Whether Ray itself says that the connection is gone. False while a stand-in hides the real Ray,
+/// which may come back as it was.
 pub fn is_gone(py: Python<'_>) -> bool {
-    let held = HELD.load();
-    let Some(held) = held.as_ref() else {
-        return false;
+    let is_gone = |connection: &Arc<HeldConnection>, _: &[_]| {
+        let is_ours = imported(py, "ray").is_some_and(|module| module.is(&connection.ray));
+        is_ours && !connection.stands(py)
     };
-    let is_ours = imported(py, "ray").is_some_and(|module| module.is(&held.connection.ray));
-    is_ours && !held.connection.stands(py)
+    with_held(is_gone).unwrap_or(false)
 }
 
-/// Whether anything is held, alive or not.
-pub fn is_held() -> bool {
-    HELD.load().is_some()
-}
-
-/// The connection that is held, if it is alive and nobody made another one behind our back.
-pub fn current(py: Python<'_>) -> Option<Arc<Connected>> {
-    let held = HELD.load();
-    let connection = &held.as_ref()?.connection;
-    let is_current = connection.is_alive(py) && connection.stands(py);
-    is_current.then(|| Arc::clone(connection))
-}
-
-/// Holds this connection from now on. Runs no Python, so that no other thread looks meanwhile.
-pub fn hold(connection: Arc<Connected>) {
-    replace(Some(Arc::new(Held {
-        connection,
-        known: Vec::new(),
-    })));
-}
-
-/// Holds nothing any more.
-pub fn release() {
-    replace(None);
-}
-
-fn replace(held: Option<Arc<Held>>) {
-    turned_away::forget();
-    if let Some(old) = HELD.swap(held) {
-        old.connection.is_held.store(false, Ordering::Relaxed);
-    }
+/// The connection that is held, if it is alive and nobody made another one in the meantime.
+pub fn current(py: Python<'_>) -> Option<Arc<HeldConnection>> {
+    with_held(|connection, _| {
+        let is_current = connection.is_alive(py) && connection.stands(py);
+        is_current.then(|| Arc::clone(connection))
+    })?
 }
 
 /// Remembers that these arguments were looked at. True the first time; past [`KNOWN`] pairs never,
 /// so that a service with a namespace for each request does not flood its log.
 pub fn remember(asked: &Arc<Asked>) -> bool {
-    let Some(held) = HELD.load_full() else {
+    let before = ANSWER.load_full();
+    let Some(Answer::Connected { connection, known }) = before.as_deref() else {
         return false;
     };
-    if held.known.len() >= KNOWN || held.known.contains(asked) {
+    if known.len() >= KNOWN || known.contains(asked) {
         return false;
     }
-    let mut known = held.known.clone();
-    known.push(Arc::clone(asked));
-    HELD.store(Some(Arc::new(Held {
-        connection: Arc::clone(&held.connection),
-        known,
-    })));
+    let after = Answer::Connected {
+        connection: Arc::clone(connection),
+        known: known.iter().chain([asked]).map(Arc::clone).collect(),
+    };
+    // Unless the connection has changed meanwhile.
+    ANSWER.compare_and_swap(&before, Some(Arc::new(after)));
     true
+}
+
+/// The fast no: whether nothing has changed since the breaker last rejected this very call. It is
+/// counted as another rejection then.
+pub fn rejects(
+    py: Python<'_>,
+    address: Option<&Text<'_, '_>>,
+    namespace: &Namespace<'_, '_>,
+) -> bool {
+    let answer = ANSWER.load();
+    let Some(Answer::Rejected(last)) = answer.as_deref() else {
+        return false;
+    };
+    let rejects = last.asked.is(address, namespace)
+        && last.revision.0.load(Ordering::Relaxed) == last.revision.1
+        && Instant::now() < last.until
+        && last.whereabouts == Whereabouts::now()
+        && is_same_ray(py, last.ray.as_ref());
+    if rejects {
+        last.metrics.rejected(Kind::CircuitOpen);
+    }
+    rejects
+}
+
+/// Whether Ray is what it was then, and not connected.
+fn is_same_ray(py: Python<'_>, then: Option<&Py<PyAny>>) -> bool {
+    match (imported(py, "ray"), then) {
+        (None, None) => true,
+        (Some(now), Some(then)) => now.is(then) && !witness::seems_connected(py),
+        _ => false,
+    }
+}
+
+/// Remembers a call that the breaker has rejected.
+pub fn remember_rejection(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectError) {
+    let session = &process().session;
+    let revision = session.note_failure(error);
+    let before = ANSWER.load_full();
+    let is_connected = matches!(before.as_deref(), Some(Answer::Connected { .. }));
+    let Some(retry_after) = error.retry_after.filter(|_| !is_connected) else {
+        return;
+    };
+    let rejection = Rejection {
+        asked: Arc::clone(asked),
+        whereabouts: Whereabouts::now(),
+        ray: imported(py, "ray").map(Bound::unbind),
+        until: Instant::now() + retry_after,
+        revision: (Arc::clone(&session.revision), revision),
+        metrics: Arc::clone(&session.metrics),
+    };
+    // Unless there is a connection meanwhile.
+    ANSWER.compare_and_swap(&before, Some(Arc::new(Answer::Rejected(rejection))));
+}
+
+/// In a forked child: nothing is held, and nothing was rejected.
+pub fn forget() {
+    let answer = ANSWER.swap(None);
+    if let Some(Answer::Connected { connection, .. }) = answer.as_deref() {
+        connection.is_held.store(false, Ordering::Relaxed);
+    }
 }

@@ -3,17 +3,13 @@
 pub mod adoption;
 pub mod held;
 pub mod require;
-pub mod turned_away;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 
 use crate::process::process;
-use crate::python::connection::held::imported;
 use crate::python::interop::errors::to_exception;
-use crate::python::interop::exit_guard::survived;
-use crate::python::ray;
 use crate::session::LastProbe;
 
 /// One look at the cluster's control plane.
@@ -51,7 +47,7 @@ impl Probe {
 /// What this process holds, and where each part of it came from.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]
 pub struct Connection {
-    /// `idle`, `connecting`, `connected` or `failed`.
+    /// `idle`, `connecting`, `connected`, `unhealthy`, `lost`, `reconnecting` or `failed`.
     state: &'static str,
     /// The address in use, or the one last tried.
     address: Option<String>,
@@ -93,26 +89,26 @@ impl Connection {
 /// What this process holds. Reads memory only: no look at the cluster.
 #[pyfunction]
 pub fn connection(py: Python<'_>) -> PyResult<Connection> {
-    take_note(py)?;
+    adoption::sync(py)?;
     let session = &process().session;
     let last_probe = session
         .last_probe()
         .map(|probe| Py::new(py, Probe::from(probe)))
         .transpose()?;
-    let live = session.live();
-    let live = live.as_deref();
-    let target = live.and_then(|live| live.target.as_ref());
+    let connection = session.connection();
+    let info = connection.as_deref().map(|connection| &connection.info);
+    let target = info.and_then(|info| info.target.as_ref());
     let tried = || session.last_error().map(|error| error.address);
     Ok(Connection {
         state: session.state().as_str(),
-        address: live.map(|live| live.address.clone()).or_else(tried),
+        address: info.map(|info| info.address.clone()).or_else(tried),
         address_source: target.map(|target| target.address_source.as_str()),
-        namespace: live.and_then(|live| live.namespace.clone()),
+        namespace: info.and_then(|info| info.namespace.clone()),
         namespace_source: target.map(|target| target.namespace_source.as_str()),
-        mode: live.map(|live| live.mode.as_str()),
-        since: live.map(|live| epoch(live.since)),
-        cluster_id: live.and_then(|live| live.facts.cluster_id.clone()),
-        ray_version: live.and_then(|live| live.facts.ray_version.clone()),
+        mode: info.map(|info| info.mode.as_str()),
+        since: info.map(|info| epoch(info.since)),
+        cluster_id: info.and_then(|info| info.facts.cluster_id.clone()),
+        ray_version: info.and_then(|info| info.facts.ray_version.clone()),
         last_probe,
         generation: session.generation(),
     })
@@ -135,20 +131,6 @@ pub fn last_error(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
 #[pyfunction]
 pub fn generation() -> u64 {
     process().session.generation()
-}
-
-/// Somebody may have connected or shut Ray down since the last call.
-pub fn take_note(py: Python<'_>) -> PyResult<()> {
-    if imported(py, "ray").is_none() {
-        return Ok(());
-    }
-    survived(|| {
-        if let ray::Presence::Real(module) = ray::look(py)? {
-            adoption::notice(&module)?;
-            crate::python::logs::flush(py);
-        }
-        Ok(())
-    })
 }
 
 fn epoch(time: SystemTime) -> f64 {

@@ -1,38 +1,39 @@
-//! Whether there is a connection now, for what needs one and must not make it.
+//! Access to the connection for code that needs one and must not make it.
 
 use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use crate::absence::absence;
+use super::adoption;
+use super::held::{self, HeldConnection};
 use crate::process::process;
-use crate::python::connection::held::{self, Connected, imported};
-use crate::python::connection::take_note;
 use crate::python::interop::errors::not_ready;
 use crate::python::interop::exit_guard::survived;
 use crate::python::ray::{self, Presence};
 
 /// The connection, whoever made it.
 ///
-/// Raises:
-///     RayNotReadyError: there is none; it names `what`.
-pub fn connected(py: Python<'_>, what: Option<&str>) -> PyResult<Arc<Connected>> {
+/// # Errors
+///
+/// `RayNotReadyError`, which names `what`, when there is none.
+pub fn required(py: Python<'_>, what: Option<&str>) -> PyResult<Arc<HeldConnection>> {
     if let Some(connection) = held::current(py) {
         return Ok(connection);
     }
-    take_note(py)?;
+    adoption::sync(py)?;
     if let Some(connection) = held::current(py) {
         return Ok(connection);
     }
-    match stand_in(py)? {
-        Some(connection) => Ok(connection),
-        None => Err(not_ready(py, what, &absence(&process().session))),
+    if let Some(connection) = stand_in(py)? {
+        return Ok(connection);
     }
+    let reason = process().session.not_connected_reason();
+    Err(not_ready(py, what, &reason))
 }
 
 /// What a test suite put in Ray's place, if it says that it is connected.
-fn stand_in(py: Python<'_>) -> PyResult<Option<Arc<Connected>>> {
-    if imported(py, "ray").is_none() {
+fn stand_in(py: Python<'_>) -> PyResult<Option<Arc<HeldConnection>>> {
+    if ray::imported(py, "ray").is_none() {
         return Ok(None);
     }
     survived(|| {
@@ -40,7 +41,7 @@ fn stand_in(py: Python<'_>) -> PyResult<Option<Arc<Connected>>> {
             return Ok(None);
         };
         let is_connected = ray::is_initialized(&fake)?;
-        Ok(is_connected.then(|| Connected::by_stand_in(&fake)))
+        Ok(is_connected.then(|| HeldConnection::by_stand_in(&fake)))
     })
 }
 
@@ -59,5 +60,5 @@ pub fn require_ray(py: Python<'_>, what: Option<&str>) -> PyResult<()> {
     if held::is_alive(py) {
         return Ok(());
     }
-    connected(py, what).map(drop)
+    required(py, what).map(drop)
 }

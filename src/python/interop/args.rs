@@ -57,21 +57,26 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Namespace<'a, 'py> {
 /// A text argument that outlives its call.
 pub struct Word {
     text: String,
-    object: Py<PyString>,
+    /// A plain `str`: dropping it runs no code.
+    object: Option<Py<PyString>>,
 }
 
 impl Word {
     fn new(text: &Text<'_, '_>) -> Self {
         Self {
             text: text.get().into_owned(),
-            object: text.0.to_owned().unbind(),
+            object: text
+                .0
+                .is_exact_instance_of::<PyString>()
+                .then(|| text.0.to_owned().unbind()),
         }
     }
 
     /// The same text? Call sites mostly pass the very same object each time.
     #[inline]
     fn is(&self, text: &Text<'_, '_>) -> bool {
-        text.0.is(&self.object) || self.text == text.get()
+        let is_same = self.object.as_ref().is_some_and(|object| text.0.is(object));
+        is_same || self.text == text.get()
     }
 }
 

@@ -13,9 +13,9 @@ use tracing::debug;
 use crate::error::{ConnectError, Kind};
 use crate::lazy::{Caller, Entry, Over, Ticket, Turn};
 use crate::process::process;
-use crate::python::connect::attempt::awaitable;
-use crate::python::connection::held::Connected;
+use crate::python::connection::held::HeldConnection;
 use crate::python::connection::require;
+use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking;
 use crate::python::interop::errors::not_ready;
 use crate::python::interop::exit_guard::survived;
@@ -40,7 +40,7 @@ enum Step<'py> {
 
 fn step<'py>(lazy: &Bound<'py, Lazy>, tries: u32, blocks: bool) -> PyResult<Step<'py>> {
     let py = lazy.py();
-    let connection = require::connected(py, Some(lazy.get().name()))?;
+    let connection = require::required(py, Some(lazy.get().name()))?;
     let inside = inside(py)?;
     let caller = Caller {
         inside: &inside,
@@ -95,7 +95,7 @@ fn make_here(py: Python<'_>, work: Work) -> PyResult<()> {
 struct Work {
     lazy: Py<Lazy>,
     turn: Turn,
-    connection: Arc<Connected>,
+    connection: Arc<HeldConnection>,
 }
 
 impl Work {

@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::lazy::Ticket;
 use crate::process::{Process, process};
-use crate::python::connection::held::Connected;
+use crate::python::connection::held::HeldConnection;
 use crate::python::interop::exit_guard::{passed_through, survived};
 use attributes::{Name, check_settable, own, private};
 
@@ -104,7 +104,7 @@ pub struct Lazy {
 /// A value, and all that it depends on.
 struct Made {
     value: Py<PyAny>,
-    connection: Arc<Connected>,
+    connection: Arc<HeldConnection>,
     /// A forked child must not touch its parent's.
     process: Arc<Process>,
 }
@@ -134,7 +134,7 @@ impl Lazy {
     }
 
     /// Keeps a value that was made on `connection`.
-    pub fn keep(&self, value: Bound<'_, PyAny>, connection: Arc<Connected>) {
+    pub fn keep(&self, value: Bound<'_, PyAny>, connection: Arc<HeldConnection>) {
         self.made.store(Some(Arc::new(Made {
             value: value.unbind(),
             connection,

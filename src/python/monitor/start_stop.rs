@@ -1,4 +1,4 @@
-//! Switching the monitor on and off, and what that takes.
+//! `start_monitor` and `stop_monitor`.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyString};
 use tracing::error;
 
-use super::{MADE, Monitor};
+use super::Monitor;
 use crate::config::{Env, Settings};
 use crate::health::{Plan, Release};
+use crate::log_target::MONITOR;
 use crate::process::process;
-use crate::python::connect::prepare::warn_once;
+use crate::python::connection::held::HeldConnection;
 use crate::python::interop::args::seconds;
 use crate::python::interop::exit_guard::survived;
-use crate::python::logs;
-use crate::python::ray;
+use crate::python::{logs, ray};
 use crate::session::Mode;
 
 /// Watch the connection of this process, or the next one, like that.
@@ -66,7 +66,7 @@ pub fn start_monitor(
     survived(|| watch_anew(py))
 }
 
-/// The environment's, which was not meant as a no where somebody asks for the monitor.
+/// The environment's interval; 5 s where that is 0, which does not forbid an explicit monitor.
 fn usual_interval() -> Duration {
     let interval = Settings::from_env(&Env::Process).0.health_interval;
     if interval.is_zero() {
@@ -82,26 +82,28 @@ fn usual_interval() -> Duration {
 pub fn stop_monitor() {
     let process = process();
     process.policy.set(None);
-    process.session.watch_with(None);
+    process.session.set_watch(None);
 }
 
-/// The connection that is held gets a monitor by the policy of now.
+/// Gives the connection that is held a monitor by the policy of now.
 fn watch_anew(py: Python<'_>) -> PyResult<()> {
     let session = &process().session;
-    let Some(live) = session.live() else {
+    let Some(connection) = session.connection() else {
         return Ok(());
     };
-    if live.mode == Mode::Adopted || ray::in_worker(py) {
-        warn_once("the monitor watches only connections that this process made through us");
+    let mode = connection.info.mode;
+    if mode == Mode::Adopted || ray::in_worker(py) {
+        session
+            .once
+            .warn("the monitor watches only connections that this process made through us");
         logs::flush(py);
         return Ok(());
     }
-    let Some(made) = MADE.load_full() else {
+    let Some(held) = HeldConnection::of(&connection) else {
         return Ok(());
     };
-    let monitor = made.monitor(py, live.mode)?;
-    let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
-    session.watch_with(watch);
+    let monitor = Monitor::create(py, &held, mode)?;
+    session.set_watch(monitor.as_ref().map(|monitor| monitor.get().watch()));
     if let Some(monitor) = monitor {
         launch(py, &monitor);
     }
@@ -113,8 +115,8 @@ fn launch(py: Python<'_>, monitor: &Py<Monitor>) {
         .import(intern!(py, "seedcore_ray._monitor"))
         .and_then(|module| module.call_method1(intern!(py, "launch"), (monitor,)));
     if let Err(cause) = launched {
-        process().session.watch_with(None);
-        error!("the connection is not watched, no thread could be started: {cause}");
+        process().session.set_watch(None);
+        error!(target: MONITOR, "the connection is not watched, no thread could be started: {cause}");
     }
 }
 

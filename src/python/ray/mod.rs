@@ -1,16 +1,13 @@
-//! The real Ray, as far as it can be read without asking a cluster.
+//! Ray's private parts on the Rust side, read without asking a cluster: one room to audit for a new
+//! Ray (docs/ray-internals.md). `python/seedcore_ray/_ray/` is the Python side.
+
+pub mod witness;
 
 use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString};
-
-use crate::python::connection::held::{Witness, imported, is_blocked};
-use crate::session::Mode;
-
-/// The minor versions of Ray 2 whose witnesses were proven to flip (`make matrix`). Another Ray
-/// is asked with `ray.is_initialized()`: slower, and true whatever it renamed.
-const PROVEN: std::ops::RangeInclusive<u32> = 33..=60;
 
 /// `ray._private.worker.WORKER_MODE`: this process runs Ray tasks or actors.
 const WORKER_MODE: i64 = 1;
@@ -93,15 +90,6 @@ pub fn version(ray: &Bound<'_, PyAny>) -> Option<String> {
     ray.getattr("__version__").ok()?.extract().ok()
 }
 
-fn is_proven(version: Option<&str>) -> bool {
-    let mut parts = version.unwrap_or_default().split('.');
-    parts.next() == Some("2")
-        && parts
-            .next()
-            .and_then(|minor| minor.parse().ok())
-            .is_some_and(|m| PROVEN.contains(&m))
-}
-
 /// Ray's `global_worker`, in every process that has imported Ray.
 pub fn global_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
     imported(py, "ray._private.worker")?
@@ -124,68 +112,6 @@ pub fn client_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
 pub fn in_worker(py: Python<'_>) -> bool {
     let mode = global_worker(py).and_then(|worker| worker.getattr("mode").ok());
     mode.and_then(|mode| mode.extract::<i64>().ok()) == Some(WORKER_MODE)
-}
-
-/// Whether Ray is connected, read from attributes alone: for a forked child, where any call into
-/// Ray may hang.
-pub fn seems_connected(py: Python<'_>) -> bool {
-    client_worker(py).is_some()
-        || global_worker(py).is_some_and(|worker| native_attribute(&worker).is_some())
-}
-
-/// The attribute that says that a native driver or a worker is connected, if one says so now.
-fn native_attribute(worker: &Bound<'_, PyAny>) -> Option<&'static str> {
-    ["_is_connected", "connected"]
-        .into_iter()
-        .find(|attribute| {
-            let value = worker.getattr(*attribute);
-            value.is_ok_and(|value| value.is_truthy().unwrap_or(false))
-        })
-}
-
-/// Native or client, and how to tell from now on that it still holds.
-pub fn observe(ray: &Bound<'_, PyAny>) -> (Mode, Witness) {
-    let py = ray.py();
-    let proven = is_proven(version(ray).as_deref());
-    let (mode, witness) = match client_worker(py) {
-        Some(worker) => (Mode::Client, client_witness(&worker)),
-        None => (Mode::Native, native_witness(py)),
-    };
-    (mode, witness.filter(|_| proven).unwrap_or(Witness::Ask))
-}
-
-fn client_witness(worker: &Bound<'_, PyAny>) -> Option<Witness> {
-    let context = imported(worker.py(), "ray.util.client")?
-        .getattr("_default_context")
-        .ok()?;
-    Some(Witness::Client {
-        context: attributes(&context)?,
-        worker: worker.clone().unbind(),
-        own: attributes(worker)?,
-    })
-}
-
-fn native_witness(py: Python<'_>) -> Option<Witness> {
-    let worker = global_worker(py)?;
-    match native_attribute(&worker)? {
-        "_is_connected" => Some(Witness::Native {
-            worker: attributes(&worker)?,
-        }),
-        _ => Some(Witness::OldNative {
-            worker: worker.unbind(),
-        }),
-    }
-}
-
-fn attributes(object: &Bound<'_, PyAny>) -> Option<Py<PyDict>> {
-    Some(
-        object
-            .getattr("__dict__")
-            .ok()?
-            .cast_into::<PyDict>()
-            .ok()?
-            .unbind(),
-    )
 }
 
 /// `host:port` of the GCS that this process is connected to natively.
@@ -218,4 +144,32 @@ pub fn native_namespace(py: Python<'_>) -> Option<String> {
 pub fn node_id(py: Python<'_>) -> Option<String> {
     let id = global_worker(py)?.getattr("current_node_id").ok()?;
     id.call_method0("hex").ok()?.extract().ok()
+}
+
+/// `sys.modules`, looked up once: the dict object stays the same for the interpreter's life.
+pub fn modules(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    MODULES
+        .get_or_try_init(py, || {
+            let modules = py
+                .import(intern!(py, "sys"))?
+                .getattr(intern!(py, "modules"))?;
+            Ok(modules.cast_into::<PyDict>()?.unbind())
+        })
+        .map(|modules| modules.bind(py))
+}
+
+/// The module of that name if it is imported; `None` in `sys.modules` counts as not.
+pub fn imported<'py>(py: Python<'py>, name: &str) -> Option<Bound<'py, PyAny>> {
+    modules(py)
+        .ok()?
+        .get_item(name)
+        .ok()?
+        .filter(|module| !module.is_none())
+}
+
+/// Whether `sys.modules[name]` is `None`, which makes every import of it fail.
+pub fn is_blocked(py: Python<'_>, name: &str) -> bool {
+    let found = modules(py).and_then(|modules| modules.get_item(name));
+    matches!(found, Ok(Some(module)) if module.is_none())
 }

@@ -1,0 +1,335 @@
+//! The monitor of one connection: checks it, tells the session, and says what is to be done to Ray.
+//!
+//! The thread that runs a monitor belongs to Python, since it shuts Ray down and connects again. It
+//! repeats three steps: [`Monitor::next`] waits and checks, [`Monitor::apply`] records what that
+//! means, and the thread carries out the [`Order`] that comes of it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{error, warn};
+
+use crate::error::ConnectError;
+use crate::health::{
+    Change, CheckResult, DetectorSettings, FailureDetector, HealthCheck, Plan, Release, Watch,
+    last_moment,
+};
+use crate::log_target::MONITOR;
+use crate::preflight::{Network, ProbePlan, probe_candidates};
+use crate::retry::Backoff;
+use crate::session::{Phase, Session};
+
+/// Pause before the next check while a connect or a shutdown is under way.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// What one step of the monitor found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum MonitorEvent {
+    /// No change.
+    Quiet,
+    /// The condition of the connection has changed. [`Monitor::apply`] first asks what Ray itself
+    /// says: a session that its server does not know is a loss only while Ray believes in it.
+    Changed(Change),
+    /// Ray was released, and the cluster answers again.
+    ClusterBack,
+    /// The monitor was stopped.
+    Stopped,
+}
+
+/// What the monitor's thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Order {
+    /// Nothing: call [`Monitor::next`] again.
+    Wait,
+    /// Shut Ray down between [`Monitored::begin_release`] and [`Session::closed`].
+    ///
+    /// [`Monitored::begin_release`]: crate::session::Monitored::begin_release
+    Release,
+    /// Connect again, once.
+    Reconnect,
+    /// Run a trivial task, then call [`Monitor::task_ended`].
+    RunTask,
+    /// Return.
+    Stop,
+}
+
+/// Bounds of one monitor.
+pub struct Setup {
+    /// How the connection is watched.
+    pub plan: Plan,
+    /// Timeout of one check.
+    pub probe_timeout: Duration,
+    /// From the last answer until the connection is lost.
+    pub grace: Duration,
+    /// When Ray ends a native driver, counted from the last answer; `None` for a Ray Client.
+    pub deadline: Option<Duration>,
+}
+
+/// What changes from check to check.
+struct State {
+    detector: FailureDetector,
+    next_check: Instant,
+    /// The failure of the last task, where tasks are run.
+    task_failure: Option<ConnectError>,
+    backoff: Backoff,
+    reported: Reported,
+}
+
+/// What was logged about calls that are blocked in Ray.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reported {
+    Nothing,
+    Ending,
+    Waiting,
+    TooLate,
+}
+
+/// The monitor of one connection.
+pub struct Monitor {
+    watch: Arc<Watch>,
+    setup: Setup,
+    check: Box<dyn HealthCheck>,
+    state: Mutex<State>,
+}
+
+impl Monitor {
+    /// A monitor of a connection that has just been made.
+    pub fn new(setup: Setup, check: Box<dyn HealthCheck>, mut random: fastrand::Rng) -> Self {
+        let now = Instant::now();
+        let settings = DetectorSettings {
+            interval: setup.plan.interval,
+            misses: setup.plan.misses,
+            grace: setup.grace,
+        };
+        let backoff = Backoff::new(random.fork());
+        let mut detector = FailureDetector::new(settings, now, random);
+        let state = State {
+            next_check: detector.next_check(now, now),
+            detector,
+            task_failure: None,
+            backoff,
+            reported: Reported::Nothing,
+        };
+        Self {
+            watch: Watch::new(setup.plan, setup.probe_timeout),
+            setup,
+            check,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the session knows this monitor by.
+    pub const fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// Whether the connection is a native driver's, which Ray ends together with the process.
+    pub const fn is_native(&self) -> bool {
+        self.setup.deadline.is_some()
+    }
+
+    /// Whether calls that are blocked in Ray may be ended.
+    pub fn ends_calls(&self) -> bool {
+        self.setup.plan.release == Release::Always
+    }
+
+    /// Waits until the next check is due and makes it. While the connection is lost and released,
+    /// waits for the next try instead and probes the candidates of `probe_plan`.
+    ///
+    /// Ends early when the monitor is stopped.
+    pub async fn next(
+        &self,
+        session: &Session,
+        network: &Arc<dyn Network>,
+        probe_plan: Option<&ProbePlan>,
+    ) -> MonitorEvent {
+        let step = async {
+            match probe_plan {
+                Some(probe_plan) => self.wait_and_probe(session, network, probe_plan).await,
+                None => self.wait_and_check(session).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.watch.stopped() => MonitorEvent::Stopped,
+            event = step => event,
+        }
+    }
+
+    /// Whether [`Monitor::next`] is to wait for the cluster: it needs a probe plan then.
+    pub fn awaits_cluster(&self, session: &Session) -> bool {
+        self.phase(session) == Some(Phase::Released)
+    }
+
+    async fn wait_and_check(&self, session: &Session) -> MonitorEvent {
+        let due = self.state().next_check;
+        sleep_until(due).await;
+        if session.is_busy() {
+            self.state().next_check = Instant::now() + BUSY;
+            return MonitorEvent::Quiet;
+        }
+        let began = Instant::now();
+        let timeout = self
+            .state()
+            .detector
+            .check_timeout(self.setup.probe_timeout, began);
+        let result = self.check.check(timeout).await;
+        let change = self.record(session, result, began);
+        change.map_or(MonitorEvent::Quiet, MonitorEvent::Changed)
+    }
+
+    fn record(&self, session: &Session, result: CheckResult, began: Instant) -> Option<Change> {
+        let now = Instant::now();
+        let result = match (result, self.state().task_failure.clone()) {
+            (CheckResult::Answered, Some(cause)) => CheckResult::Degraded(cause),
+            (result, _) => result,
+        };
+        session.probed(now - began, result.cause().cloned());
+        if let Some(mut monitored) = session.monitored(&self.watch) {
+            monitored.checked(result.cause().is_none());
+        }
+        let mut state = self.state();
+        let change = state.detector.record(result, now);
+        state.next_check = state.detector.next_check(began, now);
+        change
+    }
+
+    async fn wait_and_probe(
+        &self,
+        session: &Session,
+        network: &Arc<dyn Network>,
+        probe_plan: &ProbePlan,
+    ) -> MonitorEvent {
+        let pause = self.state().backoff.pause();
+        if let Some(mut monitored) = session.monitored(&self.watch) {
+            monitored.retries_in(pause);
+        }
+        sleep(pause).await;
+        if session.is_busy() {
+            return MonitorEvent::Quiet;
+        }
+        let began = Instant::now();
+        let found = probe_candidates(network, probe_plan, probe_plan.probe_timeout, true).await;
+        session.probed(began.elapsed(), found.as_ref().err().cloned());
+        match found {
+            Ok(_) => MonitorEvent::ClusterBack,
+            Err(cause) => {
+                if let Some(mut monitored) = session.monitored(&self.watch) {
+                    monitored.not_back(&cause);
+                }
+                MonitorEvent::Quiet
+            }
+        }
+    }
+
+    /// Records `event` in `session`. `ray_is_gone` tells whether Ray itself says that the connection
+    /// is gone: somebody has shut it down, or a Ray Client has given up.
+    pub fn apply(
+        &self,
+        session: &Session,
+        event: &MonitorEvent,
+        ray_is_gone: impl FnOnce() -> bool,
+    ) -> Order {
+        if *event == MonitorEvent::Stopped {
+            return Order::Stop;
+        }
+        let is_held = self.phase(session) == Some(Phase::Held) && !session.is_busy();
+        if is_held && ray_is_gone() {
+            session.gone();
+        }
+        if let MonitorEvent::Changed(change) = event
+            && let Some(mut monitored) = session.monitored(&self.watch)
+        {
+            monitored.change(change.clone(), self.time_left());
+        }
+        match self.phase(session) {
+            Some(Phase::Lost) if self.watch.releases() => Order::Release,
+            _ if *event == MonitorEvent::ClusterBack => Order::Reconnect,
+            Some(Phase::Held) if *event == MonitorEvent::Quiet && self.setup.plan.deep => {
+                Order::RunTask
+            }
+            _ => Order::Wait,
+        }
+    }
+
+    fn phase(&self, session: &Session) -> Option<Phase> {
+        let monitored = session.monitored(&self.watch)?;
+        Some(monitored.phase())
+    }
+
+    /// How long until the connection counts as lost; `None` while its control plane answers.
+    fn time_left(&self) -> Option<Duration> {
+        let state = self.state();
+        let left = state.detector.deadline() - Instant::now();
+        (!state.detector.answers()).then_some(left)
+    }
+
+    /// Records the end of a task, with its failure; it counts at the next check.
+    pub fn task_ended(&self, failure: Option<ConnectError>) {
+        self.state().task_failure = failure;
+    }
+
+    /// Until when Ray may still be released; `None` means at any time.
+    fn last_moment(&self) -> Option<Instant> {
+        let deadline = self.setup.deadline?;
+        Some(self.state().detector.last_answer() + last_moment(deadline))
+    }
+
+    /// Whether this is worth a line: nothing as serious was reported before.
+    fn is_news(&self, report: Reported) -> bool {
+        let mut state = self.state();
+        let is_news = state.reported < report;
+        if is_news {
+            state.reported = report;
+        }
+        is_news
+    }
+
+    /// Logs, once, that the calls of `threads` in Ray are about to be ended.
+    pub fn report_ending(&self, threads: &str) {
+        if self.is_news(Reported::Ending) {
+            warn!(
+                target: MONITOR,
+                "releasing Ray ends calls that are blocked in it: {threads}"
+            );
+        }
+    }
+
+    /// Logs that the calls of `threads` in Ray keep it from being released from `address`: once now,
+    /// and once when it is too late to release it.
+    pub fn report_blocked(&self, address: &str, threads: &str) {
+        let left = self
+            .last_moment()
+            .map_or(Duration::MAX, |end| end - Instant::now());
+        if !left.is_zero() {
+            if self.is_news(Reported::Waiting) {
+                warn!(
+                    target: MONITOR,
+                    "not releasing Ray from {address} yet, calls are blocked in it: {threads}; \
+                     trying for another {:.0} s",
+                    left.as_secs_f64()
+                );
+            }
+        } else if self.is_news(Reported::TooLate) {
+            let hint = if self.ends_calls() {
+                "Only ray.get and ray.wait can be ended, from Ray 2.44 on."
+            } else {
+                "seedcore_ray.start_monitor(release=\"always\") ends such calls with an exception \
+                 instead, and keeps the process."
+            };
+            error!(
+                target: MONITOR,
+                "not releasing Ray from {address}: still blocked in it: {threads}. Ray itself ends \
+                 this process with exit code 1 in a few seconds, unless the same cluster comes \
+                 back. {hint}"
+            );
+        }
+    }
+}

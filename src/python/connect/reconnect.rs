@@ -1,0 +1,44 @@
+//! Connecting again after a loss, for the thread of a monitor.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use pyo3::prelude::*;
+
+use super::attempt::launch;
+use crate::config::{Env, Settings};
+use crate::connect::{Next, Request, Wish};
+use crate::process::process;
+use crate::python::interop::blocking::detached;
+use crate::python::interop::exit_guard::survived;
+use crate::python::monitor::Monitor;
+
+/// Connects once, as the lost connection was made. A new connection has a monitor of its own; the
+/// session is told how a failed one ended.
+#[pyfunction]
+pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
+    let Some(origin) = monitor.get().origin() else {
+        return Ok(());
+    };
+    survived(|| {
+        let process = Guard::into_inner(process());
+        let settings = Settings::from_env(&Env::Process).0;
+        let once = Wish {
+            timeout: Some(std::time::Duration::ZERO),
+            ..Wish::default()
+        };
+        let target = origin.target.clone();
+        let Ok(request) = Request::new(&process.session, target, once, &settings) else {
+            return Ok(());
+        };
+        let request = Arc::new(request);
+        let flight = || request.flight(&Env::Process);
+        let next = request.next(flight, |flight| {
+            launch(py, origin.init_kwargs.as_ref(), flight)
+        })?;
+        if let Next::Wait(outcome) = next {
+            let _ = detached(py, || process.runtime.block_on(outcome));
+        }
+        Ok(())
+    })
+}
