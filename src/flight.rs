@@ -5,6 +5,7 @@
 //! time left. This file probes; [`crate::connect::Driver`] has the rest of a connect.
 
 mod deadline;
+mod progress;
 mod waiter;
 mod waiters;
 
@@ -19,75 +20,16 @@ use tracing::warn;
 use crate::error::{ConnectError, Kind};
 use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
-use crate::preflight::{Network, Passed, ProbePlan, probe_candidates};
+use crate::preflight::{Network, ProbePlan, probe_candidates};
 use crate::retry;
 pub use deadline::Deadline;
 use deadline::after;
+pub use progress::{ConnectOptions, LastProbe, Progress, Step};
 pub use waiter::Waiter;
 use waiters::{Status, WaiterState, Waiters};
 
-/// How long a flight may take to land once its time is up: its log lines are written first.
+/// How long a flight may take to finish once its time is up: its log lines are written first.
 pub const FINISH_MARGIN: Duration = Duration::from_millis(250);
-
-/// What a connect is asked to do, besides reaching its target.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectOptions {
-    /// Timeout of `ray.init` itself.
-    pub init_timeout: Duration,
-    /// Shut a live connection down once the preflight has passed.
-    pub force: bool,
-    /// Retry `no_local_ray` and `stale_local_ray` too, which otherwise fail at once.
-    pub wait_for_local: bool,
-}
-
-/// How far a flight is.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// Looking whether connecting can work.
-    Probing {
-        /// Sweeps finished so far.
-        sweeps: u32,
-        /// The cause of the last one.
-        last: Option<ConnectError>,
-    },
-    /// Inside `ray.init`.
-    Init {
-        /// When its time is up.
-        until: Instant,
-    },
-    /// Over.
-    Done(Result<(), ConnectError>),
-}
-
-impl Progress {
-    /// Whether the flight is over.
-    pub const fn is_done(&self) -> bool {
-        matches!(self, Self::Done(_))
-    }
-}
-
-/// What the thread of the flight does next.
-#[derive(Debug)]
-#[must_use]
-pub enum Step {
-    /// Sweep again.
-    Again,
-    /// Call `ray.init`.
-    Init(Passed),
-    /// Give up.
-    GiveUp(ConnectError),
-}
-
-/// One probe of the cluster.
-#[derive(Clone, Debug)]
-pub struct LastProbe {
-    /// When it ended.
-    pub at: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// The cause, if it failed.
-    pub error: Option<ConnectError>,
-}
 
 /// One connect attempt.
 pub struct Flight {
@@ -100,7 +42,7 @@ pub struct Flight {
     network: Arc<dyn Network>,
     metrics: Arc<Metrics>,
     progress: watch::Sender<Progress>,
-    /// Every change of the progress but the last is made under this lock.
+    /// Also guards every change of the progress but the last.
     waiters: Mutex<Waiters>,
     /// `ray.init` outlived its timeout, and that was counted.
     abandoned: AtomicBool,
@@ -402,17 +344,15 @@ impl Flight {
         }
         is_news
     }
-}
 
-/// What a flight says of itself, where no probe has said it.
-impl Flight {
     /// The cause that waiters are given when the flight was cancelled.
     pub fn cancelled(&self) -> ConnectError {
         let address = self.address();
+        let message = format!("The connect to {address} was called off");
         ConnectError::new(
             Kind::Cancelled,
-            &address,
-            format!("The connect to {address} was called off"),
+            address,
+            message,
             "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
         )
     }
@@ -420,10 +360,11 @@ impl Flight {
     fn init_timed_out(&self) -> ConnectError {
         let address = self.address();
         let bound = self.options.init_timeout.as_secs_f64();
+        let message = format!("{address} answers, but ray.init did not return within {bound} s");
         let mut error = ConnectError::new(
             Kind::InitTimeout,
-            &address,
-            format!("{address} answers, but ray.init did not return within {bound} s"),
+            address,
+            message,
             "It goes on in the background and is adopted if it still succeeds. Look at the head's \
              logs; a larger SEEDCORE_RAY_INIT_TIMEOUT_S waits longer. A host:port address also \
              needs a Ray node on this machine; use ray:// from elsewhere.",
@@ -434,10 +375,11 @@ impl Flight {
 
     fn unanswered(&self) -> ConnectError {
         let address = self.address();
+        let message = format!("{address} gave no answer in the time that was allowed");
         ConnectError::new(
             Kind::Timeout,
-            &address,
-            format!("{address} gave no answer in the time that was allowed"),
+            address,
+            message,
             "Allow more time (connect_timeout_s), or look whether the host is reachable.",
         )
     }

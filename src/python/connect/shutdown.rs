@@ -14,7 +14,7 @@ use crate::python::interop::exit_guard::survived;
 use crate::python::interop::reentry::is_connect_thread;
 use crate::python::logs;
 use crate::python::ray::{self, Presence};
-use crate::session::ShutdownStep;
+use crate::session::{Session, ShutdownStep};
 
 /// Disconnect. Idempotent, never raises, safe when Ray is dead.
 ///
@@ -52,21 +52,8 @@ fn shut_down(py: Python<'_>) -> PyResult<()> {
             .warn("shutdown_ray() is refused inside a Ray worker: it would disconnect the worker");
         return Ok(());
     }
-    let shutdown = session.shutdown();
-    loop {
-        let is_up = match &module {
-            Some(ray) => ray::is_initialized(ray).unwrap_or(false),
-            None => false,
-        };
-        match shutdown.next(is_up) {
-            ShutdownStep::Nothing | ShutdownStep::OnArrival => return Ok(()),
-            ShutdownStep::Run => break,
-            ShutdownStep::Wait(is_over) => {
-                if !block(py, is_over)? {
-                    return Ok(());
-                }
-            }
-        }
+    if !takes_ray(py, &session, module.as_ref())? {
+        return Ok(());
     }
     let result = module.map_or(Ok(()), |ray| call_shutdown(&ray));
     // Whatever Ray did, the next connect must be able to begin.
@@ -80,6 +67,27 @@ fn shut_down(py: Python<'_>) -> PyResult<()> {
         Err(interrupt) => return Err(interrupt),
     }
     Ok(())
+}
+
+/// Waits for what is under way. True when `ray.shutdown()` is to be called.
+fn takes_ray(
+    py: Python<'_>,
+    session: &Session,
+    module: Option<&Bound<'_, PyAny>>,
+) -> PyResult<bool> {
+    let shutdown = session.shutdown();
+    loop {
+        let is_up = module.is_some_and(|ray| ray::is_initialized(ray).unwrap_or(false));
+        match shutdown.next(is_up) {
+            ShutdownStep::Nothing | ShutdownStep::OnArrival => return Ok(false),
+            ShutdownStep::Run => return Ok(true),
+            ShutdownStep::Wait(is_over) => {
+                if !block(py, is_over)? {
+                    return Ok(false);
+                }
+            }
+        }
+    }
 }
 
 fn call_shutdown(ray: &Bound<'_, PyAny>) -> PyResult<()> {
