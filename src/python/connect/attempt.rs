@@ -17,7 +17,7 @@ use crate::process::process;
 use crate::python::connection::adoption::compare;
 use crate::python::connection::held;
 use crate::python::interop::awaitable::awaitable;
-use crate::python::interop::blocking::block;
+use crate::python::interop::blocking::block_to_end;
 use crate::python::interop::errors::{raise, to_exception};
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
@@ -39,7 +39,7 @@ impl Request {
             let outcome = match self.next(py)? {
                 Next::Done(Ok(())) => Outcome::Connected,
                 Next::Done(Err(error)) => Outcome::Failed(error),
-                Next::Wait(outcome) => block(py, outcome)?,
+                Next::Wait(outcome) => block_to_end(py, outcome)?,
             };
             match outcome {
                 Outcome::Again => {}

@@ -20,9 +20,29 @@ const TICK: Duration = Duration::from_millis(50);
 /// What a signal handler raises, `KeyboardInterrupt` included; `SystemExit` for a daemon thread that
 /// waits when the process ends.
 pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) -> PyResult<T> {
+    block_until(py, future, true)
+}
+
+/// As [`block`], for a future that the end of the process completes: its output is returned then.
+///
+/// # Errors
+///
+/// What a signal handler raises.
+pub fn block_to_end<T: Send>(
+    py: Python<'_>,
+    future: impl Future<Output = T> + Send,
+) -> PyResult<T> {
+    block_until(py, future, false)
+}
+
+fn block_until<T: Send>(
+    py: Python<'_>,
+    future: impl Future<Output = T> + Send,
+    raises_at_end: bool,
+) -> PyResult<T> {
     let process = Guard::into_inner(process());
     let _visit = process.runtime.visit();
-    let has_ended = process.runtime.is_stopped();
+    let had_ended = process.runtime.is_stopped();
     let mut future = pin!(future);
     loop {
         let done = detached(py, || {
@@ -30,10 +50,13 @@ pub fn block<T: Send>(py: Python<'_>, future: impl Future<Output = T> + Send) ->
                 .runtime
                 .block_on(async { timeout(TICK, future.as_mut()).await })
         })?;
-        if !has_ended && process.runtime.is_stopped() {
+        let ends = !had_ended && process.runtime.is_stopped();
+        if ends && raises_at_end {
             return Err(PySystemExit::new_err("the process is ending"));
         }
-        py.check_signals()?;
+        if !ends {
+            py.check_signals()?;
+        }
         if let Ok(value) = done {
             return Ok(value);
         }
