@@ -5,7 +5,7 @@
 //! `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor`, which Ray up to 2.44 does not know (read in
 //! 2.33.0, 2.44.1, 2.55.1 and 2.60.0).
 
-use super::Facts;
+use super::report::Facts;
 use crate::error::{ConnectError, Kind};
 
 /// What this process runs.

@@ -86,7 +86,7 @@ async fn a_cluster_with_tokens_says_what_is_missing() {
         (
             &[HOME],
             &[DEFAULT_FILE],
-            "RAY_AUTH_MODE is not set, so Ray sends none",
+            "RAY_AUTH_MODE is not set, so Ray sends no token",
         ),
         (
             &[HOME, MODE],

@@ -128,9 +128,9 @@ async fn certificates_that_are_no_good() {
         (other.issue(&["127.0.0.1"]), "not signed by our CA"),
         (
             ca.issue(&["head.ray", "10.9.8.7"]),
-            "but to head.ray, 10.9.8.7",
+            "but for head.ray, 10.9.8.7",
         ),
-        (ca.issue_with(&unnamed), "but to 10.9.8.7"),
+        (ca.issue_with(&unnamed), "but for 10.9.8.7"),
         (ca.issue_with(&expired()), "expired"),
     ];
     let files = client_files(&ca);
