@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::CheckResult;
 use crate::error::{ConnectError, Kind};
 use crate::preflight::BoxFuture;
-use crate::probe::{self, KeptChannel, Seen};
+use crate::probe::{self, KeptChannel, Reply};
 
 /// A control plane. Real in production; scripted in tests.
 pub trait HealthCheck: Send + Sync + 'static {
@@ -31,17 +31,17 @@ impl ControlPlane {
         }
     }
 
-    fn judge(&self, warm: &KeptChannel, seen: Result<Seen, ConnectError>) -> CheckResult {
+    fn judge(&self, warm: &KeptChannel, seen: Result<Reply, ConnectError>) -> CheckResult {
         match seen {
-            Ok(Seen::Cluster(id)) => match (&self.cluster_id, id) {
+            Ok(Reply::Cluster(id)) => match (&self.cluster_id, id) {
                 (Some(ours), Some(theirs)) if *ours != theirs => {
                     CheckResult::Replaced(replaced(warm.shown(), &theirs))
                 }
                 _ => CheckResult::Answered,
             },
-            Ok(Seen::Session) => CheckResult::Answered,
-            Ok(Seen::NoGcs) => CheckResult::Degraded(no_gcs(warm.shown())),
-            Ok(Seen::NoSession) => CheckResult::Replaced(probe::session_lost(warm.server())),
+            Ok(Reply::Session) => CheckResult::Answered,
+            Ok(Reply::NoGcs) => CheckResult::Degraded(no_gcs(warm.shown())),
+            Ok(Reply::NoSession) => CheckResult::Replaced(probe::session_lost(warm.server())),
             Err(cause) => CheckResult::NoAnswer(cause),
         }
     }

@@ -18,7 +18,7 @@ use crate::error::ConnectError;
 
 /// The reply to one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Reply {
     /// The GCS answers, with the id of its cluster in hex if it reports one.
     Cluster(Option<String>),
     /// The Ray Client server knows our session, and its GCS answers.
@@ -29,7 +29,7 @@ pub enum Seen {
     NoSession,
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cluster(Some(id)) => return write!(f, "the GCS of cluster {id} answers"),
@@ -82,7 +82,7 @@ impl KeptChannel {
     ///
     /// # Errors
     /// The cause, when a new connection gets no answer either.
-    pub async fn look(&mut self, bound: Duration) -> Result<Seen, ConnectError> {
+    pub async fn look(&mut self, bound: Duration) -> Result<Reply, ConnectError> {
         let mut trace = Trace::new(&self.server, bound);
         let client_id = self.client_id.as_deref();
         // A proxy may have closed the idle connection, so a failure needs a new one as proof.
@@ -95,22 +95,22 @@ impl KeptChannel {
         let credentials = (self.keys)();
         let call = open(&credentials, SMALL, &mut trace).await?;
         let answer = call.answer(ask(&call.channel, client_id));
-        let reply = trace.step("grpc", answer, Seen::to_string).await?;
+        let reply = trace.step("grpc", answer, Reply::to_string).await?;
         self.channel = Some(call.channel);
         Ok(reply)
     }
 }
 
-async fn ask(channel: &Channel, client_id: Option<&str>) -> Result<Seen, Status> {
+async fn ask(channel: &Channel, client_id: Option<&str>) -> Result<Reply, Status> {
     let Some(client_id) = client_id else {
-        return gcs::cluster_id(channel).await.map(Seen::Cluster);
+        return gcs::cluster_id(channel).await.map(Reply::Cluster);
     };
     if !ray_client::session_alive(channel, client_id).await? {
-        return Ok(Seen::NoSession);
+        return Ok(Reply::NoSession);
     }
     Ok(if ray_client::gcs_answers(channel, client_id).await {
-        Seen::Session
+        Reply::Session
     } else {
-        Seen::NoGcs
+        Reply::NoGcs
     })
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
-pub use kept_channel::{KeptChannel, Keys, Seen};
+pub use kept_channel::{KeptChannel, Keys, Reply};
 pub use ray_client::SessionState;
 pub use report::{Facts, RayPort, Report, Step};
 pub use tcp::tcp_open;
