@@ -20,7 +20,7 @@ use super::greet;
 use super::server::Server;
 use super::sniff::{FirstBytes, Protocol, Recorded};
 use super::tls_verify::{Mismatch, Verifier, config_builder};
-use super::x509::{Expiry, Names};
+use super::x509::{self, Names};
 use crate::error::{ConnectError, Kind};
 
 /// Makes the TLS handshake on `tcp`: verifies the server and shows our certificate.
@@ -57,20 +57,16 @@ pub(super) fn agreed(stream: &TlsStream<Recorded<TcpStream>>) -> String {
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
     let told = certificate.map_or_else(String::new, |certificate| {
         let names = Names::of(certificate).list();
-        match Expiry::of(certificate) {
-            Some(expiry) => format!("{names}, until {expiry} ({})", time_left(expiry)),
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        match x509::expiry(certificate) {
+            Some((day, end)) => {
+                let left = end.saturating_sub(now.unwrap_or_default());
+                format!("{names}, until {day} (in {})", span(left.as_secs()))
+            }
             None => names,
         }
     });
     format!("{version}the server's certificate is for {told}")
-}
-
-/// How far off an expiry is. One that was accepted lies ahead, but for a clock that was set.
-fn time_left(expiry: Expiry) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs();
-    let left = u64::try_from(expiry.epoch()).unwrap_or_default();
-    format!("in {}", span(left.saturating_sub(now)))
 }
 
 /// The cause of a failed handshake. The protocol that the server speaks comes before the error of
