@@ -7,8 +7,8 @@ use tonic::Status;
 
 use super::channel::Channel;
 use super::wire::{
-    ALIVE, CheckAliveReply, ClusterIdReply, Empty, GcsStatus, KvGetReply, KvGetRequest,
-    NodeInfoReply, NodeInfoRequest, NodeResources, ResourcesReply,
+    ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfoReply,
+    NodeInfoRequest, NodeResources, ResourcesReply,
 };
 
 const CHECK_ALIVE: &str = "/ray.rpc.NodeInfoGcsService/CheckAlive";
@@ -55,12 +55,8 @@ pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Sta
 
 /// Versions and cluster id, from two concurrent calls.
 pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
-    let metadata = KvGetRequest {
-        key: b"CLUSTER_METADATA".to_vec(),
-        namespace: b"cluster".to_vec(),
-    };
     let (metadata, cluster_id) = tokio::try_join!(
-        channel.call::<_, KvGetReply>(KV_GET, metadata),
+        channel.call::<_, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
         cluster_id(channel)
     )?;
     let (ray_version, python_version) = versions(&metadata.value);
@@ -73,8 +69,8 @@ pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
 
 /// The cluster id in hex. A different id means that the head was restarted.
 pub(super) async fn cluster_id(channel: &Channel) -> Result<Option<String>, Status> {
-    let id: ClusterIdReply = channel.call(CLUSTER_ID, Empty {}).await?;
-    Ok((!id.cluster_id.is_empty()).then(|| hex(&id.cluster_id)))
+    let id: BytesReply = channel.call(CLUSTER_ID, Empty {}).await?;
+    Ok((!id.value.is_empty()).then(|| hex(&id.value)))
 }
 
 /// Nodes and resources, from three concurrent calls.
@@ -141,11 +137,9 @@ pub(super) fn fuzz(bytes: &[u8]) {
         assert!(version.is_none_or(|version| version.len() <= 64));
         let _ = accepted(reply.status);
     }
-    if let Ok(reply) = KvGetReply::decode(bytes) {
+    if let Ok(reply) = BytesReply::decode(bytes) {
         let _ = versions(&reply.value);
-    }
-    if let Ok(reply) = ClusterIdReply::decode(bytes) {
-        assert!(hex(&reply.cluster_id).len() <= 128);
+        assert!(hex(&reply.value).len() <= 128);
     }
     if let Ok(reply) = NodeInfoReply::decode(bytes) {
         let _ = accepted(reply.status);

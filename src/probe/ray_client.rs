@@ -10,7 +10,7 @@ use super::channel::Channel;
 use super::gcs::{ClusterState, hex};
 use super::wire::{
     CLIENT_AVAILABLE, CLIENT_CONTEXT, CLIENT_NODES, CLIENT_TOTAL, ClusterInfoRequest,
-    ClusterInfoResponse, IS_INITIALIZED, KvExistsRequest, KvExistsResponse, PING,
+    ClusterInfoResponse, Empty, IS_INITIALIZED, KvRequest, PING,
 };
 
 const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
@@ -49,14 +49,10 @@ pub(super) async fn session_alive(channel: &Channel, client_id: &str) -> Result<
 
 /// Whether the GCS behind the session `client_id` answers: makes a call that the server must forward.
 pub(super) async fn gcs_answers(channel: &Channel, client_id: &str) -> bool {
-    let question = KvExistsRequest {
-        key: b"CLUSTER_METADATA".to_vec(),
-        namespace: b"cluster".to_vec(),
-    };
-    let Ok(request) = with_session(question, client_id) else {
+    let Ok(request) = with_session(KvRequest::cluster_metadata(), client_id) else {
         return true;
     };
-    let answer = channel.send::<_, KvExistsResponse>(KV_EXISTS, request);
+    let answer = channel.send::<_, Empty>(KV_EXISTS, request);
     match timeout(GCS_BOUND, answer).await {
         Ok(Ok(_)) => true,
         // A Ray without this method says nothing about its GCS.
