@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{self, Endpoint};
-use tonic::{Request, Status};
+use tonic::{IntoRequest, Status};
 use tonic_prost::ProstCodec;
 
 use crate::address::HostPort;
@@ -66,39 +66,34 @@ impl Channel {
         })
     }
 
-    /// Makes one unary call.
-    pub async fn call<Q, A>(&self, path: &'static str, message: Q) -> Result<A, Status>
+    /// Makes one unary call. The token is added here and nowhere else.
+    ///
+    /// # Errors
+    /// The status that the server sent, or one with a source when the connection failed.
+    pub async fn call<Q, A>(
+        &self,
+        path: &'static str,
+        message: impl IntoRequest<Q>,
+    ) -> Result<A, Status>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        self.send(path, Request::new(message)).await
-    }
-
-    /// Makes one unary call with metadata of its own. The token is added here and nowhere else.
-    pub async fn send<Q, A>(&self, path: &'static str, mut request: Request<Q>) -> Result<A, Status>
-    where
-        Q: prost::Message + Send + Sync + 'static,
-        A: prost::Message + Default + Send + Sync + 'static,
-    {
+        let mut request = message.into_request();
         if let Some(token) = &self.token {
             request
                 .metadata_mut()
                 .insert("authorization", token.clone());
         }
         let mut grpc = self.grpc.clone();
-        grpc.ready().await.map_err(transport_failure)?;
+        let never_sent = |error: transport::Error| Status::from_error(Box::new(error));
+        grpc.ready().await.map_err(never_sent)?;
         let codec = ProstCodec::<Q, A>::default();
         let path = PathAndQuery::from_static(path);
         // Boxed: tonic's future takes kilobytes, and several calls run at once.
         let reply = Box::pin(grpc.unary(request, path, codec)).await?;
         Ok(reply.into_inner())
     }
-}
-
-/// The status of a call that was never sent. It has a source, as tonic's own failures have.
-fn transport_failure(error: transport::Error) -> Status {
-    Status::from_error(Box::new(error))
 }
 
 /// `:scheme` and `:authority` of the calls. A host that does not fit into a URI is probed all the

@@ -1,6 +1,6 @@
 //! Name resolution.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::server::Server;
 use crate::error::{ConnectError, Kind};
@@ -14,7 +14,7 @@ use crate::error::{ConnectError, Kind};
 /// [`Kind::Dns`] when the name does not resolve or has no address.
 pub(super) async fn resolve(server: &Server) -> Result<Vec<SocketAddr>, ConnectError> {
     let (host, port) = (server.address.host.as_str(), server.address.port);
-    if let Ok(ip) = host.parse::<IpAddr>() {
+    if let Some(ip) = server.address.ip() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let found: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {

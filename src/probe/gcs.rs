@@ -48,7 +48,9 @@ impl fmt::Display for Identity {
 
 /// Checks that a GCS answers. Returns its Ray version, if it reports one.
 pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Status> {
-    let reply: CheckAliveReply = channel.call(CHECK_ALIVE, Empty {}).await?;
+    let reply = channel
+        .call::<Empty, CheckAliveReply>(CHECK_ALIVE, Empty {})
+        .await?;
     accepted(reply.status)?;
     Ok(short(&reply.ray_version))
 }
@@ -56,7 +58,7 @@ pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Sta
 /// Versions and cluster id, from two concurrent calls.
 pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
     let (metadata, cluster_id) = tokio::try_join!(
-        channel.call::<_, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
+        channel.call::<KvRequest, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
         cluster_id(channel)
     )?;
     let (ray_version, python_version) = versions(&metadata.value);
@@ -69,7 +71,9 @@ pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
 
 /// The cluster id in hex. A different id means that the head was restarted.
 pub(super) async fn cluster_id(channel: &Channel) -> Result<Option<String>, Status> {
-    let id: BytesReply = channel.call(CLUSTER_ID, Empty {}).await?;
+    let id = channel
+        .call::<Empty, BytesReply>(CLUSTER_ID, Empty {})
+        .await?;
     Ok((!id.value.is_empty()).then(|| hex(&id.value)))
 }
 
@@ -79,9 +83,9 @@ pub(super) async fn state(channel: &Channel) -> Result<ClusterState, Status> {
         state_filter: Some(ALIVE),
     };
     let (nodes, total, available) = tokio::try_join!(
-        channel.call::<_, NodeInfoReply>(NODES, alive_only),
-        channel.call::<_, ResourcesReply>(TOTAL, Empty {}),
-        channel.call::<_, ResourcesReply>(AVAILABLE, Empty {}),
+        channel.call::<NodeInfoRequest, NodeInfoReply>(NODES, alive_only),
+        channel.call::<Empty, ResourcesReply>(TOTAL, Empty {}),
+        channel.call::<Empty, ResourcesReply>(AVAILABLE, Empty {}),
     )?;
     accepted(nodes.status)?;
     accepted(total.status)?;

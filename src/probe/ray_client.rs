@@ -34,7 +34,7 @@ pub struct SessionState {
 /// Checks that a Ray Client server answers. It does even when the GCS behind it is dead.
 pub(super) async fn ping(channel: &Channel) -> Result<(), Status> {
     let request = ClusterInfoRequest { kind: PING };
-    let reply = channel.call::<_, ClusterInfoResponse>(CLUSTER_INFO, request);
+    let reply = channel.call::<ClusterInfoRequest, ClusterInfoResponse>(CLUSTER_INFO, request);
     reply.await.map(drop)
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn gcs_answers(channel: &Channel, client_id: &str) -> bool {
     let Ok(request) = with_session(KvRequest::cluster_metadata(), client_id) else {
         return true;
     };
-    let answer = channel.send::<_, Empty>(KV_EXISTS, request);
+    let answer = channel.call::<KvRequest, Empty>(KV_EXISTS, request);
     match timeout(GCS_BOUND, answer).await {
         Ok(Ok(_)) => true,
         // A Ray without this method says nothing about its GCS.
@@ -91,7 +91,9 @@ pub(super) async fn session_state(
 
 async fn ask(channel: &Channel, client_id: &str, kind: i32) -> Result<ClusterInfoResponse, Status> {
     let request = with_session(ClusterInfoRequest { kind }, client_id)?;
-    channel.send(CLUSTER_INFO, request).await
+    channel
+        .call::<ClusterInfoRequest, _>(CLUSTER_INFO, request)
+        .await
 }
 
 fn with_session<Q>(question: Q, client_id: &str) -> Result<Request<Q>, Status> {
