@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls;
 
-use super::sniff::{FirstBytes, Protocol, Recorded};
+use super::sniff::{FirstBytes, Protocol, record};
 use super::tls_verify;
 
 /// How long a second connection may take.
@@ -35,7 +35,7 @@ pub(super) async fn answers_http2(peer: SocketAddr) -> bool {
 pub(super) async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Protocol {
     let received = FirstBytes::default();
     let greet = async {
-        let mut stream = Recorded::new(TcpStream::connect(peer).await.ok()?, received.clone());
+        let mut stream = record(TcpStream::connect(peer).await.ok()?, &received);
         stream.write_all(greeting).await.ok()?;
         // Enough for a TLS alert, the shortest reply of all; HTTP/2 needs a whole frame header.
         stream.read_exact(&mut [0; 7]).await.ok()?;

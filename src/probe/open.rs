@@ -8,7 +8,7 @@ use tonic::Code;
 use super::channel::{Channel, Stream};
 use super::credentials::{AuthMode, Credentials};
 use super::explain::{Call, Peer};
-use super::sniff::Recorded;
+use super::sniff::record;
 use super::trace::Trace;
 use super::{dns, tcp, tls};
 use crate::error::ConnectError;
@@ -38,13 +38,12 @@ pub(super) async fn open<'a>(
             format!("connected to {address}")
         })
         .await?;
-    let received = trace.received.clone();
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
-        None => (Box::new(Recorded::new(tcp, received)), Scheme::HTTP),
+        None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
         Some(files) => {
             let handshake = tls::handshake(server, files, tcp, address);
             let tls = trace.step("tls", handshake, tls::agreed).await?;
-            (Box::new(Recorded::new(tls, received)), Scheme::HTTPS)
+            (Box::new(record(tls, &trace.received)), Scheme::HTTPS)
         }
     };
     let peer = Peer {

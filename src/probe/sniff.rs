@@ -3,12 +3,11 @@
 //! An HTTP/2 client reports a web server, a TLS server and a Redis server all as "protocol error".
 //! The first bytes tell them apart.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{self, AsyncRead, AsyncWrite, Join, ReadBuf, ReadHalf, WriteHalf};
 use tokio_rustls::rustls;
 
 /// Number of bytes kept: enough for a frame header, a TLS record header or a banner.
@@ -69,19 +68,23 @@ impl FirstBytes {
     }
 }
 
-/// A stream that records what it receives first.
-pub(super) struct Recorded<S> {
-    inner: S,
+/// A stream whose first received bytes are recorded.
+pub(super) type Recorded<S> = Join<Recorder<ReadHalf<S>>, WriteHalf<S>>;
+
+/// Records the first bytes that `stream` receives in `received`.
+pub(super) fn record<S: AsyncRead + AsyncWrite>(stream: S, received: &FirstBytes) -> Recorded<S> {
+    let (inner, write) = io::split(stream);
+    let received = received.clone();
+    io::join(Recorder { inner, received }, write)
+}
+
+/// The reading half of a [`Recorded`] stream.
+pub(super) struct Recorder<R> {
+    inner: R,
     received: FirstBytes,
 }
 
-impl<S> Recorded<S> {
-    pub fn new(inner: S, received: FirstBytes) -> Self {
-        Self { inner, received }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Recorded<S> {
+impl<R: AsyncRead + Unpin> AsyncRead for Recorder<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -97,24 +100,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Recorded<S> {
             Poll::Pending => {}
         }
         polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Recorded<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

@@ -18,7 +18,7 @@ use super::causes::{self, NOT_RAY_HINT};
 use super::credentials::TlsFiles;
 use super::greet;
 use super::server::Server;
-use super::sniff::{FirstBytes, Protocol, Recorded};
+use super::sniff::{FirstBytes, Protocol, Recorded, record};
 use super::tls_verify::{Mismatch, Verifier, config_builder};
 use super::x509::{self, Names};
 use crate::error::{ConnectError, Kind};
@@ -42,7 +42,7 @@ pub(super) async fn handshake(
         )
     })?;
     let received = FirstBytes::default();
-    let stream = Recorded::new(tcp, received.clone());
+    let stream = record(tcp, &received);
     match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(stream),
         Err(error) => Err(failed(server, files, &error, &received, peer).await),
