@@ -158,7 +158,7 @@ fn refuse_wrapping(text: &str) -> Result<(), String> {
     } else if text.starts_with(['"', '\'', '`']) {
         "it has quotes that are part of the value"
     } else if text.starts_with('$') || placeholders.iter().any(|mark| text.contains(mark)) {
-        "it has a placeholder that nobody filled in"
+        "it has a placeholder that was not filled in"
     } else if text.chars().any(char::is_whitespace) {
         "it has white space inside"
     } else if text.chars().any(char::is_control) {

@@ -186,15 +186,9 @@ fn search(env: &Env) -> (Option<String>, String) {
     }
     if let Some(path) = env.get("RAY_AUTH_TOKEN_PATH") {
         let token = first_line(env, &path);
-        let fault = if token.is_some() {
-            ""
-        } else {
-            ", missing or empty"
-        };
-        return (
-            token,
-            format!("the file {path} (RAY_AUTH_TOKEN_PATH{fault})"),
-        );
+        let fault = token.as_ref().map_or(", missing or empty", |_| "");
+        let place = format!("the file {path} (RAY_AUTH_TOKEN_PATH{fault})");
+        return (token, place);
     }
     let files = default_files(env);
     for path in &files {

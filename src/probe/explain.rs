@@ -77,7 +77,7 @@ impl Call<'_> {
         let here = &server.address;
         let client = format!("ray://{}", server.at_port(DEFAULT_CLIENT_PORT));
         let gcs = server.at_port(USUAL_GCS_PORT);
-        let (cause, hint) = match server.port {
+        let (cause, hint) = match server.ray_port {
             RayPort::Client if knows(&gcs::check_alive(&self.channel).await) => (
                 format!("{here} is the GCS port; Ray Client is usually {client}"),
                 format!("use {client} for Ray Client, or {here} (no ray://) for a native driver"),

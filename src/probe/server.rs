@@ -10,20 +10,20 @@ use crate::error::{ConnectError, Kind};
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     pub address: HostPort,
-    pub port: RayPort,
+    pub ray_port: RayPort,
     /// The address in the form that its user wrote: `ray://host:port` or `host:port`.
     pub shown: String,
 }
 
 impl Server {
-    pub fn new(address: HostPort, port: RayPort) -> Self {
-        let shown = match port {
+    pub fn new(address: HostPort, ray_port: RayPort) -> Self {
+        let shown = match ray_port {
             RayPort::Gcs => address.to_string(),
             RayPort::Client => format!("ray://{address}"),
         };
         Self {
             address,
-            port,
+            ray_port,
             shown,
         }
     }

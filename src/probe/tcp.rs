@@ -59,42 +59,20 @@ async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Vec<F
     let mut attempts = JoinSet::new();
     let mut failures = Vec::new();
     loop {
-        let next = waiting.next();
-        if let Some(address) = next {
+        if let Some(address) = waiting.next() {
             attempts.spawn(async move { (address, TcpStream::connect(address).await) });
         }
-        let head_start = next.map(|_| HEAD_START).filter(|_| waiting.len() > 0);
-        match first_of(&mut attempts, head_start).await {
-            Outcome::Done(address, Ok(stream)) => return Ok((stream, address)),
-            Outcome::Done(address, Err(error)) => failures.push((address, error)),
-            Outcome::Slow => {}
-            Outcome::NoneLeft => return Err(failures),
+        let head_start = match waiting.len() {
+            0 => Duration::MAX,
+            _ => HEAD_START,
+        };
+        match tokio::time::timeout(head_start, attempts.join_next()).await {
+            Ok(Some(Ok((address, Ok(stream))))) => return Ok((stream, address)),
+            Ok(Some(Ok((address, Err(error))))) => failures.push((address, error)),
+            Ok(None) => return Err(failures),
+            // Slow, or cancelled with its runtime, which says nothing about the server.
+            Err(_) | Ok(Some(Err(_))) => {}
         }
-    }
-}
-
-enum Outcome {
-    Done(SocketAddr, io::Result<TcpStream>),
-    Slow,
-    NoneLeft,
-}
-
-async fn first_of(
-    attempts: &mut JoinSet<(SocketAddr, io::Result<TcpStream>)>,
-    head_start: Option<Duration>,
-) -> Outcome {
-    let joined = match head_start {
-        None => attempts.join_next().await,
-        Some(head_start) => match tokio::time::timeout(head_start, attempts.join_next()).await {
-            Ok(joined) => joined,
-            Err(_) => return Outcome::Slow,
-        },
-    };
-    match joined {
-        Some(Ok((address, result))) => Outcome::Done(address, result),
-        // The attempt was cancelled with its runtime: that says nothing about the server.
-        Some(Err(_)) => Outcome::Slow,
-        None => Outcome::NoneLeft,
     }
 }
 
@@ -111,7 +89,7 @@ fn describe(server: &Server, failures: &[Failure]) -> ConnectError {
             _ => 3,
         })
         .unwrap_or(Kind::Unreachable);
-    let (mut cause, hint) = cause_and_hint(server.port, kind, failures);
+    let (mut cause, hint) = cause_and_hint(server.ray_port, kind, failures);
     // A literal address is in the message already; a name hides what was really tried.
     let tried: Vec<String> = failures.iter().map(|(a, _)| a.to_string()).collect();
     if !tried.is_empty() && tried != [server.address.to_string()] {

@@ -21,6 +21,7 @@ use super::server::Server;
 use super::sniff::{FirstBytes, Protocol, Recorded, record};
 use super::tls_verify::{Mismatch, Verifier, config_builder};
 use super::x509::{self, Names};
+use crate::address::printable;
 use crate::error::{ConnectError, Kind};
 
 /// Makes the TLS handshake on `tcp`: verifies the server and shows our certificate.
@@ -114,7 +115,10 @@ pub(super) fn describe(server: &Server, error: &Error, files: Option<&TlsFiles>)
         Error::NoApplicationProtocol => alerted(AlertDescription::NoApplicationProtocol, ""),
         other => (
             Kind::Tls,
-            format!("the TLS handshake failed ({})", short(&other.to_string())),
+            format!(
+                "the TLS handshake failed ({})",
+                printable(&other.to_string())
+            ),
             "look at the head's logs and compare its TLS settings with ours",
         ),
     };
@@ -126,6 +130,8 @@ pub(super) fn shown(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| format!(" ({})", path.display()))
 }
 
+const RENEW: &str = "renew the head's certificate and restart it";
+
 fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str) {
     match error {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
@@ -133,16 +139,10 @@ fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str)
             "set RAY_TLS_CA_CERT to the CA file of this cluster",
         ),
         CertificateError::ExpiredContext { time, not_after } => {
-            let ago = time.as_secs().saturating_sub(not_after.as_secs());
-            (
-                format!("the server's certificate expired {} ago", span(ago)),
-                "renew the head's certificate and restart it",
-            )
+            let ago = span(time.as_secs().saturating_sub(not_after.as_secs()));
+            (format!("the server's certificate expired {ago} ago"), RENEW)
         }
-        CertificateError::Expired => (
-            "the server's certificate has expired".to_owned(),
-            "renew the head's certificate and restart it",
-        ),
+        CertificateError::Expired => ("the server's certificate has expired".to_owned(), RENEW),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             "the server's certificate is not valid yet".to_owned(),
             "compare the clocks of this machine and the head",
@@ -153,19 +153,18 @@ fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str)
                 "connect by one of these names, or issue a certificate that has this one in \
                  subjectAltName",
             ),
-            None => (
-                format!("the server's certificate cannot be used ({})", flaw(error)),
-                "issue an X.509 v3 certificate with subjectAltName for the head",
-            ),
+            None => unusable_certificate(error),
         },
-        other => (
-            format!(
-                "the server's certificate cannot be used ({})",
-                short(&other.to_string())
-            ),
-            "look at the head's certificate: openssl x509 -noout -text -in <file>",
-        ),
+        other => unusable_certificate(other),
     }
+}
+
+fn unusable_certificate(error: &CertificateError) -> (String, &'static str) {
+    (
+        format!("the server's certificate cannot be used ({})", flaw(error)),
+        "look at the head's certificate (openssl x509 -noout -text -in <file>): it must be X.509 v3 \
+         with subjectAltName",
+    )
 }
 
 fn alerted(alert: AlertDescription, ours: &str) -> (Kind, String, &'static str) {
@@ -201,16 +200,13 @@ fn alerted(alert: AlertDescription, ours: &str) -> (Kind, String, &'static str) 
     }
 }
 
+/// A duration in its largest sensible unit.
 fn span(seconds: u64) -> String {
     match seconds {
         0..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
-}
-
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// Reads our files on a blocking thread: they may be on a slow volume.
@@ -273,7 +269,7 @@ fn flaw(error: &CertificateError) -> String {
     if text.contains("UnsupportedCertVersion") {
         return "it is X.509 version 1, which this preflight cannot check".to_owned();
     }
-    short(&text)
+    printable(&text)
 }
 
 fn certificates(

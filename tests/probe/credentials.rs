@@ -1,4 +1,4 @@
-//! Where the token comes from: the table was measured with Ray 2.60's own loader.
+//! The source of the token. The expectations were measured with the loader of Ray 2.60.
 
 use std::collections::BTreeMap;
 

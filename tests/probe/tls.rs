@@ -1,4 +1,4 @@
-//! Peers with certificates: good, wrong, old, and the lack of them.
+//! Peers with certificates: valid, wrong, expired, or none.
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use seedcore_ray::error::Kind;
