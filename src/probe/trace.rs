@@ -94,7 +94,7 @@ impl<'a> Trace<'a> {
         let (name, detail) = (step.name, &step.detail);
         let outcome = if step.ok { "ok" } else { "failed" };
         let took_ms = step.took.as_secs_f64() * 1e3;
-        debug!(target: log_target::PROBE, "{name} {outcome} in {took_ms:.3} ms: {detail}");
+        debug!(target: log_target::PROBE, "{name}: {detail} ({outcome}, {took_ms:.3} ms)");
         self.steps.push(step);
     }
 }
