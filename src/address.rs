@@ -1,7 +1,7 @@
-//! `RayAddress`: parse, show. Pure.
+//! Ray addresses: parsing and display. Pure.
 //!
-//! Stricter than Ray on purpose: what Ray would find out after half a minute of dialling is told
-//! here in microseconds, with the corrected address in the message.
+//! Stricter than Ray on purpose: an address that Ray would give up on after half a minute of
+//! connecting is rejected here in microseconds, with the corrected one in the message.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,29 +14,29 @@ pub mod service;
 
 pub use redact::{printable, redact};
 
-/// Default port of Ray Client, as in Ray.
+/// Ray's default port of Ray Client.
 pub const DEFAULT_CLIENT_PORT: u16 = 10001;
 
-/// Ray's usual GCS port. For examples only: `host:port` always names its own.
+/// Ray's usual GCS port. For messages only: `host:port` always has a port of its own.
 pub const USUAL_GCS_PORT: u16 = 6379;
 
-/// Nothing longer can be an address: scheme, 253 characters of host, a port, and some room. Keeps
-/// the work on garbage bounded.
+/// Maximum length of an address, in bytes: scheme, 253 characters of host, port, and some room. Bounds
+/// the work on invalid input.
 const MAX_TEXT: usize = 512;
 
 /// Host and port. `host` has no brackets: `::1`, not `[::1]`.
 ///
-/// Shown as `host:port`, an IPv6 host in brackets.
+/// `Display` gives `host:port`, with an IPv6 host in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
-    /// Name or IP literal.
+    /// Name or IP literal, without brackets.
     pub host: String,
     /// TCP port, never 0.
     pub port: u16,
 }
 
 impl HostPort {
-    /// The host as an IP address, when it is a literal.
+    /// The host as an IP address, if it is a literal.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -52,33 +52,36 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// An address in one of the forms that Ray takes.
+/// An address in one of the forms that Ray accepts.
 ///
-/// Shown in its canonical form (`auto`, `local`, `h:6379`, `ray://h:10001`). It holds no secret: an
-/// address with user info or a query does not parse.
+/// `Display` gives the canonical form (`auto`, `local`, `h:6379`, `ray://h:10001`), which Ray accepts
+/// as well. An address holds no secret: one with user info or a query does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RayAddress {
-    /// Find a Ray on this machine.
+    /// `auto`: find a Ray on this machine.
     Auto,
-    /// Start one inside this process.
+    /// `local`: start one inside this process.
     Local,
-    /// The GCS of a running cluster: `host:port`, a native driver.
+    /// `host:port`: the GCS of a running cluster, for a native driver.
     Gcs(HostPort),
-    /// Ray Client: `ray://host[:port]`.
+    /// `ray://host[:port]`: Ray Client.
     Client(HostPort),
 }
 
 impl RayAddress {
-    /// Parses what a caller or `RAY_ADDRESS` gave. White space around is dropped.
+    /// Parses an argument or the value of `RAY_ADDRESS`, without the white space around it.
     ///
-    /// Like Ray, it takes `auto`, `local` and `ray://` in lower case only. Letters of the host
-    /// keep their case (not every resolver ignores it); an IPv6 host gets its shortest form.
+    /// As in Ray, `auto`, `local` and `ray://` must be in lower case. A host name keeps its case (not
+    /// every resolver ignores it); an IPv6 host gets its shortest form.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidAddress`], with the address that was probably meant.
     pub fn parse(text: &str) -> Result<Self, ConnectError> {
         let text = text.trim();
         read(text).map_err(|flaw| explain::refusal(text, &flaw))
     }
 
-    /// Host and port; `auto` and `local` have none.
+    /// Host and port, which `auto` and `local` do not have.
     pub fn host_port(&self) -> Option<&HostPort> {
         match self {
             Self::Auto | Self::Local => None,
@@ -86,12 +89,7 @@ impl RayAddress {
         }
     }
 
-    /// What to give to `ray.init(address=...)`: the canonical form is one that Ray takes.
-    pub fn init_address(&self) -> String {
-        self.to_string()
-    }
-
-    /// The same form and port at another host.
+    /// The same form and port with another host.
     #[must_use]
     pub(crate) fn at_host(&self, host: String) -> Option<Self> {
         match self {
@@ -113,17 +111,17 @@ impl fmt::Display for RayAddress {
     }
 }
 
-/// The host that `text` names, also where Ray would refuse the address as a whole:
-/// `RAY_ADDRESS=http://head:8265` is what Ray's own job command line wants, and its host is as
-/// good a clue as any. None for `auto`, `local` and what makes no sense.
+/// The host that `text` names, even if the address as a whole is invalid: Ray's own job command line
+/// expects `RAY_ADDRESS=http://head:8265`, whose host is as useful. `None` for `auto`, `local` and text
+/// without a valid host.
 pub fn host_in(text: &str) -> Option<String> {
     let text = text.trim();
     let address = read(text).ok().or_else(|| explain::repaired(text))?;
     address.host_port().map(|at| at.host.clone())
 }
 
-/// Parses trimmed text, or says what in particular is wrong with it. The flaw names nothing that
-/// [`redact`] hides: user info is refused before anything is quoted.
+/// Parses trimmed text, or returns what is wrong with it. The flaw quotes nothing that [`redact`]
+/// hides: user info is rejected before anything is quoted.
 fn read(text: &str) -> Result<RayAddress, String> {
     match text {
         "" => return Err("it is empty".into()),
@@ -149,34 +147,28 @@ fn read(text: &str) -> Result<RayAddress, String> {
     }
 }
 
-/// Flaws of the text as a whole, those first that would make nonsense of the ones after them.
+/// Rejects flaws of the text as a whole, in an order in which each message makes sense.
 fn refuse_wrapping(text: &str) -> Result<(), String> {
     if text.len() > MAX_TEXT {
         return Err(format!("it is too long ({} bytes)", text.len()));
     }
-    if redact::has_user_info(text) {
-        return Err("it has a user name or password, which Ray does not take".into());
-    }
-    if text.starts_with(['"', '\'', '`']) {
-        return Err("it has quotes that are part of the value".into());
-    }
-    if text.contains("${") || text.contains("$(") || text.contains("{{") || text.starts_with('$') {
-        return Err("it has a placeholder that nobody filled in".into());
-    }
-    if text.chars().any(char::is_whitespace) {
-        return Err("it has white space inside".into());
-    }
-    if text.chars().any(char::is_control) {
-        return Err("it has a control character inside".into());
-    }
-    if !text.is_ascii() {
-        return Err(
-            "it is not plain ASCII (a name with such letters is written in punycode, \
-                    `xn--...`)"
-                .into(),
-        );
-    }
-    Ok(())
+    let placeholders = ["${", "$(", "{{"];
+    let flaw = if redact::has_user_info(text) {
+        "it has a user name or password, which Ray does not take"
+    } else if text.starts_with(['"', '\'', '`']) {
+        "it has quotes that are part of the value"
+    } else if text.starts_with('$') || placeholders.iter().any(|mark| text.contains(mark)) {
+        "it has a placeholder that was not filled in"
+    } else if text.chars().any(char::is_whitespace) {
+        "it has white space inside"
+    } else if text.chars().any(char::is_control) {
+        "it has a control character inside"
+    } else if !text.is_ascii() {
+        "it is not plain ASCII (a name with such letters is written in punycode, `xn--...`)"
+    } else {
+        return Ok(());
+    };
+    Err(flaw.into())
 }
 
 /// `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.
@@ -196,7 +188,7 @@ fn read_authority(text: &str) -> Result<(String, Option<u16>), String> {
     Ok((host.to_owned(), port.map(read_port).transpose()?))
 }
 
-/// What follows an opening bracket.
+/// The text after an opening bracket: `ipv6]` or `ipv6]:port`.
 fn read_bracketed(inside: &str) -> Result<(String, Option<u16>), String> {
     let (host, after) = inside
         .split_once(']')
@@ -223,7 +215,7 @@ fn too_many_colons(text: &str) -> String {
     }
 }
 
-/// A decimal port from 1 to 65535.
+/// Parses a decimal port from 1 to 65535.
 fn read_port(text: &str) -> Result<u16, String> {
     if text.is_empty() {
         return Err("its port is missing after the colon".into());
@@ -238,11 +230,11 @@ fn read_port(text: &str) -> Result<u16, String> {
     }
 }
 
-/// Whether `host` can be a DNS name or an IPv4 literal.
+/// Checks that `host` can be a DNS name or an IPv4 literal.
 ///
-/// Underscores are fine: Kubernetes refuses them, but Docker Compose names its hosts so.
+/// Underscores are allowed: Kubernetes rejects them, but Docker Compose has them in host names.
 pub(crate) fn check_host(host: &str) -> Result<(), String> {
-    // One final dot makes a name absolute, as resolvers understand it.
+    // A final dot makes a name absolute.
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.is_empty() {
         return Err("its host is missing".into());
@@ -258,7 +250,7 @@ pub(crate) fn check_host(host: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// One part of a DNS name. Also the rule for a Kubernetes namespace, which becomes such a part.
+/// Checks one part of a DNS name. A Kubernetes namespace becomes such a part, so the rule is its too.
 pub(crate) fn check_label(label: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if label.is_empty() {

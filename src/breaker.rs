@@ -1,14 +1,14 @@
-//! When not to try: after a connect has used up its timeout, calls for the same target are
-//! answered at once for a while.
+//! Circuit breaker: after a connect has used up its timeout, calls for the same target fail at once
+//! for a while.
 //!
 //! ```text
 //!           opened                 time is up, one caller            succeeded
 //! closed ───────────► open ──────────────────────────────► half-open ─────────► closed
 //!                      ▲                                       │ opened, for twice as long;
-//!                      └───────────────────────────────────────┘ or never heard of again
+//!                      └───────────────────────────────────────┘ or never reported
 //! ```
 //!
-//! Pure: no clock, no lock, no thread. The caller brings the time, and randomness has a seed.
+//! Pure: no clock, no lock, no thread. The caller passes the time, and randomness is seeded.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,64 +17,62 @@ use std::time::{Duration, Instant};
 
 use crate::error::{ConnectError, Kind};
 
-/// The longest that a circuit stays open before somebody may probe again.
+/// The longest time that a circuit stays open.
 pub const CAP: Duration = Duration::from_secs(60);
 
-/// A caller who probes and was not heard of for that long has vanished (Ctrl-C, a dead thread);
-/// for a circuit that was open longer, that time counts. Longer than a sweep by default settings.
+/// How long the caller that probes a half-open circuit has to report, before another one may probe
+/// (it may be gone: Ctrl-C, a dead thread). At least as long as the circuit was open, and longer than
+/// a sweep with default settings.
 const LEASE: Duration = Duration::from_secs(5);
 
-/// Targets that are remembered. More than a service has; when there are more, the one that would
-/// be tried again first is forgotten.
+/// Maximum number of circuits, more than a service has targets. Beyond it, the circuit that would
+/// become half-open first is dropped.
 const TARGETS: usize = 64;
 
-/// How all circuits stand, taken together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
+/// The state of all circuits together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Position {
-    /// None is anything else.
+    /// All circuits are closed.
     Closed,
-    /// The time of at least one is up: a caller probes, or the next one will. None is open.
+    /// At least one circuit is half-open: a caller probes, or the next one will. None is open.
     HalfOpen,
-    /// The time of at least one is not up.
+    /// At least one circuit is open.
     Open,
 }
 
 impl Position {
     /// `closed`, `half_open` or `open`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::HalfOpen => "half_open",
-            Self::Open => "open",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-/// What a caller does next.
+/// What a caller has to do next.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum Admission {
-    /// Nothing is known against it: connect.
+    /// Connect: there is no recent failure.
     Closed,
-    /// Make one sweep on behalf of all, then report it: [`Breaker::opened`],
+    /// Make one sweep on behalf of all callers, then report it: [`Breaker::opened`],
     /// [`Breaker::succeeded`] or [`Breaker::released`].
     HalfOpen,
-    /// Do not even try.
+    /// Do not try.
     Open {
-        /// When asking again makes sense; above zero, at most [`CAP`].
+        /// After how long another call makes sense; above zero, at most [`CAP`].
         retry_after: Duration,
-        /// What the last connect died of.
+        /// The cause of the last failure.
         cause: Arc<ConnectError>,
     },
 }
 
 struct Circuit {
     cause: Arc<ConnectError>,
-    /// What the jittered time was taken from; doubles with each failure.
+    /// The open time before jitter; doubles with each failure.
     window: Duration,
-    /// From `until` on, somebody may probe. While somebody does: when they will have vanished.
+    /// When a caller may probe; while one does, when its lease ends.
     until: Instant,
-    /// How long it was open before that.
+    /// How long the circuit was last open.
     period: Duration,
     is_probed: bool,
 }
@@ -100,7 +98,7 @@ impl<K: Eq + Hash + Clone> Default for Breaker<K> {
 }
 
 impl<K: Eq + Hash + Clone> Breaker<K> {
-    /// A breaker with every circuit closed.
+    /// Makes a breaker whose circuits are all closed.
     pub fn new(random: fastrand::Rng) -> Self {
         Self {
             circuits: HashMap::new(),
@@ -108,7 +106,7 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         }
     }
 
-    /// May `key` be connected to? One look-up; allocates nothing.
+    /// Decides whether `key` may be connected to. One look-up, no allocation.
     pub fn check(&mut self, key: &K, now: Instant) -> Admission {
         let Some(circuit) = self.circuits.get_mut(key) else {
             return Admission::Closed;
@@ -126,7 +124,7 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         Admission::HalfOpen
     }
 
-    /// How the circuits stand. Unlike [`Breaker::check`], a look without consequences.
+    /// The state of all circuits together. Unlike [`Breaker::check`], it changes nothing.
     pub fn position(&self, now: Instant) -> Position {
         let is_open = |circuit: &Circuit| now < circuit.until && !circuit.is_probed;
         if self.circuits.is_empty() {
@@ -138,12 +136,12 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         }
     }
 
-    /// A connect used up its time, or the one sweep of a half-open circuit failed. `reset` is how
-    /// long the circuit opens at first; zero switches the breaker off.
+    /// Opens the circuit: a connect used up its timeout, or the sweep of a half-open circuit failed.
+    /// `reset` is how long it opens at first; zero switches the breaker off.
     ///
-    /// Each further failure doubles that time up to [`CAP`]. Equal jitter: half of it is certain,
-    /// the other half random, so that services do not come back all at once. Callers who shared
-    /// one connect report the same failure: only the first of them counts.
+    /// Each further failure doubles that time up to [`CAP`]. Equal jitter: half of the time is fixed
+    /// and half is random, so that services do not come back all at once. Callers that shared one
+    /// connect report the same failure, of which only the first report counts.
     pub fn opened(&mut self, key: &K, cause: ConnectError, reset: Duration, now: Instant) {
         if reset.is_zero() {
             self.circuits.remove(key);
@@ -184,14 +182,14 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         }
     }
 
-    /// Connected, or answered in a way that is no reason to wait: closes the circuit and forgets
-    /// how often it was open.
+    /// Closes the circuit and resets its open time: connected, or failed in a way that time does not
+    /// cure.
     pub fn succeeded(&mut self, key: &K) {
         self.circuits.remove(key);
     }
 
-    /// Whoever was to probe has not: the next caller may. Without this, one may when the probe
-    /// has been out for as long as the circuit was open before (5 s at least).
+    /// Lets the next caller probe at once, because the one that was to probe did not. Without this
+    /// call, the next one may when the lease of the probe ends.
     pub fn released(&mut self, key: &K, now: Instant) {
         if let Some(circuit) = self.circuits.get_mut(key)
             && circuit.is_probed
@@ -208,7 +206,7 @@ fn jittered(window: Duration, random: &mut fastrand::Rng) -> Duration {
     (half + half.mul_f64(random.f64())).max(Duration::from_nanos(1))
 }
 
-/// For a caller who is turned away: the last cause inside, and when to come back.
+/// The error for a caller that the breaker rejects: the last cause, and when to try again.
 pub fn circuit_open(cause: &ConnectError, retry_after: Duration) -> ConnectError {
     let mut error = ConnectError::new(
         Kind::CircuitOpen,

@@ -1,4 +1,4 @@
-//! Settings: defaults, units, validation. The environment is read here and nowhere else.
+//! Settings: defaults, units, validation. This is the only place that reads the environment.
 
 mod env;
 
@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::address::{check_label, redact};
 pub use env::{Env, Whereabouts};
 
-/// Address when none is passed.
+/// The address when none is passed.
 pub const ENV_RAY_ADDRESS: &str = "RAY_ADDRESS";
-/// Ray namespace when none is passed, and the Kubernetes namespace's second source.
+/// The Ray namespace when none is passed, and the second source of the Kubernetes namespace.
 pub const ENV_SEEDCORE_NS: &str = "SEEDCORE_NS";
 /// Ray's own variable for its namespace.
 pub const ENV_RAY_NAMESPACE: &str = "RAY_NAMESPACE";
@@ -18,7 +18,7 @@ pub const ENV_RAY_NAMESPACE: &str = "RAY_NAMESPACE";
 pub const ENV_POD_NAMESPACE: &str = "POD_NAMESPACE";
 /// Base URL of Ray Serve.
 pub const ENV_SERVE_GATEWAY: &str = "SERVE_GATEWAY";
-/// Which service stands before Ray Serve: `stable` or `serve`.
+/// Which service is in front of Ray Serve: `stable` or `serve`.
 pub const ENV_SERVE_SERVICE: &str = "SERVE_SERVICE";
 /// Path of the ML application.
 pub const ENV_SERVE_BASE: &str = "SERVE_BASE_PATH";
@@ -28,13 +28,13 @@ pub const ENV_COG_BASE: &str = "COG_BASE_PATH";
 pub const ENV_ORG_BASE: &str = "ORG_BASE_PATH";
 /// Ray's switch for connecting at the first `.remote()`; ours is off.
 pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
-/// Switch for serving the drop-in modules; read by the hook itself.
+/// Switch for the drop-in modules; read by the import hook itself.
 pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 
-/// Longest time that any setting or argument may ask for: a year. More would be a slip, and would
-/// overflow the arithmetic of clocks.
+/// The longest duration that a setting or an argument may have: a year. More would be a mistake, and
+/// could overflow an `Instant`.
 pub const MAX_SECONDS: u32 = 365 * 24 * 3600;
 
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -47,52 +47,7 @@ const RAY_POD_MARKS: [&str; 4] = [
     "RAY_USAGE_STATS_KUBERAY_IN_USE",
 ];
 
-/// A duration that the environment may set, in seconds.
-struct TimeSetting {
-    name: &'static str,
-    default: u32,
-    allow_zero: bool,
-}
-
-const CONNECT_TIMEOUT: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_CONNECT_TIMEOUT_S",
-    default: 30,
-    allow_zero: true,
-};
-const PROBE_TIMEOUT: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_PROBE_TIMEOUT_S",
-    default: 2,
-    allow_zero: false,
-};
-const INIT_TIMEOUT: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_INIT_TIMEOUT_S",
-    default: 30,
-    allow_zero: false,
-};
-
-const BREAKER_RESET: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_BREAKER_RESET_S",
-    default: 5,
-    allow_zero: true,
-};
-const HEALTH_INTERVAL: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_HEALTH_INTERVAL_S",
-    default: 5,
-    allow_zero: true,
-};
-const LOSS_GRACE: TimeSetting = TimeSetting {
-    name: "SEEDCORE_RAY_LOSS_GRACE_S",
-    default: 40,
-    allow_zero: true,
-};
-/// Ray's own: a driver whose GCS was away for that long is ended. Read when `ray` is imported.
-const RAY_DEADLINE: TimeSetting = TimeSetting {
-    name: "RAY_gcs_rpc_server_reconnect_timeout_s",
-    default: 60,
-    allow_zero: false,
-};
-
-/// Where a value came from; shown in the connect log line, in `connection()` and by the doctor.
+/// Where a value comes from. Shown in the connect log line, in `connection()` and by the doctor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The caller's argument.
@@ -114,20 +69,20 @@ impl Source {
     }
 }
 
-/// One setting as it is in force.
+/// One setting as it is in effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     /// The variable.
     pub name: &'static str,
-    /// What counts.
+    /// The value in effect.
     pub value: Value,
     /// The variable, or the default.
     pub source: Source,
-    /// Why the variable's own value does not count, where it is set and does not.
+    /// Why the variable is ignored, if it is set and its value is invalid.
     pub bad: Option<BadSetting>,
 }
 
-/// What a setting can be.
+/// The value of a setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// A duration.
@@ -145,93 +100,107 @@ impl fmt::Display for Value {
     }
 }
 
-/// A setting whose value in the environment cannot be used; the default is.
+/// A setting whose value in the environment is invalid, so that the default is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {
     /// The variable.
     pub name: &'static str,
-    /// One line: name, value, what is allowed, the default in use.
+    /// One line with the name, the value, the allowed values and the default in use.
     pub message: String,
 }
 
 /// Bounds and switches of one connect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How long to wait for an answer: `SEEDCORE_RAY_CONNECT_TIMEOUT_S`, 30 s. 0 is one sweep.
+    /// How long a connect tries: `SEEDCORE_RAY_CONNECT_TIMEOUT_S`, 30 s. 0 means one sweep.
     pub connect_timeout: Duration,
     /// Bound of one probe: `SEEDCORE_RAY_PROBE_TIMEOUT_S`, 2 s.
     pub probe_timeout: Duration,
     /// Bound of `ray.init` itself: `SEEDCORE_RAY_INIT_TIMEOUT_S`, 30 s.
     pub init_timeout: Duration,
-    /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 is no breaker.
+    /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 switches it off.
     pub breaker_reset: Duration,
-    /// Between two looks of the monitor: `SEEDCORE_RAY_HEALTH_INTERVAL_S`, 5 s. 0 is no monitor.
+    /// Interval of the monitor's checks: `SEEDCORE_RAY_HEALTH_INTERVAL_S`, 5 s. 0 switches it off.
     pub health_interval: Duration,
-    /// How long a silent cluster is hoped for: `SEEDCORE_RAY_LOSS_GRACE_S`, 40 s.
+    /// How long a silent cluster is waited for: `SEEDCORE_RAY_LOSS_GRACE_S`, 40 s.
     pub loss_grace: Duration,
-    /// When Ray itself would end a driver: `RAY_gcs_rpc_server_reconnect_timeout_s`, 60 s.
+    /// After how long without a GCS Ray itself ends a driver, 60 s. Ray reads its variable,
+    /// `RAY_gcs_rpc_server_reconnect_timeout_s`, when `ray` is imported (docs/ray-internals.md, When
+    /// the cluster dies).
     pub ray_deadline: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
 }
 
 impl Settings {
-    /// Reads the environment; what cannot be used is reported and replaced by its default.
+    /// Reads the environment. An invalid value is reported and replaced by its default.
     pub fn from_env(env: &Env) -> (Self, Vec<BadSetting>) {
         let mut bad = Vec::new();
         let settings = Self::read(env, &mut |reading| bad.extend(reading.bad));
         (settings, bad)
     }
 
-    /// Every setting with where it came from, in the order of the fields.
+    /// Every setting with its source, in the order of the fields.
     pub fn readings(env: &Env) -> Vec<Reading> {
         let mut readings = Vec::new();
         Self::read(env, &mut |reading| readings.push(reading));
         readings
     }
 
-    /// The one list of them all: what is not read here is neither in force nor shown.
+    /// The only list of all settings: one that is not read here is neither in effect nor shown.
     fn read(env: &Env, tell: &mut impl FnMut(Reading)) -> Self {
+        let mut time = |name, default, zero| read_time(env, name, default, zero, tell);
         Self {
-            connect_timeout: CONNECT_TIMEOUT.read(env, tell),
-            probe_timeout: PROBE_TIMEOUT.read(env, tell),
-            init_timeout: INIT_TIMEOUT.read(env, tell),
-            breaker_reset: BREAKER_RESET.read(env, tell),
-            health_interval: HEALTH_INTERVAL.read(env, tell),
-            loss_grace: LOSS_GRACE.read(env, tell),
-            ray_deadline: RAY_DEADLINE.read(env, tell),
+            connect_timeout: time("SEEDCORE_RAY_CONNECT_TIMEOUT_S", 30, Zero::Allowed),
+            probe_timeout: time("SEEDCORE_RAY_PROBE_TIMEOUT_S", 2, Zero::Refused),
+            init_timeout: time("SEEDCORE_RAY_INIT_TIMEOUT_S", 30, Zero::Refused),
+            breaker_reset: time("SEEDCORE_RAY_BREAKER_RESET_S", 5, Zero::Allowed),
+            health_interval: time("SEEDCORE_RAY_HEALTH_INTERVAL_S", 5, Zero::Allowed),
+            loss_grace: time("SEEDCORE_RAY_LOSS_GRACE_S", 40, Zero::Allowed),
+            ray_deadline: time("RAY_gcs_rpc_server_reconnect_timeout_s", 60, Zero::Refused),
             fallbacks: read_switch(env, ENV_FALLBACKS, tell),
         }
     }
 }
 
-impl TimeSetting {
-    fn read(&self, env: &Env, tell: &mut impl FnMut(Reading)) -> Duration {
-        let default = Duration::from_secs(self.default.into());
-        let given = env.get(self.name).map(|text| {
-            let value = text.parse().ok().and_then(|v| duration(v, self.allow_zero));
-            value.ok_or_else(|| refusal(self.name, &redact(&text), self.allow_zero))
-        });
-        settle(self.name, given, default, Value::Seconds, tell)
-    }
+/// Whether a duration may be zero.
+#[derive(Clone, Copy, PartialEq)]
+enum Zero {
+    Allowed,
+    Refused,
+}
+
+/// A duration in seconds.
+fn read_time(
+    env: &Env,
+    name: &'static str,
+    default: u64,
+    zero: Zero,
+    tell: &mut impl FnMut(Reading),
+) -> Duration {
+    let allow_zero = zero == Zero::Allowed;
+    let given = env.get(name).map(|text| {
+        let value = text.parse().ok().and_then(|v| duration(v, allow_zero));
+        value.ok_or_else(|| refusal(name, &redact(&text), allow_zero))
+    });
+    let default = Duration::from_secs(default);
+    settle(name, given, default, Value::Seconds, tell)
 }
 
 /// A switch that is on by default.
 fn read_switch(env: &Env, name: &'static str, tell: &mut impl FnMut(Reading)) -> bool {
-    let given = env
-        .get(name)
-        .map(|text| match text.to_ascii_lowercase().as_str() {
+    let given = env.get(name).map(|text| {
+        let refused = || format!("{name}={} cannot be used: give 0 or 1", redact(&text));
+        match text.to_ascii_lowercase().as_str() {
             "0" | "false" | "no" | "off" => Ok(false),
             "1" | "true" | "yes" | "on" => Ok(true),
-            _ => Err(format!(
-                "{name}={} cannot be used: give 0 or 1",
-                redact(&text)
-            )),
-        });
+            _ => Err(refused()),
+        }
+    });
     settle(name, given, true, Value::Switch, tell)
 }
 
-/// What was given if it can be used, else the default; either way told with its source.
+/// The given value if it is valid, else the default. `tell` gets either with its source.
 fn settle<T: Copy>(
     name: &'static str,
     given: Option<Result<T, String>>,
@@ -256,13 +225,15 @@ fn settle<T: Copy>(
     value
 }
 
-/// `value` seconds as a duration, or one line that says why not: `name`, `value` and what is
-/// allowed. The rules of the settings, for a caller's argument.
+/// `value` seconds as a duration, by the rules of the settings: for a caller's argument.
+///
+/// # Errors
+/// One line with `name`, the value and the allowed values.
 pub fn seconds(value: f64, name: &str, allow_zero: bool) -> Result<Duration, String> {
     duration(value, allow_zero).ok_or_else(|| refusal(name, &value.to_string(), allow_zero))
 }
 
-/// None for NaN, infinities, the negative, more than a year, and what rounds to a forbidden zero.
+/// `None` for NaN, infinities, negative values, more than a year, and a zero that is not allowed.
 fn duration(value: f64, allow_zero: bool) -> Option<Duration> {
     if value > f64::from(MAX_SECONDS) {
         return None;
@@ -276,14 +247,14 @@ fn refusal(name: &str, value: &str, allow_zero: bool) -> String {
     format!("{name}={value} cannot be used: give seconds {from} to {MAX_SECONDS} (a year)")
 }
 
-/// What the surroundings say about Kubernetes.
+/// What the environment says about Kubernetes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kubernetes {
     /// `POD_NAMESPACE`, else `SEEDCORE_NS`, else the service-account file.
     pub namespace: Option<String>,
-    /// Really inside a cluster: `KUBERNETES_SERVICE_HOST` or the service-account file.
+    /// Whether this process runs in a cluster: `KUBERNETES_SERVICE_HOST` or the service-account file.
     pub inside: bool,
-    /// In a Ray pod, which `KubeRay` marks in the environment.
+    /// Whether this is a Ray pod, which `KubeRay` marks in the environment.
     pub ray_pod: bool,
 }
 
@@ -300,8 +271,8 @@ impl Kubernetes {
 
     /// The namespace, and the variable or file that names it.
     ///
-    /// One that cannot be part of a host name is passed over: `SEEDCORE_NS` is Ray's namespace
-    /// too, and Ray takes any text.
+    /// A name that cannot be part of a host name is skipped: `SEEDCORE_NS` is Ray's namespace too, and
+    /// Ray accepts any text.
     pub fn namespace(env: &Env) -> Option<(String, &'static str)> {
         [
             (env.get(ENV_POD_NAMESPACE), ENV_POD_NAMESPACE),

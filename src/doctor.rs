@@ -155,14 +155,15 @@ async fn looked_at(
     probe_plan: &ProbePlan,
     here: &Here,
 ) -> Vec<Candidate> {
-    let mut looks = preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout);
-    let mut ranked = Vec::new();
-    while let Some(joined) = looks.join_next().await {
-        ranked.extend(joined);
+    let (_probes, looks) = preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout);
+    let mut told = Vec::new();
+    for look in looks {
+        told.extend(
+            look.await
+                .map(|look| hops::told(look, probe_plan, here, true)),
+        );
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    let told = |(_, look)| hops::told(look, probe_plan, here, true);
-    ranked.into_iter().map(told).collect()
+    told
 }
 
 /// The Ray of this machine that `RAY_ADDRESS` keeps a process from.

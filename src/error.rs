@@ -1,11 +1,15 @@
-//! One enum of causes, used by logs, exceptions, metrics, the doctor and exit codes alike.
+//! The causes of failure, the same in logs, exceptions, metrics, the doctor and exit codes.
 
-use std::fmt;
 use std::time::Duration;
 
-/// Why this process is not connected to Ray. The names are public: they are
-/// `RayConnectionError.kind` in Python.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::VariantArray)]
+use strum::{Display, IntoStaticStr, VariantArray};
+
+/// Why this process is not connected to Ray.
+///
+/// Names and order are public: in snake case the names are `RayConnectionError.kind` in Python, and
+/// the order gives the exit codes. New kinds go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
     /// The address cannot be one of Ray's.
@@ -14,7 +18,7 @@ pub enum Kind {
     Dns,
     /// Nothing listens on the port.
     Refused,
-    /// The network says that the host cannot be reached.
+    /// The network reports that the host cannot be reached.
     Unreachable,
     /// No answer in time; the message names the phase.
     Timeout,
@@ -26,9 +30,9 @@ pub enum Kind {
     NotRay,
     /// The TLS handshake failed, or one side speaks TLS and the other does not.
     Tls,
-    /// The cluster wants a token: none was found, or it was refused.
+    /// The cluster requires a token: none was found, or it was refused.
     Auth,
-    /// Ray or Python differ in a way that Ray itself refuses.
+    /// The Ray or Python versions differ in a way that Ray itself refuses.
     VersionMismatch,
     /// `auto`, and no Ray runs on this machine.
     NoLocalRay,
@@ -44,77 +48,31 @@ pub enum Kind {
     InitTimeout,
     /// Called from inside our own `ray.init`.
     Reentrant,
-    /// The attempt was called off: shutdown, exit, or nobody waits any more.
+    /// The attempt was cancelled: by a shutdown, at exit, or because no caller waits any more.
     Cancelled,
     /// The breaker is open; the last cause is inside the message.
     CircuitOpen,
-    /// The cluster was lost and is being waited for.
+    /// The connection to the cluster was lost, and a reconnect is awaited.
     Lost,
-    /// No connect has failed, and there is no connection.
+    /// There is no connection, and no connect has failed.
     NotConnected,
 }
 
 impl Kind {
     /// The public, stable name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidAddress => "invalid_address",
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::NotReady => "not_ready",
-            Self::WrongPort => "wrong_port",
-            Self::NotRay => "not_ray",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::VersionMismatch => "version_mismatch",
-            Self::NoLocalRay => "no_local_ray",
-            Self::StaleLocalRay => "stale_local_ray",
-            Self::RayMissing => "ray_missing",
-            Self::Forked => "forked",
-            Self::InitFailed => "init_failed",
-            Self::InitTimeout => "init_timeout",
-            Self::Reentrant => "reentrant",
-            Self::Cancelled => "cancelled",
-            Self::CircuitOpen => "circuit_open",
-            Self::Lost => "lost",
-            Self::NotConnected => "not_connected",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    /// The exit code of the command line, stable: scripts and probes go by it. 0 to 2 are taken:
-    /// ok, failed, and a mistake in the arguments.
+    /// The exit code of the command line, public and stable. 0 to 2 are taken: success, failure, and
+    /// wrong arguments.
     pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::InvalidAddress => 10,
-            Self::Dns => 11,
-            Self::Refused => 12,
-            Self::Unreachable => 13,
-            Self::Timeout => 14,
-            Self::NotReady => 15,
-            Self::WrongPort => 16,
-            Self::NotRay => 17,
-            Self::Tls => 18,
-            Self::Auth => 19,
-            Self::VersionMismatch => 20,
-            Self::NoLocalRay => 21,
-            Self::StaleLocalRay => 22,
-            Self::RayMissing => 23,
-            Self::Forked => 24,
-            Self::InitFailed => 25,
-            Self::InitTimeout => 26,
-            Self::Reentrant => 27,
-            Self::Cancelled => 28,
-            Self::CircuitOpen => 29,
-            Self::Lost => 30,
-            Self::NotConnected => 31,
-        }
+        10 + self as u8
     }
 
-    /// Whether time alone can cure it, so that trying again makes sense.
+    /// Whether time alone can cure it, so that another try makes sense.
     ///
-    /// `no_local_ray` and `stale_local_ray` are answered at once, as Ray's own `auto` does.
+    /// `no_local_ray` and `stale_local_ray` are answered at once, as by Ray's own `auto`.
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -123,36 +81,29 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A failure for people: what was asked for, the cause, and the next thing to try.
+/// A failure with its cause and the next thing to try.
 ///
-/// `address`, `message` and `hint` never hold a secret: whoever makes one passes shown
-/// addresses only ([`crate::address::redact`]).
+/// `address`, `message` and `hint` hold no secret: the caller of [`ConnectError::new`] passes
+/// redacted addresses only ([`crate::address::redact`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{} {hint}", full_stop(.message))]
 pub struct ConnectError {
     /// The cause.
     pub kind: Kind,
-    /// The address as it may be shown.
+    /// The address, redacted.
     pub address: String,
-    /// Address and cause, with no full stop at the end.
+    /// Address and cause, without a full stop at the end.
     pub message: String,
-    /// What to try next, as whole sentences.
+    /// What to try next, in whole sentences.
     pub hint: String,
-    /// How many sweeps were made.
+    /// Number of sweeps made.
     pub attempts: u32,
-    /// When asking again makes sense, if somebody already knows.
+    /// After how long another try makes sense, if that is known.
     pub retry_after: Option<Duration>,
 }
 
 impl ConnectError {
-    /// A failure of `kind` at `address`, all of it already safe to show. The hint is made a
-    /// sentence where it was written as a phrase.
+    /// Makes an error of redacted parts. A hint that is a phrase becomes a sentence.
     pub fn new(
         kind: Kind,
         address: impl Into<String>,
@@ -179,14 +130,10 @@ fn full_stop(message: &str) -> &'static str {
 }
 
 fn sentence(phrase: &str) -> String {
-    let mut letters = phrase.chars();
-    let Some(first) = letters.next() else {
+    let mut rest = phrase.chars();
+    let Some(first) = rest.next() else {
         return String::new();
     };
-    format!(
-        "{}{}{}",
-        first.to_uppercase(),
-        letters.as_str(),
-        full_stop(phrase)
-    )
+    let (first, rest) = (first.to_uppercase(), rest.as_str());
+    format!("{first}{rest}{}", full_stop(phrase))
 }

@@ -1,16 +1,18 @@
-//! One sweep over what a target may mean: the address itself, then its fallbacks.
+//! One sweep over the candidates of a target: the address itself, then its fallbacks.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
+use crate::log_target;
 use crate::probe::local::LocalRay;
 use crate::probe::{self, Credentials, Facts, RayPort, Report, Step};
 use crate::target::Target;
@@ -18,7 +20,7 @@ use crate::target::Target;
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The network as a sweep sees it. Real sockets in production; scripted in tests.
+/// The network that a sweep uses. Real sockets in production, scripted in tests.
 pub trait Network: Send + Sync + 'static {
     /// Probes one server within `timeout`.
     fn probe<'a>(
@@ -29,7 +31,7 @@ pub trait Network: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'a, Report>;
 
-    /// One bare TCP connect.
+    /// Makes one bare TCP connect within `timeout`.
     fn poke<'a>(
         &'a self,
         server: &'a HostPort,
@@ -60,50 +62,51 @@ impl Network for Sockets {
     }
 }
 
-/// What a sweep needs to know, read once while attached to the interpreter.
+/// The candidates of a sweep and what it needs to probe them. Read once while attached to the
+/// interpreter.
 #[derive(Clone)]
 pub struct ProbePlan {
-    /// What was asked for.
+    /// The target that was asked for.
     pub target: Target,
-    /// Other addresses that may stand in, by priority.
+    /// Other addresses that may replace its address, by priority.
     pub fallbacks: Vec<RayAddress>,
-    /// How `auto` looks for a Ray on this machine.
+    /// Finds the Ray of this machine, for `auto`.
     pub find_local: Arc<dyn Fn() -> Result<LocalRay, ConnectError> + Send + Sync>,
-    /// Token and certificates for an explicit address.
+    /// Token and TLS files for an explicit address.
     pub credentials: Credentials,
-    /// Token and certificates for `auto`, where newer Ray is more generous.
+    /// Token and TLS files for `auto`, where newer Ray also loads a token without `RAY_AUTH_MODE`.
     pub local_credentials: Credentials,
-    /// Bound of one probe.
+    /// Timeout of one probe.
     pub probe_timeout: Duration,
 }
 
-/// One candidate, looked at.
+/// The outcome of probing one candidate.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// The candidate, in the form it was asked for in.
+    /// The candidate, in the form that was asked for.
     pub address: RayAddress,
-    /// Every hop, in order.
+    /// Every step, in order.
     pub steps: Vec<Step>,
-    /// What to hand to `ray.init`, or the cause.
+    /// What to pass to `ray.init`, or the cause of the failure.
     pub result: Result<Passed, ConnectError>,
 }
 
-/// A passed preflight: what to hand to `ray.init`.
+/// A successful preflight: what to pass to `ray.init`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// The address that answered; for `auto` the one that was found.
+    /// The address that answered; for `auto`, the one that was found.
     pub address: RayAddress,
-    /// `ray.init(address=...)`; shown, it is what Ray takes.
+    /// The argument of `ray.init(address=...)`; its canonical form is one that Ray accepts.
     pub init_address: RayAddress,
-    /// Set when a fallback answered in place of what was asked for.
+    /// Why the address itself failed, when a fallback answered in its place.
     pub instead_of: Option<ConnectError>,
-    /// What the server said of itself.
+    /// What the server reported about itself.
     pub facts: Facts,
 }
 
 impl ProbePlan {
-    /// What the surroundings say about `target`. Read it while attached to the interpreter, as
-    /// [`Env::Process`]; the address file and `/proc` are read late.
+    /// Reads the environment for `target`, while attached to the interpreter as [`Env::Process`]
+    /// requires. The address file and `/proc` are read only when `auto` is probed.
     pub fn from_env(target: Target, env: &Env, probe_timeout: Duration, fallbacks: bool) -> Self {
         let variables = env.snapshot();
         Self {
@@ -120,25 +123,27 @@ impl ProbePlan {
         }
     }
 
-    /// How many rounds of probes one sweep can take: the address, then its fallbacks.
+    /// Maximum number of rounds in one sweep: the address, then all fallbacks at once.
     pub fn rounds(&self) -> u32 {
         1 + u32::from(!self.fallbacks.is_empty())
     }
 
-    /// The longest that one sweep takes.
+    /// The longest time that one sweep takes.
     pub fn sweep_bound(&self) -> Duration {
         self.probe_timeout.saturating_mul(self.rounds())
     }
 
-    /// The server whose port is worth poking while it refuses; `auto` has none.
+    /// The server to poll by TCP while it refuses connections; `auto` has none.
     pub fn server(&self) -> Option<&HostPort> {
         server_of(&self.target.address).map(|(server, _)| server)
     }
 }
 
-/// Sweeps once: the address itself, then, if time may cure its failure, the fallbacks.
+/// Probes the address itself, then the fallbacks if its failure allows them ([`may_fall_back`]).
 ///
-/// The cause reported is that of the address itself.
+/// # Errors
+///
+/// The cause of the address itself, whatever the fallbacks ended in.
 pub async fn probe_candidates(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
@@ -149,26 +154,31 @@ pub async fn probe_candidates(
         Ok(passed) => return Ok(passed),
         Err(cause) => cause,
     };
-    if with_fallbacks && may_fall_back(cause.kind) && !probe_plan.fallbacks.is_empty() {
-        let found = first_by_priority(network, probe_plan, timeout).await;
-        if let Some(passed) = found {
-            return Ok(Passed {
-                instead_of: Some(cause),
-                ..passed
-            });
+    if with_fallbacks && may_fall_back(cause.kind) {
+        let (_probes, looks) = fallbacks(network, probe_plan, timeout);
+        for look in looks {
+            if let Ok(Look {
+                result: Ok(passed), ..
+            }) = look.await
+            {
+                return Ok(Passed {
+                    instead_of: Some(cause),
+                    ..passed
+                });
+            }
         }
     }
     Err(cause)
 }
 
-/// Whether other addresses may be tried after this failure.
+/// Whether fallbacks may be tried after a failure of `kind`.
 ///
-/// "Nothing given, no local Ray" is the one lasting cause that fallbacks are for.
+/// Those that time can cure, and "no address given, no Ray on this machine".
 pub fn may_fall_back(kind: Kind) -> bool {
     kind.is_transient() || kind == Kind::NoLocalRay
 }
 
-/// Looks at the address itself.
+/// Probes the address itself.
 pub async fn look(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) -> Look {
     match &probe_plan.target.address {
         RayAddress::Auto => auto(network, probe_plan, timeout).await,
@@ -213,7 +223,7 @@ async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) 
             };
         }
     };
-    debug!("auto means {} ({:?})", local.address, local.source);
+    debug!(target: log_target::PROBE, "auto means {local}");
     let address = RayAddress::Gcs(local.address.clone());
     let mut look = look_at(network, &address, &probe_plan.local_credentials, timeout).await;
     look.address = RayAddress::Auto;
@@ -222,57 +232,35 @@ async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) 
     if let Ok(passed) = &mut look.result
         && !local.ambiguous
     {
-        // Ray is given its own `auto` where that can only mean the same cluster: Ray 2.59 and
-        // up loads a token file for `auto` alone.
+        // Ray gets its own `auto` where that can only mean the same cluster: Ray 2.59 and newer
+        // loads a token file for `auto` alone.
         passed.init_address = RayAddress::Auto;
     }
     look
 }
 
-/// Looks at all fallbacks side by side; each comes with its priority.
+/// Probes all fallbacks concurrently. Awaiting the looks in order takes the first success by priority
+/// and not by speed; a look whose probe panicked is an error. Dropping the set ends the probes.
 pub fn fallbacks(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
     timeout: Duration,
-) -> JoinSet<(usize, Look)> {
-    let mut looks = JoinSet::new();
-    for (rank, address) in probe_plan.fallbacks.iter().cloned().enumerate() {
-        let network = Arc::clone(network);
+) -> (JoinSet<()>, Vec<oneshot::Receiver<Look>>) {
+    let mut probes = JoinSet::new();
+    let mut looks = Vec::new();
+    for address in &probe_plan.fallbacks {
+        let (network, address) = (Arc::clone(network), address.clone());
         let credentials = probe_plan.credentials.clone();
-        looks.spawn(async move {
-            let look = look_at(network.as_ref(), &address, &credentials, timeout).await;
-            (rank, look)
+        let (done, look) = oneshot::channel();
+        looks.push(look);
+        probes.spawn(async move {
+            let _ = done.send(look_at(network.as_ref(), &address, &credentials, timeout).await);
         });
     }
-    looks
+    (probes, looks)
 }
 
-/// Takes the first of the fallbacks by priority, not by speed.
-async fn first_by_priority(
-    network: &Arc<dyn Network>,
-    probe_plan: &ProbePlan,
-    timeout: Duration,
-) -> Option<Passed> {
-    let mut looks = fallbacks(network, probe_plan, timeout);
-    let mut answers: Vec<Option<Passed>> = vec![None; probe_plan.fallbacks.len()];
-    let mut decided = vec![false; answers.len()];
-    while let Some(joined) = looks.join_next().await {
-        let Ok((rank, look)) = joined else { continue };
-        answers[rank] = look.result.ok();
-        decided[rank] = true;
-        // Taken as soon as everything of a higher priority has failed.
-        let best = answers.iter().position(Option::is_some);
-        if let Some(best) = best
-            && decided[..best].iter().all(|&failed| failed)
-        {
-            return answers.swap_remove(best);
-        }
-    }
-    // Only where a probe of a higher priority panicked.
-    answers.into_iter().flatten().next()
-}
-
-/// The server that an address names, and which of Ray's ports it has to be.
+/// The server that an address names, and which of Ray's ports it must be.
 fn server_of(address: &RayAddress) -> Option<(&HostPort, RayPort)> {
     match address {
         RayAddress::Gcs(server) => Some((server, RayPort::Gcs)),

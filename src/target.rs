@@ -1,4 +1,4 @@
-//! Which address and namespace are meant, where each came from, and what else may be tried.
+//! The target of a connect: address and namespace, the source of each, and the fallback addresses.
 
 use std::hash::{Hash, Hasher};
 
@@ -11,30 +11,31 @@ use crate::error::ConnectError;
 /// The namespace when nothing names one.
 pub const DEFAULT_NAMESPACE: &str = "seedcore-dev";
 
-/// A namespace argument: left out is not the same as `None`.
+/// A namespace argument, for which left out and `None` differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamespaceArg<'a> {
-    /// Not given: environment, else `seedcore-dev`.
+    /// Left out: the environment, else [`DEFAULT_NAMESPACE`].
     LeftOut,
-    /// `None` was passed: environment, else Ray's anonymous namespace.
+    /// `None`: the environment, else Ray's anonymous namespace.
     Anonymous,
     /// A name.
     Named(&'a str),
 }
 
-/// What a call asks for. Two calls with equal targets share one connect.
+/// The address and namespace that a call asks for. Calls with equal targets share one connect and one
+/// circuit of the breaker.
 ///
-/// Equality and hash look at address and namespace only: a caller who spells out what another
-/// one's environment says wants the same connection, and the same breaker.
+/// Equality and hash ignore the sources: an argument and an environment variable of equal value mean
+/// the same connection.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The address.
     pub address: RayAddress,
-    /// Where it came from.
+    /// The source of the address.
     pub address_source: Source,
-    /// `None` is Ray's anonymous namespace.
+    /// The namespace; `None` is Ray's anonymous one.
     pub namespace: Option<String>,
-    /// Where it came from.
+    /// The source of the namespace.
     pub namespace_source: Source,
 }
 
@@ -54,7 +55,11 @@ impl Hash for Target {
 }
 
 impl Target {
-    /// Resolves arguments and environment (contract, section 4).
+    /// Resolves arguments and environment. The address is the argument, else `RAY_ADDRESS`, else
+    /// `auto`; the namespace as [`resolve_namespace`] says.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidAddress`].
     pub fn resolve(
         address: Option<&str>,
         namespace: &NamespaceArg<'_>,
@@ -70,8 +75,10 @@ impl Target {
         })
     }
 
-    /// The fallbacks by priority, without the address itself (contract, section 4). Empty when
-    /// there are none. For `Auto` these apply only when the address is [`Source::Default`].
+    /// The fallbacks by priority, without the address itself.
+    ///
+    /// An address that names a Kubernetes head service falls back to the stable services of the same
+    /// base. Without any address, a pod that is not Ray's falls back to our own stable service.
     pub fn fallbacks(&self, kubernetes: &Kubernetes) -> Vec<RayAddress> {
         let namespace = kubernetes.namespace.as_deref();
         match &self.address {
@@ -81,11 +88,8 @@ impl Target {
                 if outside || self.address_source != Source::Default {
                     return Vec::new();
                 }
-                our_stable_hosts(namespace)
-                    .into_iter()
-                    .take(1)
-                    .map(client_at)
-                    .collect()
+                let hosts = our_stable_hosts(namespace).into_iter();
+                hosts.take(1).map(client_at).collect()
             }
             address @ (RayAddress::Gcs(at) | RayAddress::Client(at)) => HeadService::of(&at.host)
                 .map(|head| head_fallbacks(address, &head, namespace))
@@ -94,9 +98,9 @@ impl Target {
     }
 }
 
-/// The address that is meant, as it was written, and where; None when nobody wrote one.
+/// The address as it was written, and its source; `None` when there is none.
 ///
-/// An explicit `auto` gives way to `RAY_ADDRESS`, as in Ray.
+/// `RAY_ADDRESS` overrides an explicit `auto`, as in Ray.
 pub fn written_address(argument: Option<&str>, env: &Env) -> Option<(String, Source)> {
     let argument = argument.map(str::trim).filter(|text| !text.is_empty());
     let from_env = || Some((env.get(ENV_RAY_ADDRESS)?, Source::Env(ENV_RAY_ADDRESS)));
@@ -116,7 +120,7 @@ fn resolve_address(
     };
     let address = RayAddress::parse(&text).map_err(|mut error| {
         if let Source::Env(name) = source {
-            // Whoever reads the log did not necessarily set the variable.
+            // The reader of the log may not know that the variable is set.
             error.message = format!("{name}: {}", error.message);
         }
         error
@@ -124,7 +128,8 @@ fn resolve_address(
     Ok((address, source))
 }
 
-/// The namespace and where it came from. A blank name counts as left out.
+/// The namespace and its source: the argument, else `SEEDCORE_NS`, else `RAY_NAMESPACE`, else what
+/// [`NamespaceArg`] says. A blank name counts as left out.
 pub fn resolve_namespace(argument: &NamespaceArg<'_>, env: &Env) -> (Option<String>, Source) {
     if let NamespaceArg::Named(name) = argument
         && !name.trim().is_empty()
@@ -143,12 +148,12 @@ pub fn resolve_namespace(argument: &NamespaceArg<'_>, env: &Env) -> (Option<Stri
 }
 
 /// The stable services of a head service, in the form and at the port of `address`; for our own
-/// cluster also the well-known one of Ray Client.
+/// cluster also its Ray Client service.
 ///
-/// The base with its last part kept comes first: if a service of that very name exists, it is the
-/// right one, whereas without a part that was a word (`seedcore-train`) the name may be another
-/// cluster's. A real run id costs nothing that way, since no stable service carries one and all
-/// candidates are probed side by side.
+/// The base with its last part comes first. If a service of that name exists, it is the right one,
+/// whereas the base without a part that was a word (`seedcore-train`) may name another cluster. After a
+/// real run id this costs nothing: no stable service has one, and all candidates are probed
+/// concurrently.
 fn head_fallbacks(
     address: &RayAddress,
     head: &HeadService<'_>,
@@ -160,19 +165,19 @@ fn head_fallbacks(
         let hosts = stable_hosts(base, head.suffix, namespace);
         found.extend(hosts.into_iter().filter_map(|host| address.at_host(host)));
     }
-    // At a fixed Ray Client port, so not for those who asked for a native driver.
+    // Only for Ray Client: this service has no GCS port.
     if head.base.starts_with(OUR_BASE) && matches!(address, RayAddress::Client(_)) {
         found.extend(our_stable_hosts(namespace).into_iter().map(client_at));
     }
-    // `-stable-svc` is longer than `-head-svc`: a name near the limit has no such service.
+    // `-stable-svc` is longer than `-head-svc`, so that a name near the limit becomes too long.
     without_repeats(found.into_iter().filter(has_valid_host))
 }
 
-/// The stable service of `base` in its own domain, else in the namespace's; then bare, for the
-/// search list of the resolver.
+/// The names of the stable service of `base`: in its own domain, else in that of the namespace; then
+/// without a domain, for the resolver's search list.
 fn stable_hosts(base: &str, suffix: &str, namespace: Option<&str>) -> Vec<String> {
     let short = service::named(base, "stable");
-    // A lone dot makes a name absolute, it is no domain.
+    // A single dot makes a name absolute and is not a domain.
     let qualified = if suffix.len() > 1 {
         Some(format!("{short}{suffix}"))
     } else {
@@ -198,7 +203,7 @@ fn has_valid_host(address: &RayAddress) -> bool {
         .is_none_or(|at| check_host(&at.host).is_ok())
 }
 
-/// Keeps the first of equals; a handful of items, so a scan will do.
+/// Removes duplicates from a few items, keeping the first.
 fn without_repeats(addresses: impl Iterator<Item = RayAddress>) -> Vec<RayAddress> {
     addresses.fold(Vec::new(), |mut kept, address| {
         if !kept.contains(&address) {

@@ -1,4 +1,4 @@
-//! Why an address was refused, and what was probably meant.
+//! Why an address is invalid, and which one was probably meant.
 
 use std::net::Ipv6Addr;
 
@@ -9,21 +9,21 @@ use super::{
 };
 use crate::error::{ConnectError, Kind};
 
-/// Every accepted form, each with an example.
+/// The hint: every accepted form, each with an example.
 const FORMS: &str = "Use `auto`, `local`, `host:port` for the GCS (such as `ray-head:6379`) or \
                      `ray://host:port` for Ray Client (such as `ray://ray-head:10001`).";
 
-/// The failure for `text`, whose `flaw` completes "it is not a Ray address:".
+/// The error for `text`; `flaw` completes the sentence "it is not a Ray address:".
 pub(super) fn refusal(text: &str, flaw: &str) -> ConnectError {
     let shown = redact(text);
     let message = format!("`{shown}` is not a Ray address: {flaw}. {}", example(text));
     ConnectError::new(Kind::InvalidAddress, shown, message, FORMS)
 }
 
-/// A right address: what was probably meant, else a made-up one.
+/// A sentence with a valid address: the one that was probably meant, or else an example.
 fn example(text: &str) -> String {
     match repaired(text) {
-        // Nothing tells which of the two ports a lone name means.
+        // A name without a port can mean either of the two.
         Some(RayAddress::Gcs(at)) if !text.contains(':') => format!(
             "A right one is `ray://{}:{DEFAULT_CLIENT_PORT}` or `{at}`.",
             at.host
@@ -33,8 +33,7 @@ fn example(text: &str) -> String {
     }
 }
 
-/// The address that refused text was probably meant to be. It is made of nothing that [`redact`]
-/// hides.
+/// The address that invalid text was probably meant to be. It contains nothing that [`redact`] hides.
 pub(super) fn repaired(text: &str) -> Option<RayAddress> {
     let text = text.trim_matches(['"', '\'', '`', ' ']);
     if text.eq_ignore_ascii_case("auto") {
@@ -51,7 +50,7 @@ pub(super) fn repaired(text: &str) -> Option<RayAddress> {
     Some(in_form(&scheme.to_ascii_lowercase(), host, port))
 }
 
-/// The scheme without `://`, also for the slips `ray:/h` and `ray:h:10001`.
+/// The scheme without `://`, and the rest; also for the typos `ray:/h` and `ray:h:10001`.
 fn lenient_scheme(text: &str) -> (&str, &str) {
     let (scheme, rest) = split_scheme(text);
     if !scheme.is_empty() {
@@ -75,8 +74,8 @@ fn lenient_authority(text: &str) -> Option<(String, Option<u16>)> {
     Some((host.to_owned(), read_port(port).ok()))
 }
 
-/// An IPv6 address without brackets. A last group that can be a port of four or five digits is
-/// taken for one, where what is left is an address too.
+/// An IPv6 address without brackets. A last group of four or five digits counts as a port if what is
+/// left is an address too.
 pub(super) fn bare_ipv6(text: &str) -> Option<(Ipv6Addr, Option<u16>)> {
     let with_port = text.rsplit_once(':').and_then(|(ip, port)| {
         let port = read_port(port).ok().filter(|&port| port >= 1000)?;
@@ -85,25 +84,14 @@ pub(super) fn bare_ipv6(text: &str) -> Option<(Ipv6Addr, Option<u16>)> {
     with_port.or_else(|| Some((text.parse().ok()?, None)))
 }
 
-/// The form that a scheme suggests. An HTTP port is the dashboard's or Serve's, never Ray Client's.
+/// The address form that a scheme suggests. The port of an HTTP URL is dropped: it is the dashboard's or
+/// Serve's.
 fn in_form(scheme: &str, host: String, port: Option<u16>) -> RayAddress {
-    let (is_gcs, port) = match scheme {
-        "" | "redis" | "rediss" | "gcs" => (true, port),
-        "http" | "https" => (false, None),
-        _ => (false, port),
+    let (form, usual, port): (fn(_) -> _, _, _) = match scheme {
+        "" | "redis" | "rediss" | "gcs" => (RayAddress::Gcs, USUAL_GCS_PORT, port),
+        "http" | "https" => (RayAddress::Client, DEFAULT_CLIENT_PORT, None),
+        _ => (RayAddress::Client, DEFAULT_CLIENT_PORT, port),
     };
-    let usual = if is_gcs {
-        USUAL_GCS_PORT
-    } else {
-        DEFAULT_CLIENT_PORT
-    };
-    let at = HostPort {
-        host,
-        port: port.unwrap_or(usual),
-    };
-    if is_gcs {
-        RayAddress::Gcs(at)
-    } else {
-        RayAddress::Client(at)
-    }
+    let port = port.unwrap_or(usual);
+    form(HostPort { host, port })
 }

@@ -1,71 +1,61 @@
-//! Showing what somebody gave us, without its secrets and without letting it forge log lines.
+//! Redaction of text from outside: no secrets, and nothing that could forge log lines.
 
-/// Longest text that [`redact`] returns, in characters.
+/// Maximum length of a shown text, in characters.
 const MAX_SHOWN: usize = 200;
 
 const HIDDEN: &str = "***";
 
-/// What follows one of these may be a secret.
+/// The text after one of these may be a secret.
 const VALUE_MARKS: [char; 3] = ['?', '#', '='];
 
-/// `text` as it may be shown: user info and query values replaced by `***`.
+/// `text` as it may be shown: user info and query values are replaced by `***`.
 ///
-/// Errs on the side of hiding: everything before the last `@` counts as user info, however
-/// malformed, and everything after a `=` as a value; where the two mix, all of it is hidden. Control characters and those that reorder or
-/// hide text are escaped, and at most 200 characters are returned.
+/// Hides too much rather than too little: all before the last `@` counts as user info, however
+/// malformed, and all after a `=` as a value; where the two mix, everything is hidden. The result is
+/// escaped and bounded as by [`printable`].
 pub fn redact(text: &str) -> String {
     let (scheme, rest) = split_scheme(text);
-    let mut shown = Shown::default();
-    shown.push(scheme);
-    let whole = rest.len();
-    let Some(rest) = after_user_info(rest) else {
-        shown.push(HIDDEN);
-        return shown.finish();
+    let Some(plain) = after_user_info(rest) else {
+        return printable(&format!("{scheme}{HIDDEN}"));
     };
-    if rest.len() < whole {
-        shown.push(HIDDEN);
-        shown.push("@");
-    }
-    let secret_from = rest.find(VALUE_MARKS).unwrap_or(rest.len());
-    let (plain, secret) = rest.split_at(secret_from);
-    shown.push(plain);
-    match secret.strip_prefix('?') {
-        Some(query) => push_query(&mut shown, query),
-        None if secret.is_empty() => {}
-        None => {
-            shown.push(&secret[..1]);
-            shown.push(HIDDEN);
-        }
-    }
-    shown.finish()
+    let user_info = if plain.len() < rest.len() { "***@" } else { "" };
+    let secret_from = plain.find(VALUE_MARKS).unwrap_or(plain.len());
+    let (plain, secret) = plain.split_at(secret_from);
+    let secret = match secret.strip_prefix('?') {
+        Some(query) => format!("?{}", redact_query(query)),
+        None if secret.is_empty() => String::new(),
+        None => format!("{}{HIDDEN}", &secret[..1]),
+    };
+    printable(&format!("{scheme}{user_info}{plain}{secret}"))
 }
 
-/// `text` that is no secret, such as a path, on one line: escaped and bounded as by [`redact`].
+/// The names of a query. Values are hidden, and so is what has no name.
+fn redact_query(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}={HIDDEN}"),
+        None => HIDDEN.to_owned(),
+    });
+    pairs.take(MAX_SHOWN).collect::<Vec<_>>().join("&")
+}
+
+/// `text` on one line of at most 200 characters. Control characters and those that reorder or hide
+/// text are escaped. For text without secrets, such as a path.
 pub fn printable(text: &str) -> String {
-    let mut shown = Shown::default();
-    shown.push(text);
-    shown.finish()
-}
-
-/// Names stay, values go; what has no name is a value.
-fn push_query(shown: &mut Shown, query: &str) {
-    let mut lead = "?";
-    for pair in query.split('&') {
-        if shown.full {
-            return;
-        }
-        shown.push(lead);
-        lead = "&";
-        if let Some((name, _)) = pair.split_once('=') {
-            shown.push(name);
-            shown.push("=");
-        }
-        shown.push(HIDDEN);
+    let escaped = text.chars().flat_map(|c| {
+        let is_safe = !unsafe_to_show(c);
+        let escape = c.escape_default().filter(move |_| !is_safe);
+        is_safe.then_some(c).into_iter().chain(escape)
+    });
+    let mut shown: Vec<char> = escaped.take(MAX_SHOWN + 1).collect();
+    if shown.len() > MAX_SHOWN {
+        shown.truncate(MAX_SHOWN - 3);
+        shown.extend(['.'; 3]);
     }
+    shown.into_iter().collect()
 }
 
-/// Splits off `scheme://`, when it looks like one: a short word of letters. In `u:p://w@h` it is a
-/// piece of a password, and so it may be in `k3y://@h`.
+/// Splits off `scheme://` if it looks like one: a short word of letters. In `u:p://w@h` it is part of a
+/// password, and in `k3y://@h` it may be.
 pub(super) fn split_scheme(text: &str) -> (&str, &str) {
     match text.find("://") {
         Some(at) if is_scheme(&text[..at]) => text.split_at(at + 3),
@@ -77,8 +67,8 @@ fn is_scheme(text: &str) -> bool {
     (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-/// What follows the user info; all of `text` when there is none. None when nothing tells which side
-/// of an `@` is the secret one: `h?token=x@y` is a value with an `@`, `u:p?x@h` a password with a `?`.
+/// The text after the user info; all of `text` when there is none. `None` when it cannot be told which
+/// side of an `@` is the secret: `h?token=x@y` is a value with an `@`, `u:p?x@h` a password with a `?`.
 pub(super) fn after_user_info(text: &str) -> Option<&str> {
     let (user_info, rest) = text.split_at(user_info_end(text));
     (!user_info.contains(VALUE_MARKS)).then_some(rest)
@@ -97,50 +87,7 @@ fn user_info_end(text: &str) -> usize {
     plain.max(encoded)
 }
 
-/// Collects text, escaped and bounded.
-#[derive(Default)]
-struct Shown {
-    text: String,
-    length: usize,
-    full: bool,
-}
-
-impl Shown {
-    fn push(&mut self, piece: &str) {
-        for c in piece.chars() {
-            if self.full {
-                return;
-            }
-            if unsafe_to_show(c) {
-                c.escape_default().for_each(|e| self.push_char(e));
-            } else {
-                self.push_char(c);
-            }
-        }
-    }
-
-    fn push_char(&mut self, c: char) {
-        if self.length == MAX_SHOWN {
-            self.full = true;
-        } else {
-            self.text.push(c);
-            self.length += 1;
-        }
-    }
-
-    fn finish(mut self) -> String {
-        if self.full {
-            // Room for the dots, by characters: the text may not be ASCII.
-            for _ in 0..3 {
-                self.text.pop();
-            }
-            self.text.push_str("...");
-        }
-        self.text
-    }
-}
-
-/// Would start a new log line, drive a terminal, or show as something else than it is.
+/// Whether `c` would start a log line, control a terminal, or look like another text.
 fn unsafe_to_show(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')

@@ -1,4 +1,4 @@
-//! Where settings are read from.
+//! The environment variables and small files that settings are read from.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,19 +8,19 @@ use std::path::Path;
 
 use super::{ENV_RAY_ADDRESS, ENV_RAY_NAMESPACE, ENV_SEEDCORE_NS};
 
-/// A file that is larger is not one of those we read.
+/// Maximum size of a file. None of those that are read is larger.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Where settings come from: the process, or a fixed table in tests.
+/// The source of settings: the process, or a fixed table in tests.
 #[derive(Clone, Debug)]
 pub enum Env {
     /// The process environment and the real file system. Read it only while attached to the
     /// interpreter: Python's `os.environ` writes through `setenv` under the same lock.
     Process,
-    /// The variables of the process as they were, and the real file system: for reading on after
-    /// detaching. Holds whatever secrets the environment does, so it is never shown.
+    /// A copy of the process's variables, and the real file system: safe to read while detached from
+    /// the interpreter. Holds the secrets of the environment, so it must never be shown.
     Snapshot(BTreeMap<String, String>),
-    /// A table. `files` stands for the file system (path, content).
+    /// A fixed table, for tests.
     Fixed {
         /// Variables by name.
         vars: BTreeMap<String, String>,
@@ -30,7 +30,7 @@ pub enum Env {
 }
 
 impl Env {
-    /// The same, safe to read while detached from the interpreter. Files are still read late.
+    /// A copy that is safe to read while detached from the interpreter. Files are not read yet.
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let lossy = |text: OsString| text.to_string_lossy().into_owned();
@@ -44,8 +44,8 @@ impl Env {
         }
     }
 
-    /// The value of `name`, trimmed; blank counts as unset. Bytes that are not UTF-8 become
-    /// replacement characters, so that they are refused where they matter, with a message.
+    /// The trimmed value of `name`; a blank value counts as unset. Bytes that are not UTF-8 become
+    /// replacement characters, which the parser of the value rejects with a message.
     pub fn get(&self, name: &str) -> Option<String> {
         match self {
             Self::Process => trimmed(&std::env::var_os(name)?.to_string_lossy()),
@@ -53,8 +53,8 @@ impl Env {
         }
     }
 
-    /// The content of a small text file, trimmed; missing, unreadable, blank and larger than
-    /// 64 KiB are the same.
+    /// The trimmed content of a text file, or `None` if it is missing, unreadable, blank or larger
+    /// than 64 KiB.
     pub fn file(&self, path: &str) -> Option<String> {
         match self {
             Self::Process | Self::Snapshot(_) => trimmed(&read_small(Path::new(path))?),
@@ -69,25 +69,24 @@ fn trimmed(text: &str) -> Option<String> {
 }
 
 fn read_small(path: &Path) -> Option<String> {
-    // Opening a pipe would block until somebody writes to it.
+    // Opening a pipe blocks until something writes to it.
     if !path.metadata().ok()?.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
     let mut file = File::open(path).ok()?.take(MAX_FILE_BYTES + 1);
     file.read_to_end(&mut bytes).ok()?;
-    // Half a token is worse than none.
+    // A truncated token is worse than none.
     let is_whole = bytes.len() as u64 <= MAX_FILE_BYTES;
     is_whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What the environment says about where to connect, as it stands there: to see whether it has
-/// changed since, without resolving it anew.
+/// The variables that decide where to connect, to notice a change without resolving them again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whereabouts([Option<OsString>; 3]);
 
 impl Whereabouts {
-    /// As it is now. Read it only while attached to the interpreter, as [`Env::Process`].
+    /// Reads them. Only while attached to the interpreter, as [`Env::Process`].
     pub fn now() -> Self {
         Self([ENV_RAY_ADDRESS, ENV_SEEDCORE_NS, ENV_RAY_NAMESPACE].map(std::env::var_os))
     }

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::CheckResult;
 use crate::error::{ConnectError, Kind};
 use crate::preflight::BoxFuture;
-use crate::probe::{self, KeptChannel, Seen};
+use crate::probe::{self, KeptChannel, Reply};
 
 /// One check of a connection's control plane. Real in production; scripted in tests.
 pub trait HealthCheck: Send + Sync + 'static {
@@ -31,17 +31,17 @@ impl ControlPlane {
         }
     }
 
-    fn judge(&self, channel: &KeptChannel, seen: Result<Seen, ConnectError>) -> CheckResult {
-        match seen {
-            Ok(Seen::Cluster(id)) => match (&self.cluster_id, id) {
+    fn judge(&self, channel: &KeptChannel, reply: Result<Reply, ConnectError>) -> CheckResult {
+        match reply {
+            Ok(Reply::Cluster(id)) => match (&self.cluster_id, id) {
                 (Some(ours), Some(theirs)) if *ours != theirs => {
                     CheckResult::Replaced(replaced(channel.shown(), &theirs))
                 }
                 _ => CheckResult::Answered,
             },
-            Ok(Seen::Session) => CheckResult::Answered,
-            Ok(Seen::NoGcs) => CheckResult::Degraded(no_gcs(channel.shown())),
-            Ok(Seen::NoSession) => CheckResult::Replaced(probe::session_lost(channel.server())),
+            Ok(Reply::Session) => CheckResult::Answered,
+            Ok(Reply::NoGcs) => CheckResult::Degraded(no_gcs(channel.shown())),
+            Ok(Reply::NoSession) => CheckResult::Replaced(probe::session_lost(channel.server())),
             Err(cause) => CheckResult::NoAnswer(cause),
         }
     }
@@ -51,8 +51,8 @@ impl HealthCheck for ControlPlane {
     fn check(&self, timeout: Duration) -> BoxFuture<'_, CheckResult> {
         Box::pin(async move {
             let mut channel = self.channel.lock().await;
-            let seen = channel.look(timeout).await;
-            self.judge(&channel, seen)
+            let reply = channel.look(timeout).await;
+            self.judge(&channel, reply)
         })
     }
 }

@@ -11,38 +11,40 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::transport::{self, Endpoint};
+use tonic::{IntoRequest, Status};
 use tonic_prost::ProstCodec;
 
-use super::trace::show;
 use crate::address::HostPort;
 
-/// No honest answer to a probe comes near it.
+/// Maximum decoded size of a reply to a probe, in bytes. Real replies are far smaller.
 pub(super) const SMALL: usize = 256 * 1024;
-/// Thousands of nodes; still bounded.
+/// Maximum decoded size of a list of nodes, in bytes: enough for thousands.
 pub(super) const LARGE: usize = 32 * 1024 * 1024;
 
 /// A byte stream to a server: TCP or TLS over TCP.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// One HTTP/2 connection. Dropping it ends the tasks behind it.
-pub(super) struct Line {
-    grpc: Grpc<Channel>,
+/// One HTTP/2 connection for unary gRPC calls. Dropping it ends the tasks behind it.
+pub(super) struct Channel {
+    grpc: Grpc<transport::Channel>,
     token: Option<MetadataValue<Ascii>>,
     _tasks: Tasks,
 }
 
-impl Line {
-    /// Speaks HTTP/2 on `stream`. Nothing is heard yet: a wrong server shows at the first call.
+impl Channel {
+    /// Starts HTTP/2 on `stream`. Nothing is received yet: a wrong server shows at the first call.
+    ///
+    /// # Errors
+    /// Fails when the HTTP/2 preface cannot be sent.
     pub async fn open(
         stream: Box<dyn Stream>,
         server: &HostPort,
         scheme: Scheme,
         token: Option<MetadataValue<Ascii>>,
         max_message: usize,
-    ) -> Result<Self, tonic::transport::Error> {
+    ) -> Result<Self, transport::Error> {
         let tasks = Tasks::default();
         // One stream, used once: a lost connection is an answer, not a reason to reconnect.
         let mut once = Some(stream);
@@ -64,56 +66,52 @@ impl Line {
         })
     }
 
-    /// One unary call.
-    pub async fn call<Q, A>(&self, path: &'static str, message: Q) -> Result<A, Status>
+    /// Makes one unary call. The token is added here and nowhere else.
+    ///
+    /// # Errors
+    /// The status that the server sent, or one with a source when the connection failed.
+    pub async fn call<Q, A>(
+        &self,
+        path: &'static str,
+        message: impl IntoRequest<Q>,
+    ) -> Result<A, Status>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        self.send(path, Request::new(message)).await
-    }
-
-    /// One unary call with its own metadata; the token is added here and nowhere else.
-    pub async fn send<Q, A>(&self, path: &'static str, mut request: Request<Q>) -> Result<A, Status>
-    where
-        Q: prost::Message + Send + Sync + 'static,
-        A: prost::Message + Default + Send + Sync + 'static,
-    {
+        let mut request = message.into_request();
         if let Some(token) = &self.token {
             request
                 .metadata_mut()
                 .insert("authorization", token.clone());
         }
         let mut grpc = self.grpc.clone();
-        grpc.ready().await.map_err(transport_failure)?;
+        let never_sent = |error: transport::Error| Status::from_error(Box::new(error));
+        grpc.ready().await.map_err(never_sent)?;
         let codec = ProstCodec::<Q, A>::default();
         let path = PathAndQuery::from_static(path);
-        // Boxed: tonic's future has kilobytes, and several calls run at once.
+        // Boxed: tonic's future takes kilobytes, and several calls run at once.
         let reply = Box::pin(grpc.unary(request, path, codec)).await?;
         Ok(reply.into_inner())
     }
 }
 
-/// The status of a call that never left: it carries its source, as tonic's own do.
-fn transport_failure(error: tonic::transport::Error) -> Status {
-    Status::from_error(Box::new(error))
-}
-
-/// `:scheme` and `:authority` of the calls. A host that no URI can hold still gets a probe.
+/// `:scheme` and `:authority` of the calls. A host that does not fit into a URI is probed all the
+/// same.
 fn origin(server: &HostPort, scheme: Scheme) -> Uri {
     Uri::builder()
         .scheme(scheme)
-        .authority(show(server))
+        .authority(server.to_string())
         .path_and_query("/")
         .build()
         .unwrap_or_else(|_| Uri::from_static("http://ray"))
 }
 
-/// Owns the tasks that the HTTP/2 client spawns, so that they end with the probe.
+/// Owns the tasks that the HTTP/2 client spawns, so that they end with the channel.
 #[derive(Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
-/// Weak, because the tasks themselves hold it: an owner in there would keep itself alive.
+/// Weak, because the tasks themselves hold it: a strong reference would keep them alive forever.
 struct Spawner(Weak<Mutex<JoinSet<()>>>);
 
 impl Tasks {
@@ -128,7 +126,7 @@ impl hyper::rt::Executor<Task> for Spawner {
     fn execute(&self, task: Task) {
         if let Some(tasks) = self.0.upgrade() {
             let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            // A set keeps what has ended until it is asked, and a warm line has a task for each call.
+            // A set keeps finished tasks until they are joined, and each call spawns one.
             while tasks.try_join_next().is_some() {}
             tasks.spawn(task);
         }

@@ -1,50 +1,51 @@
-//! The token and TLS files that Ray itself would use, read anew for each connect.
+//! The token and TLS files that Ray itself would use, read again for each connect.
 //!
-//! Measured against `AuthenticationTokenLoader` of Ray 2.60: `RAY_AUTH_TOKEN`, else the first line
-//! of the file `RAY_AUTH_TOKEN_PATH` (missing or empty is an error, the default file is not
-//! looked at), else the service-account token when `RAY_ENABLE_K8S_TOKEN_AUTH` is on, else
-//! `~/.ray/auth_token`. Any `RAY_AUTH_MODE` but `token` (any case) means off.
+//! The order is that of `AuthenticationTokenLoader` (measured, Ray 2.60): `RAY_AUTH_TOKEN`, else the
+//! first line of the file `RAY_AUTH_TOKEN_PATH` (missing or empty is an error, and the default file
+//! is not read), else the service-account token when `RAY_ENABLE_K8S_TOKEN_AUTH` is on, else
+//! `~/.ray/auth_token`. A `RAY_AUTH_MODE` other than `token` (in any case) switches tokens off.
 
 use std::fmt;
+use std::iter;
 use std::path::PathBuf;
 
 use tonic::metadata::{Ascii, MetadataValue};
 
-use super::trace::Ask;
+use super::server::Server;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 
 const K8S_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// The token that Ray itself would send, read anew for each connect. Never shown.
+/// The token and TLS files that Ray itself would use. `Debug` hides the token.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// Bearer token, if Ray would send one.
+    /// The bearer token, if Ray would send one.
     pub token: Option<String>,
-    /// Where it was found, or where we looked: for people.
+    /// Where it was found, or else every place that was searched, for messages.
     pub token_source: String,
     /// Whether Ray would use tokens at all.
     pub mode: AuthMode,
-    /// TLS files, when `RAY_USE_TLS` is on.
+    /// The TLS files, when `RAY_USE_TLS` is on.
     pub tls: Option<TlsFiles>,
 }
 
-/// What `RAY_AUTH_MODE` says.
+/// The meaning of `RAY_AUTH_MODE`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Not set: no token is sent to an explicit address. `found` is whether one lies ready.
+    /// Not set: no token is sent to an explicit address.
     Unset {
-        /// A token is at `token_source`, unused.
+        /// Whether there is a token at `token_source`, unused.
         found: bool,
     },
-    /// `token`, or unset and `auto` found a token, as Ray 2.59 and newer do.
+    /// `token`; or not set, with a token found for `auto`, as in Ray 2.59 and newer.
     Token,
     /// Set to something else.
     #[default]
     Off,
 }
 
-/// Ray's own TLS variables.
+/// Values of Ray's own TLS variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// `RAY_TLS_SERVER_CERT`
@@ -67,118 +68,105 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// Reads Ray's variables the way Ray does for an explicit address, or, with `auto`, the way
-    /// it does for a local cluster.
+    /// Reads Ray's variables as Ray does for an explicit address, or, with `auto`, as it does for a
+    /// cluster of this machine.
     pub fn from_env(env: &Env, auto: bool) -> Self {
-        let found = search(env);
+        let (token, token_source) = search(env);
         let mode = match env.get("RAY_AUTH_MODE") {
             Some(mode) if mode.eq_ignore_ascii_case("token") => AuthMode::Token,
             Some(_) => AuthMode::Off,
-            None if auto && found.token.is_some() => AuthMode::Token,
+            None if auto && token.is_some() => AuthMode::Token,
             None => AuthMode::Unset {
-                found: found.token.is_some(),
+                found: token.is_some(),
             },
         };
         Self {
-            token: found.token.filter(|_| mode == AuthMode::Token),
-            token_source: found.place,
+            token: token.filter(|_| mode == AuthMode::Token),
+            token_source,
             mode,
             tls: tls_files(env),
         }
     }
 
-    /// Whether there is a token, where it lies and what becomes of it, for people.
+    /// Whether a token is sent, from where, and why not: a phrase for messages.
     pub fn about_token(&self) -> String {
         let place = &self.token_source;
         match self.mode {
-            AuthMode::Token if self.token.is_some() => format!("sent, from {place}"),
-            AuthMode::Token => format!("none found, looked in {place}"),
-            AuthMode::Unset { found: true } => {
-                format!("found in {place}, but not sent: RAY_AUTH_MODE is not set")
+            _ if self.token.is_some() => format!("sent, from {place}"),
+            AuthMode::Token => {
+                format!("RAY_AUTH_MODE=token, but no token was found, looked in {place}")
             }
-            AuthMode::Unset { found: false } => "none; RAY_AUTH_MODE is not set".to_owned(),
-            AuthMode::Off => "not sent: RAY_AUTH_MODE switches tokens off".to_owned(),
+            AuthMode::Unset { found: true } => format!(
+                "RAY_AUTH_MODE is not set, so Ray sends no token, though one was found in {place}"
+            ),
+            AuthMode::Unset { found: false } => {
+                format!("RAY_AUTH_MODE is not set, and no token was found, looked in {place}")
+            }
+            AuthMode::Off => "RAY_AUTH_MODE switches tokens off".to_owned(),
         }
     }
 
-    /// The `authorization` header. `None` when no token is to be sent; an error when Ray would
-    /// refuse to connect without even trying.
+    /// The `authorization` header, or `None` when Ray would send no token.
+    ///
+    /// # Errors
+    /// [`Kind::Auth`] when Ray itself would fail without a connect: `RAY_AUTH_MODE=token` without a
+    /// token, or a token that does not fit into a header.
     pub(super) fn header(
         &self,
-        ask: &Ask<'_>,
+        server: &Server,
     ) -> Result<Option<MetadataValue<Ascii>>, ConnectError> {
         let Some(token) = &self.token else {
             return match self.mode {
-                AuthMode::Token => Err(self.none_found(ask)),
+                AuthMode::Token => Err(self.refused(server)),
                 _ => Ok(None),
             };
         };
-        let mut header =
-            MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| self.unsendable(ask))?;
+        let unsendable = |_| {
+            let place = &self.token_source;
+            server.error(
+                Kind::Auth,
+                format!("the token from {place} has characters that no header can carry"),
+                "check it for line breaks and characters beyond ASCII",
+            )
+        };
+        let mut header = MetadataValue::try_from(format!("Bearer {token}")).map_err(unsendable)?;
         header.set_sensitive(true);
         Ok(Some(header))
     }
 
-    /// The server answered `UNAUTHENTICATED`.
-    pub(super) fn refused(&self, ask: &Ask<'_>) -> ConnectError {
-        let place = &self.token_source;
-        match self.mode {
-            _ if self.token.is_some() => ask.error(
-                Kind::Auth,
-                &format!("the cluster refused the token from {place}"),
+    /// The error for a server that answered `UNAUTHENTICATED`, or would.
+    pub(super) fn refused(&self, server: &Server) -> ConnectError {
+        let (place, about) = (&self.token_source, self.about_token());
+        let (cause, hint) = match self.mode {
+            _ if self.token.is_some() => (
+                format!("the cluster refused the token from {place}"),
                 format!(
                     "put the cluster's token there (ray get-auth-token on the head prints it); the \
                      one from {place} may be old or belong to another cluster"
                 ),
             ),
-            AuthMode::Unset { found: true } => ask.error(
-                Kind::Auth,
-                &format!(
-                    "the cluster wants a token; RAY_AUTH_MODE is not set, so Ray sends none, though \
-                     one was found in {place}"
-                ),
-                "set RAY_AUTH_MODE=token",
+            AuthMode::Token => (
+                about,
+                "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file that holds the cluster's \
+                 token"
+                    .to_owned(),
             ),
-            AuthMode::Unset { found: false } => ask.error(
-                Kind::Auth,
-                &format!("the cluster wants a token; none was found, looked in {place}"),
-                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the \
-                 cluster's token",
+            AuthMode::Unset { found: true } => (
+                format!("the cluster requires a token; {about}"),
+                "set RAY_AUTH_MODE=token".to_owned(),
             ),
-            AuthMode::Token => self.none_found(ask),
-            AuthMode::Off => ask.error(
-                Kind::Auth,
-                "the cluster wants a token; RAY_AUTH_MODE switches tokens off here",
+            AuthMode::Unset { found: false } | AuthMode::Off => (
+                format!("the cluster requires a token; {about}"),
                 "set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or \
-                 ~/.ray/auth_token",
+                 ~/.ray/auth_token"
+                    .to_owned(),
             ),
-        }
+        };
+        server.error(Kind::Auth, cause, hint)
     }
 
-    fn none_found(&self, ask: &Ask<'_>) -> ConnectError {
-        ask.error(
-            Kind::Auth,
-            &format!(
-                "RAY_AUTH_MODE=token, but no token was found, looked in {}",
-                self.token_source
-            ),
-            "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file that holds the cluster's token",
-        )
-    }
-
-    fn unsendable(&self, ask: &Ask<'_>) -> ConnectError {
-        ask.error(
-            Kind::Auth,
-            &format!(
-                "the token from {} has characters that no header can carry",
-                self.token_source
-            ),
-            "check it for line breaks and characters beyond ASCII",
-        )
-    }
-
-    /// `text` from a server, safe to show: one line, bounded, and without our token, which a
-    /// server might echo.
+    /// `text` from a server, safe to show: one line of at most 200 characters, without our token,
+    /// which a server might echo.
     pub(super) fn scrub(&self, text: &str) -> String {
         let text = match &self.token {
             Some(token) if !token.is_empty() => text.replace(token.as_str(), "***"),
@@ -191,47 +179,26 @@ impl Credentials {
     }
 }
 
-struct Found {
-    token: Option<String>,
-    place: String,
-}
-
-fn search(env: &Env) -> Found {
+/// The token if there is one, and where it was found or searched for.
+fn search(env: &Env) -> (Option<String>, String) {
     if let Some(token) = env.get("RAY_AUTH_TOKEN") {
-        return Found {
-            token: Some(token),
-            place: "RAY_AUTH_TOKEN".to_owned(),
-        };
+        return (Some(token), "RAY_AUTH_TOKEN".to_owned());
     }
     if let Some(path) = env.get("RAY_AUTH_TOKEN_PATH") {
         let token = first_line(env, &path);
-        let fault = if token.is_some() {
-            ""
-        } else {
-            ", missing or empty"
-        };
-        return Found {
-            token,
-            place: format!("the file {path} (RAY_AUTH_TOKEN_PATH{fault})"),
-        };
+        let fault = token.as_ref().map_or(", missing or empty", |_| "");
+        let place = format!("the file {path} (RAY_AUTH_TOKEN_PATH{fault})");
+        return (token, place);
     }
-    let mut looked = vec![
-        "RAY_AUTH_TOKEN".to_owned(),
-        "RAY_AUTH_TOKEN_PATH".to_owned(),
-    ];
-    for path in default_files(env) {
-        if let Some(token) = first_line(env, &path) {
-            return Found {
-                token: Some(token),
-                place: format!("the file {path}"),
-            };
+    let files = default_files(env);
+    for path in &files {
+        if let Some(token) = first_line(env, path) {
+            return (Some(token), format!("the file {path}"));
         }
-        looked.push(path);
     }
-    Found {
-        token: None,
-        place: looked.join(", "),
-    }
+    let variables = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH".to_owned();
+    let looked: Vec<String> = iter::once(variables).chain(files).collect();
+    (None, looked.join(", "))
 }
 
 fn default_files(env: &Env) -> Vec<String> {
@@ -242,7 +209,7 @@ fn default_files(env: &Env) -> Vec<String> {
     kubernetes.into_iter().chain(home).collect()
 }
 
-/// Ray reads one line and trims it.
+/// The first line of a file, trimmed, as Ray reads a token.
 fn first_line(env: &Env, path: &str) -> Option<String> {
     let text = env.file(path)?;
     let line = text.lines().next()?.trim();
@@ -258,7 +225,7 @@ fn tls_files(env: &Env) -> Option<TlsFiles> {
     })
 }
 
-/// Ray's booleans: `1` or `true`, any case.
+/// Whether a boolean of Ray's is on: `1` or `true`, in any case.
 fn is_on(env: &Env, name: &str) -> bool {
     env.get(name)
         .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true"))

@@ -1,34 +1,37 @@
-//! Names to addresses.
+//! Name resolution.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use super::trace::Ask;
+use super::server::Server;
 use crate::error::{ConnectError, Kind};
 
-/// All addresses of the server, families alternating so that a network without IPv6 (or IPv4)
+/// All addresses of the server. The families alternate, so that a network without IPv6 (or IPv4)
 /// costs one attempt and not all of them.
 ///
-/// The system resolver cannot be called off: a look-up that is dropped ends on its own thread.
-pub(super) async fn resolve(ask: &Ask<'_>) -> Result<Vec<SocketAddr>, ConnectError> {
-    let (host, port) = (ask.server.host.as_str(), ask.server.port);
-    if let Ok(ip) = host.parse::<IpAddr>() {
+/// The system resolver cannot be cancelled: a look-up that is dropped ends on its own thread.
+///
+/// # Errors
+/// [`Kind::Dns`] when the name does not resolve or has no address.
+pub(super) async fn resolve(server: &Server) -> Result<Vec<SocketAddr>, ConnectError> {
+    let (host, port) = (server.address.host.as_str(), server.address.port);
+    if let Some(ip) = server.address.ip() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let found: Vec<SocketAddr> = match tokio::net::lookup_host((host, port)).await {
         Ok(found) => found.collect(),
-        Err(error) => return Err(unknown_name(ask, &plain(&error))),
+        Err(error) => return Err(unknown_name(server, plain(&error.to_string()))),
     };
     if found.is_empty() {
-        return Err(unknown_name(ask, "the name has no address"));
+        return Err(unknown_name(server, "the name has no address"));
     }
     Ok(alternate(&found))
 }
 
-fn unknown_name(ask: &Ask<'_>, why: &str) -> ConnectError {
-    let host = &ask.server.host;
-    ask.error(
+fn unknown_name(server: &Server, why: &str) -> ConnectError {
+    let host = &server.address.host;
+    server.error(
         Kind::Dns,
-        &format!("the name {host} does not resolve ({why})"),
+        format!("the name {host} does not resolve ({why})"),
         format!(
             "check the spelling; in Kubernetes, check that the service exists (kubectl get svc -A) \
              and try its full name, {host}.<namespace>.svc.cluster.local"
@@ -36,33 +39,29 @@ fn unknown_name(ask: &Ask<'_>, why: &str) -> ConnectError {
     )
 }
 
-/// The resolver's own words without the standard library's preamble.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.strip_prefix("failed to lookup address information: ")
-        .unwrap_or(&text)
-        .to_owned()
+/// The resolver's own words without the standard library's prefix.
+fn plain(error: &str) -> &str {
+    error
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or(error)
 }
 
+/// Removes duplicates and alternates the families, beginning with that of the first address.
 fn alternate(found: &[SocketAddr]) -> Vec<SocketAddr> {
-    let mut unique: Vec<SocketAddr> = Vec::with_capacity(found.len());
+    let mut families: [Vec<SocketAddr>; 2] = Default::default();
     for address in found {
-        if !unique.contains(address) {
-            unique.push(*address);
+        let family = &mut families[usize::from(address.is_ipv6() != found[0].is_ipv6())];
+        if !family.contains(address) {
+            family.push(*address);
         }
     }
-    let first_is_v6 = unique.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        unique.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let mut order = Vec::with_capacity(first.len() + second.len());
-    let (mut first, mut second) = (first.drain(..), second.drain(..));
-    loop {
-        let pair = [first.next(), second.next()];
-        if pair == [None, None] {
-            return order;
-        }
-        order.extend(pair.into_iter().flatten());
-    }
+    let [first, second] = &families;
+    let turns = 0..first.len().max(second.len());
+    turns
+        .flat_map(|turn| [first.get(turn), second.get(turn)])
+        .flatten()
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]

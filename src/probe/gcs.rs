@@ -1,14 +1,14 @@
-//! The GCS port.
+//! Calls to the GCS port.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use tonic::Status;
 
-use super::channel::Line;
+use super::channel::Channel;
 use super::wire::{
-    ALIVE, CheckAliveReply, ClusterIdReply, Empty, GcsStatus, KvGetReply, KvGetRequest,
-    NodeInfoReply, NodeInfoRequest, NodeResources, ResourcesReply,
+    ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfoReply,
+    NodeInfoRequest, NodeResources, ResourcesReply,
 };
 
 const CHECK_ALIVE: &str = "/ray.rpc.NodeInfoGcsService/CheckAlive";
@@ -18,18 +18,18 @@ const KV_GET: &str = "/ray.rpc.InternalKVGcsService/InternalKVGet";
 const TOTAL: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllTotalResources";
 const AVAILABLE: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllAvailableResources";
 
-/// What the control plane says about its cluster, over our own bounded channel.
+/// Nodes and resources of a cluster, as its control plane reports them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterState {
-    /// As `ray.cluster_resources()`: summed over all nodes that are alive.
+    /// As `ray.cluster_resources()`: the sum over all nodes that are alive.
     pub total: BTreeMap<String, f64>,
     /// As `ray.available_resources()`: a resource that is used up is left out.
     pub available: BTreeMap<String, f64>,
-    /// Nodes that are alive.
+    /// Number of nodes that are alive.
     pub nodes: usize,
 }
 
-/// What a cluster says about itself.
+/// The versions and the id that a cluster reports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     pub ray_version: Option<String>,
@@ -37,22 +37,29 @@ pub(super) struct Identity {
     pub cluster_id: Option<String>,
 }
 
-/// Is a GCS there? Its Ray version, if it tells.
-pub(super) async fn check_alive(line: &Line) -> Result<Option<String>, Status> {
-    let reply: CheckAliveReply = line.call(CHECK_ALIVE, Empty {}).await?;
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |text: &'_ Option<String>| text.as_deref().unwrap_or("unknown").to_owned();
+        let (ray, python) = (known(&self.ray_version), known(&self.python_version));
+        let cluster = known(&self.cluster_id);
+        write!(f, "Ray {ray}, Python {python}, cluster {cluster}")
+    }
+}
+
+/// Checks that a GCS answers. Returns its Ray version, if it reports one.
+pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Status> {
+    let reply = channel
+        .call::<Empty, CheckAliveReply>(CHECK_ALIVE, Empty {})
+        .await?;
     accepted(reply.status)?;
     Ok(short(&reply.ray_version))
 }
 
-/// Versions and cluster id, both asked at once.
-pub(super) async fn identity(line: &Line) -> Result<Identity, Status> {
-    let metadata = KvGetRequest {
-        key: b"CLUSTER_METADATA".to_vec(),
-        namespace: b"cluster".to_vec(),
-    };
+/// Versions and cluster id, from two concurrent calls.
+pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
     let (metadata, cluster_id) = tokio::try_join!(
-        line.call::<_, KvGetReply>(KV_GET, metadata),
-        cluster_id(line)
+        channel.call::<KvRequest, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
+        cluster_id(channel)
     )?;
     let (ray_version, python_version) = versions(&metadata.value);
     Ok(Identity {
@@ -62,21 +69,23 @@ pub(super) async fn identity(line: &Line) -> Result<Identity, Status> {
     })
 }
 
-/// Hex id of the cluster; another one means another head.
-pub(super) async fn cluster_id(line: &Line) -> Result<Option<String>, Status> {
-    let id: ClusterIdReply = line.call(CLUSTER_ID, Empty {}).await?;
-    Ok((!id.cluster_id.is_empty()).then(|| hex(&id.cluster_id)))
+/// The cluster id in hex. A different id means that the head was restarted.
+pub(super) async fn cluster_id(channel: &Channel) -> Result<Option<String>, Status> {
+    let id = channel
+        .call::<Empty, BytesReply>(CLUSTER_ID, Empty {})
+        .await?;
+    Ok((!id.value.is_empty()).then(|| hex(&id.value)))
 }
 
-/// Nodes and resources, all asked at once.
-pub(super) async fn state(line: &Line) -> Result<ClusterState, Status> {
+/// Nodes and resources, from three concurrent calls.
+pub(super) async fn state(channel: &Channel) -> Result<ClusterState, Status> {
     let alive_only = NodeInfoRequest {
         state_filter: Some(ALIVE),
     };
     let (nodes, total, available) = tokio::try_join!(
-        line.call::<_, NodeInfoReply>(NODES, alive_only),
-        line.call::<_, ResourcesReply>(TOTAL, Empty {}),
-        line.call::<_, ResourcesReply>(AVAILABLE, Empty {}),
+        channel.call::<NodeInfoRequest, NodeInfoReply>(NODES, alive_only),
+        channel.call::<Empty, ResourcesReply>(TOTAL, Empty {}),
+        channel.call::<Empty, ResourcesReply>(AVAILABLE, Empty {}),
     )?;
     accepted(nodes.status)?;
     accepted(total.status)?;
@@ -88,7 +97,7 @@ pub(super) async fn state(line: &Line) -> Result<ClusterState, Status> {
     })
 }
 
-/// Ray answers some failures with a gRPC OK and a status of its own inside.
+/// Ray reports some failures with gRPC status OK and a status of its own in the reply.
 fn accepted(status: Option<GcsStatus>) -> Result<(), Status> {
     match status {
         Some(GcsStatus { code, message }) if code != 0 => {
@@ -106,8 +115,8 @@ fn sum(nodes: &[NodeResources]) -> BTreeMap<String, f64> {
     sum
 }
 
-/// `ray_version` and `python_version` of the JSON that Ray keeps. No JSON, no versions: Ray does
-/// not compare them then either.
+/// `ray_version` and `python_version` from the JSON that Ray keeps. Without JSON there are no
+/// versions, and Ray does not compare them either.
 fn versions(json: &[u8]) -> (Option<String>, Option<String>) {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(json) else {
         return (None, None);
@@ -116,13 +125,13 @@ fn versions(json: &[u8]) -> (Option<String>, Option<String>) {
     (text("ray_version"), text("python_version"))
 }
 
-/// A version fits on a line; what does not is none.
+/// `text` if it can be a version: up to 64 printable characters.
 fn short(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
     fits.then(|| text.to_owned())
 }
 
-/// Everything that is read from a GCS, from any bytes.
+/// Reads `bytes` as every reply of a GCS.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(bytes: &[u8]) {
     use prost::Message as _;
@@ -132,11 +141,9 @@ pub(super) fn fuzz(bytes: &[u8]) {
         assert!(version.is_none_or(|version| version.len() <= 64));
         let _ = accepted(reply.status);
     }
-    if let Ok(reply) = KvGetReply::decode(bytes) {
+    if let Ok(reply) = BytesReply::decode(bytes) {
         let _ = versions(&reply.value);
-    }
-    if let Ok(reply) = ClusterIdReply::decode(bytes) {
-        assert!(hex(&reply.cluster_id).len() <= 128);
+        assert!(hex(&reply.value).len() <= 128);
     }
     if let Ok(reply) = NodeInfoReply::decode(bytes) {
         let _ = accepted(reply.status);
@@ -147,8 +154,8 @@ pub(super) fn fuzz(bytes: &[u8]) {
     let _ = versions(bytes);
 }
 
+/// Up to 64 bytes in hex. Ray's ids have 28; a foreign server could send any number.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    // Ray's ids have 28 bytes; nobody else's longer ones may fill the logs.
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -1,118 +1,116 @@
-//! Looks at a cluster that we are connected to, over a connection that is kept between them.
+//! Health checks of a connected cluster, over a channel that is kept open between them.
 
+use std::fmt;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tonic::Status;
 
-use super::channel::{Line, SMALL};
+use super::channel::{Channel, SMALL};
 use super::credentials::Credentials;
-use super::trace::{Ask, Trace};
-use super::{RayPort, gcs, open, ray_client, settle};
+use super::open::open;
+use super::report::RayPort;
+use super::server::Server;
+use super::trace::Trace;
+use super::{gcs, ray_client};
 use crate::address::HostPort;
 use crate::error::ConnectError;
 
-/// What a look saw.
+/// The reply to one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// The GCS of this cluster, where it tells its id.
+pub enum Reply {
+    /// The GCS answers, with the id of its cluster in hex if it reports one.
     Cluster(Option<String>),
-    /// Our session behind the Ray Client port, and its GCS answers.
+    /// The Ray Client server knows our session, and its GCS answers.
     Session,
-    /// Our session, but its GCS does not answer.
+    /// The Ray Client server knows our session, but its GCS does not answer.
     NoGcs,
-    /// A Ray Client server that does not know our session.
+    /// The Ray Client server does not know our session.
     NoSession,
 }
 
-/// Makes the token and certificates anew for each connection: they may have been rotated.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cluster(Some(id)) => return write!(f, "the GCS of cluster {id} answers"),
+            Self::Cluster(None) => "the GCS answers",
+            Self::Session => "session known, the GCS behind it answers",
+            Self::NoGcs => "session known, the GCS behind it does not answer",
+            Self::NoSession => "session not known",
+        })
+    }
+}
+
+/// Reads the token and TLS files again for each new connection: they may have been rotated.
 pub type Keys = Box<dyn Fn() -> Credentials + Send + Sync>;
 
-/// One server, the connection to it, and what is asked there.
+/// A channel to one server that stays open between health checks.
 pub struct KeptChannel {
-    server: HostPort,
-    shown: String,
-    /// Our session; None asks for the GCS itself.
+    server: Server,
     client_id: Option<String>,
     keys: Keys,
-    line: Option<Line>,
+    channel: Option<Channel>,
 }
 
 impl KeptChannel {
-    /// Nothing is connected before the first look.
+    /// Checks the Ray Client session `client_id`, or the GCS itself when that is `None`. Connects
+    /// at the first check.
     pub fn new(server: HostPort, client_id: Option<String>, keys: Keys) -> Self {
-        let shown = Ask::new(&server, ray_port(client_id.as_deref())).shown;
+        let port = match client_id {
+            Some(_) => RayPort::Client,
+            None => RayPort::Gcs,
+        };
         Self {
-            server,
-            shown,
+            server: Server::new(server, port),
             client_id,
             keys,
-            line: None,
+            channel: None,
         }
     }
 
-    /// The server.
+    /// Host and port of the server.
     pub const fn server(&self) -> &HostPort {
-        &self.server
+        &self.server.address
     }
 
     /// The address as messages name it.
     pub fn shown(&self) -> &str {
-        &self.shown
+        &self.server.shown
     }
 
-    /// One look, bounded by `bound`.
-    pub async fn look(&mut self, bound: Duration) -> Result<Seen, ConnectError> {
-        let end = Instant::now() + bound;
-        // Something between may have closed it for being idle: only a new one tells.
-        if let Some(line) = self.line.take()
-            && let Ok(Ok(seen)) = timeout(bound / 2, ask(&line, self.client_id.as_deref())).await
-        {
-            self.line = Some(line);
-            return Ok(seen);
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        let ask = Ask::new(&self.server, ray_port(self.client_id.as_deref()));
-        let mut trace = Trace::new();
-        let outcome = timeout(left, self.first_look(&ask, &mut trace)).await;
-        let (line, seen) = settle(outcome, &ask, &mut trace, bound)?;
-        self.line = Some(line);
-        Ok(seen)
-    }
-
-    async fn first_look(
-        &self,
-        question: &Ask<'_>,
-        trace: &mut Trace,
-    ) -> Result<(Line, Seen), ConnectError> {
-        let credentials = (self.keys)();
+    /// Makes one health check within `bound`.
+    ///
+    /// # Errors
+    /// The cause, when a new connection gets no answer either.
+    pub async fn look(&mut self, bound: Duration) -> Result<Reply, ConnectError> {
+        let mut trace = Trace::new(&self.server, bound);
         let client_id = self.client_id.as_deref();
-        let call = open(question, ray_port(client_id), &credentials, SMALL, trace).await?;
-        let answer = call.answer(ask(&call.line, client_id));
-        let seen = trace
-            .step("grpc", answer, |seen| format!("{seen:?}"))
-            .await?;
-        Ok((call.line, seen))
+        // A proxy may have closed the idle connection, so a failure needs a new one as proof.
+        if let Some(channel) = self.channel.take()
+            && let Ok(Ok(reply)) = timeout(bound / 2, ask(&channel, client_id)).await
+        {
+            self.channel = Some(channel);
+            return Ok(reply);
+        }
+        let credentials = (self.keys)();
+        let call = open(&credentials, SMALL, &mut trace).await?;
+        let answer = call.answer(ask(&call.channel, client_id));
+        let reply = trace.step("grpc", answer, Reply::to_string).await?;
+        self.channel = Some(call.channel);
+        Ok(reply)
     }
 }
 
-const fn ray_port(client_id: Option<&str>) -> RayPort {
-    match client_id {
-        Some(_) => RayPort::Client,
-        None => RayPort::Gcs,
-    }
-}
-
-async fn ask(line: &Line, client_id: Option<&str>) -> Result<Seen, Status> {
+async fn ask(channel: &Channel, client_id: Option<&str>) -> Result<Reply, Status> {
     let Some(client_id) = client_id else {
-        return gcs::cluster_id(line).await.map(Seen::Cluster);
+        return gcs::cluster_id(channel).await.map(Reply::Cluster);
     };
-    if !ray_client::session_alive(line, client_id).await? {
-        return Ok(Seen::NoSession);
+    if !ray_client::session_alive(channel, client_id).await? {
+        return Ok(Reply::NoSession);
     }
-    Ok(if ray_client::gcs_answers(line, client_id).await {
-        Seen::Session
+    Ok(if ray_client::gcs_answers(channel, client_id).await {
+        Reply::Session
     } else {
-        Seen::NoGcs
+        Reply::NoGcs
     })
 }

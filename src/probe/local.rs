@@ -1,8 +1,9 @@
-//! `auto`: which Ray runs on this machine?
+//! Finds the Ray of this machine, for `auto`.
 //!
-//! Imitates `get_ray_address_from_environment("auto")` of `ray/_private/services.py` (the same
-//! from Ray 2.33 to 2.60): local raylets first, then the file that `ray start --head` leaves;
-//! the file decides between several raylets. `RAY_ADDRESS` is not our business.
+//! The rules are those of `get_ray_address_from_environment("auto")` in `ray/_private/services.py`, the
+//! same from Ray 2.33 to 2.60 (docs/ray-internals.md, auto): local raylets first, then the file that
+//! `ray start --head` writes, which also decides between several raylets. `RAY_ADDRESS` is not read
+//! here.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,24 +14,24 @@ use crate::address::HostPort;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 
-/// Where a local Ray was found.
+/// Where the address of a local Ray was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalSource {
     /// The command line of a running raylet.
     Process,
-    /// The address file; it outlives a killed head.
+    /// The address file, which is left behind by a head that is killed.
     File(PathBuf),
 }
 
 /// A Ray of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalRay {
-    /// Its GCS.
+    /// The address of its GCS.
     pub address: HostPort,
-    /// How we know.
+    /// Where the address was found.
     pub source: LocalSource,
-    /// Several clusters run here and one was picked: the latest started if the address file
-    /// tells, else any.
+    /// Whether several clusters run here. Then this is the one in the address file, the last that was
+    /// started, or any of them if there is no file.
     pub ambiguous: bool,
 }
 
@@ -48,8 +49,8 @@ impl fmt::Display for LocalRay {
 }
 
 impl LocalRay {
-    /// The probe of this address failed with `cause`. If only the file vouched for it, and
-    /// nobody answers, the file is stale.
+    /// The error for a probe of this address that failed with `cause`: if the address is only known
+    /// from the file and nothing answers, the file is stale.
     pub fn explain(&self, cause: ConnectError) -> ConnectError {
         let LocalSource::File(path) = &self.source else {
             return cause;
@@ -70,11 +71,14 @@ impl LocalRay {
     }
 }
 
-/// The Ray that `auto` means on this machine.
+/// Finds the Ray that `auto` means on this machine. Blocks for 2-3 ms: reads `/proc`.
 ///
-/// `temp_dir` is Ray's `_temp_dir`, if the caller set one. Blocking, 2-3 ms: reads `/proc`.
+/// `temp_dir` is Ray's `_temp_dir`, if the caller set one.
+///
+/// # Errors
+/// [`Kind::NoLocalRay`] if there is none, [`Kind::StaleLocalRay`] if its address is malformed.
 pub fn find(env: &Env, temp_dir: Option<&Path>) -> Result<LocalRay, ConnectError> {
-    // psutil finds raylets on other systems too; there, only the address file is looked at.
+    // Ray finds raylets on other systems too, with psutil. We read only the address file there.
     let proc_root = cfg!(target_os = "linux").then(|| Path::new("/proc"));
     find_in(proc_root, env, temp_dir)
 }
@@ -89,30 +93,20 @@ pub fn find_in(
     let named = env.file(&file.to_string_lossy());
     let running = proc_root.map(raylets).unwrap_or_default();
     let several = running.len() > 1;
-    match (running.into_iter().next(), named) {
-        (Some(address), None) => local_ray(&address, LocalSource::Process, several),
-        (Some(address), Some(_)) if !several => local_ray(&address, LocalSource::Process, false),
-        (_, Some(address)) => local_ray(&address, LocalSource::File(file), several),
-        (None, None) => Err(nothing_runs(&file)),
-    }
-}
-
-fn local_ray(
-    address: &str,
-    source: LocalSource,
-    ambiguous: bool,
-) -> Result<LocalRay, ConnectError> {
-    let Some(address) = split(address) else {
-        return Err(malformed(&source));
+    let (address, source) = match (running.into_iter().next(), named) {
+        (Some(address), named) if named.is_none() || !several => (address, LocalSource::Process),
+        (_, Some(address)) => (address, LocalSource::File(file)),
+        _ => return Err(nothing_runs(&file)),
     };
+    let address = split(&address).ok_or_else(|| malformed(&source))?;
     Ok(LocalRay {
         address,
         source,
-        ambiguous,
+        ambiguous: several,
     })
 }
 
-/// The file that `ray start --head` writes, where Ray looks for it.
+/// The file that `ray start --head` writes, in the place where Ray looks for it.
 fn address_file(env: &Env, temp_dir: Option<&Path>) -> PathBuf {
     let directory = temp_dir.map_or_else(|| system_temp_dir(env).join("ray"), Path::to_owned);
     directory.join("ray_current_cluster")
@@ -125,27 +119,25 @@ fn system_temp_dir(env: &Env) -> PathBuf {
         .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }
 
-/// The GCS addresses of all raylets that we may look at, sorted so that a choice is stable.
+/// The GCS addresses of all raylets whose command line is readable, sorted so that a choice is stable.
 fn raylets(proc_root: &Path) -> BTreeSet<String> {
     let Ok(processes) = fs::read_dir(proc_root) else {
         return BTreeSet::new();
     };
     processes
         .filter_map(Result::ok)
-        .filter(|entry| {
-            entry
-                .file_name()
-                .as_encoded_bytes()
-                .iter()
-                .all(u8::is_ascii_digit)
-        })
-        // Gone, or somebody else's: neither is ours to connect to.
+        .filter(|entry| is_number(entry.file_name().as_encoded_bytes()))
+        // Unreadable: the process has ended, or belongs to another user.
         .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
         .flat_map(|raw| gcs_addresses(&String::from_utf8_lossy(&raw)))
         .collect()
 }
 
-/// Every `--gcs-address=` of a raylet's command line; nothing for other processes.
+fn is_number(name: &[u8]) -> bool {
+    name.iter().all(u8::is_ascii_digit)
+}
+
+/// Every `--gcs-address=` in the command line of a raylet; nothing for other processes.
 fn gcs_addresses(raw: &str) -> Vec<String> {
     let arguments = split_command_line(raw);
     let executable = arguments.first().and_then(|path| path.rsplit('/').next());
@@ -154,7 +146,7 @@ fn gcs_addresses(raw: &str) -> Vec<String> {
     }
     arguments
         .iter()
-        // The raylet repeats it inside the command lines of its workers, as one argument.
+        // One argument of the raylet is the command line of its workers, which repeats the address.
         .flat_map(|argument| argument.split(' '))
         .filter(|word| word.starts_with("--gcs-address"))
         .filter_map(|word| word.split('=').nth(1))
@@ -163,7 +155,7 @@ fn gcs_addresses(raw: &str) -> Vec<String> {
         .collect()
 }
 
-/// As psutil: arguments end with NUL, unless the process rewrote its title.
+/// Splits as psutil does: arguments end with NUL, unless the process rewrote its title.
 fn split_command_line(raw: &str) -> Vec<&str> {
     let separator = if raw.ends_with('\0') { '\0' } else { ' ' };
     let body = raw.strip_suffix(separator).unwrap_or(raw);
@@ -174,7 +166,7 @@ fn split_command_line(raw: &str) -> Vec<&str> {
     }
 }
 
-/// `host:port` as Ray writes it, an IPv6 literal in brackets or bare.
+/// Parses `host:port` as Ray writes it, with an IPv6 literal in brackets or without.
 fn split(address: &str) -> Option<HostPort> {
     let (host, port) = address.trim().rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -205,11 +197,13 @@ fn malformed(source: &LocalSource) -> ConnectError {
             "a raylet's command line".to_owned(),
             "set RAY_ADDRESS".to_owned(),
         ),
-        LocalSource::File(path) => {
-            let path = path.display().to_string();
-            let cure = format!("remove {path} and start Ray again, or set RAY_ADDRESS");
-            (path, cure)
-        }
+        LocalSource::File(path) => (
+            path.display().to_string(),
+            format!(
+                "remove {} and start Ray again, or set RAY_ADDRESS",
+                path.display()
+            ),
+        ),
     };
     ConnectError::new(
         Kind::StaleLocalRay,

@@ -1,23 +1,22 @@
-//! Remembers the first bytes that a server said, to know it by its voice.
+//! Records the first bytes received from a server to identify its protocol.
 //!
-//! An HTTP/2 client reports a web server, a TLS server and a Redis all as "protocol error". The
-//! first bytes tell them apart.
+//! An HTTP/2 client reports a web server, a TLS server and a Redis server all as "protocol error".
+//! The first bytes tell them apart.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{self, AsyncRead, AsyncWrite, Join, ReadBuf, ReadHalf, WriteHalf};
 use tokio_rustls::rustls;
 
-/// Enough for a frame header, a TLS record header or a banner.
+/// Number of bytes kept: enough for a frame header, a TLS record header or a banner.
 const KEPT: usize = 96;
 
-/// What a server speaks, judged by its first bytes.
+/// The protocol that a server speaks, judged by its first bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Not one byte.
+pub(super) enum Protocol {
+    /// No byte was received.
     Nothing,
     /// A TLS handshake or alert record.
     Tls,
@@ -25,63 +24,67 @@ pub(super) enum Heard {
     Http1(String),
     /// An HTTP/2 frame that a server may begin with.
     Http2,
-    /// Anything else; the text is safe to show.
+    /// Anything else, as text that is safe to show.
     Other(String),
 }
 
-/// A shared note of what was read from a stream.
+/// A shared record of what a [`Recorded`] stream received.
 #[derive(Clone, Default)]
-pub(super) struct Ear(Arc<Mutex<Note>>);
+pub(super) struct FirstBytes(Arc<Mutex<Record>>);
 
 #[derive(Default)]
-struct Note {
+struct Record {
     first: Vec<u8>,
     tls_error: Option<rustls::Error>,
 }
 
-impl Ear {
-    /// What the first bytes say.
-    pub fn heard(&self) -> Heard {
-        classify(&self.note().first)
+impl FirstBytes {
+    /// The protocol that the first bytes belong to.
+    pub fn protocol(&self) -> Protocol {
+        classify(&self.record().first)
     }
 
     /// The TLS failure that ended the stream, if one did. TLS 1.3 servers refuse a client's
-    /// certificate only after the handshake is over for the client.
+    /// certificate only after the handshake is complete for the client.
     pub fn tls_error(&self) -> Option<rustls::Error> {
-        self.note().tls_error.clone()
+        self.record().tls_error.clone()
     }
 
-    fn hear(&self, bytes: &[u8]) {
-        let mut note = self.note();
-        let room = KEPT.saturating_sub(note.first.len()).min(bytes.len());
-        note.first.extend(bytes.iter().take(room));
+    fn push(&self, bytes: &[u8]) {
+        let mut record = self.record();
+        let room = KEPT.saturating_sub(record.first.len());
+        record.first.extend(bytes.iter().take(room));
     }
 
     fn fail(&self, error: &io::Error) {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         if let Some(tls) = inner {
-            self.note().tls_error = Some(rustls::Error::clone(tls));
+            self.record().tls_error = Some(rustls::Error::clone(tls));
         }
     }
 
-    fn note(&self) -> MutexGuard<'_, Note> {
+    fn record(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream whose first bytes are noted.
-pub(super) struct Peeked<S> {
-    inner: S,
-    ear: Ear,
+/// A stream whose first received bytes are recorded.
+pub(super) type Recorded<S> = Join<Recorder<ReadHalf<S>>, WriteHalf<S>>;
+
+/// Records the first bytes that `stream` receives in `received`.
+pub(super) fn record<S: AsyncRead + AsyncWrite>(stream: S, received: &FirstBytes) -> Recorded<S> {
+    let (inner, write) = io::split(stream);
+    let received = received.clone();
+    io::join(Recorder { inner, received }, write)
 }
 
-impl<S> Peeked<S> {
-    pub fn new(inner: S, ear: Ear) -> Self {
-        Self { inner, ear }
-    }
+/// The reading half of a [`Recorded`] stream.
+pub(super) struct Recorder<R> {
+    inner: R,
+    received: FirstBytes,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Peeked<S> {
+impl<R: AsyncRead + Unpin> AsyncRead for Recorder<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -91,44 +94,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Peeked<S> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         match &polled {
             Poll::Ready(Ok(())) => self
-                .ear
-                .hear(buf.filled().get(before..).unwrap_or_default()),
-            Poll::Ready(Err(error)) => self.ear.fail(error),
+                .received
+                .push(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(error)) => self.received.fail(error),
             Poll::Pending => {}
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Peeked<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-fn classify(first: &[u8]) -> Heard {
+fn classify(first: &[u8]) -> Protocol {
     match first {
-        [] => Heard::Nothing,
-        [0x15 | 0x16, 3, 0..=4, ..] => Heard::Tls,
-        _ if speaks_http1(first) => Heard::Http1(banner(first).unwrap_or_default()),
-        _ if opens_http2(first) => Heard::Http2,
-        _ => Heard::Other(other(first)),
+        [] => Protocol::Nothing,
+        [0x15 | 0x16, 3, 0..=4, ..] => Protocol::Tls,
+        _ if speaks_http1(first) => Protocol::Http1(banner(first).unwrap_or_default()),
+        _ if opens_http2(first) => Protocol::Http2,
+        _ => Protocol::Other(other(first)),
     }
 }
 
-/// A status line, or, from old servers that take our greeting for HTTP/0.9, a bare page.
+/// A status line, or a bare page from an old server that takes our preface for HTTP/0.9.
 fn speaks_http1(first: &[u8]) -> bool {
     let opens_with = |text: &[u8]| {
         let start = first.get(..text.len());
@@ -137,11 +122,11 @@ fn speaks_http1(first: &[u8]) -> bool {
     opens_with(b"HTTP/") || opens_with(b"<!DOCTYPE") || opens_with(b"<html")
 }
 
-/// The largest frame that we let a server send.
+/// The largest frame that a server may send: we do not raise HTTP/2's default.
 const MAX_FRAME: usize = 16_384;
 
-/// A server begins with SETTINGS (or, when it is leaving, GOAWAY) on stream 0; what follows, as
-/// far as it was kept, is frames too.
+/// A server begins with SETTINGS (or GOAWAY, when it is shutting down) on stream 0. What follows
+/// must be frames too, as far as it was kept.
 fn opens_http2(first: &[u8]) -> bool {
     let &[_, _, _, kind, flags, 0, 0, 0, 0, ..] = first else {
         return false;
@@ -177,7 +162,7 @@ fn other(first: &[u8]) -> String {
     }
 }
 
-/// The first line, if people can read it.
+/// The first line, if it is readable text.
 fn banner(first: &[u8]) -> Option<String> {
     let line = first.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
     let readable = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
@@ -189,18 +174,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn voices_are_told_apart() {
-        let other = |text: &str| Heard::Other(text.to_owned());
-        let cases: [(&[u8], Heard); 9] = [
-            (b"", Heard::Nothing),
-            (&[0x15, 3, 1, 0, 2, 2, 70], Heard::Tls),
-            (&[0x16, 3, 3, 0, 60], Heard::Tls),
+    fn protocols_are_told_apart() {
+        let other = |text: &str| Protocol::Other(text.to_owned());
+        let cases: [(&[u8], Protocol); 9] = [
+            (b"", Protocol::Nothing),
+            (&[0x15, 3, 1, 0, 2, 2, 70], Protocol::Tls),
+            (&[0x16, 3, 3, 0, 60], Protocol::Tls),
             (
                 b"HTTP/1.0 400 Bad\r\nX: y",
-                Heard::Http1("HTTP/1.0 400 Bad".into()),
+                Protocol::Http1("HTTP/1.0 400 Bad".into()),
             ),
-            (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 9], Heard::Http2),
-            (&[0, 0, 8, 7, 0, 0, 0, 0, 0], Heard::Http2),
+            (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 9], Protocol::Http2),
+            (&[0, 0, 8, 7, 0, 0, 0, 0, 0], Protocol::Http2),
             (&[0, 0, 6, 4], other("bytes of no protocol that we know")),
             (b"SSH-2.0-OpenSSH_9\r\n", other("\"SSH-2.0-OpenSSH_9\"")),
             (

@@ -1,4 +1,5 @@
-//! TCP: every resolved address gets its chance, none can eat the bound.
+//! TCP connect in the style of Happy Eyeballs (RFC 8305): attempts are staggered, so that one silent
+//! address cannot use up the timeout.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,109 +9,77 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::trace::{Ask, show};
-use super::{RayPort, dns};
+use super::report::RayPort;
+use super::server::Server;
+use super::{causes, dns};
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
 
-/// How long an attempt may be silent before the next address starts beside it.
+/// How long an attempt runs alone before the one to the next address starts beside it.
 const HEAD_START: Duration = Duration::from_millis(100);
 
-/// The bare TCP poll: does anything accept on this port?
+/// Checks whether anything accepts TCP connections on this port, within `timeout`.
 ///
-/// Costs the server one accept and no gRPC traffic. `timeout` bounds name look-up and connect
-/// together.
+/// Costs the server one accept and no gRPC traffic.
+///
+/// # Errors
+/// The cause by which the name look-up or the connect failed.
 pub async fn tcp_open(server: &HostPort, timeout: Duration) -> Result<(), ConnectError> {
-    let ask = Ask::new(server, RayPort::Gcs);
-    let work = async { connect(&ask, &dns::resolve(&ask).await?).await };
+    let server = Server::new(server.clone(), RayPort::Gcs);
+    let work = async { connect(&server, &dns::resolve(&server).await?).await };
     match tokio::time::timeout(timeout, work).await {
         Ok(result) => result.map(drop),
-        Err(_) => Err(silent(&ask, timeout)),
+        Err(_) => Err(causes::tcp_timed_out(&server, timeout)),
     }
 }
 
-/// The first of `addresses` that accepts.
+/// Connects to the first of `addresses` that accepts.
+///
+/// # Errors
+/// The most informative of the failures, when no address accepts.
 pub(super) async fn connect(
-    ask: &Ask<'_>,
+    server: &Server,
     addresses: &[SocketAddr],
 ) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let (stream, peer) = race(addresses)
         .await
-        .map_err(|failures| describe(ask, &failures))?;
-    // Small frames both ways: with Nagle's algorithm each call costs 40 ms of delayed ACK.
+        .map_err(|failures| describe(server, &failures))?;
+    // With Nagle's algorithm, the small frames of a call wait 40 ms for a delayed ACK.
     let _ = stream.set_nodelay(true);
     Ok((stream, peer))
 }
 
-/// Connects to one known address; its failure is of no interest.
-pub(super) async fn again(peer: SocketAddr) -> Option<TcpStream> {
-    let stream = TcpStream::connect(peer).await.ok()?;
-    let _ = stream.set_nodelay(true);
-    Some(stream)
-}
-
-/// The bound struck before any address answered.
-pub(super) fn silent(ask: &Ask<'_>, bound: Duration) -> ConnectError {
-    ask.error(
-        Kind::Timeout,
-        &format!("no answer to the TCP connect within {bound:?}"),
-        "the packets vanish: check that the host is up and that no firewall, security group or \
-         NetworkPolicy drops them",
-    )
-}
-
 type Failure = (SocketAddr, io::Error);
 
-/// A small happy-eyeballs: the next address starts when the last one failed, or is slow.
+/// Starts the attempt to the next address when the last one has failed or is slow.
 ///
-/// The attempts live in a [`JoinSet`], so dropping this future closes every one of them.
+/// The attempts run in a [`JoinSet`]: dropping this future closes every one of them.
 async fn race(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Vec<Failure>> {
     let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
     let mut failures = Vec::new();
     loop {
-        let next = waiting.next();
-        if let Some(address) = next {
+        if let Some(address) = waiting.next() {
             attempts.spawn(async move { (address, TcpStream::connect(address).await) });
         }
-        let head_start = next.map(|_| HEAD_START).filter(|_| waiting.len() > 0);
-        match first_of(&mut attempts, head_start).await {
-            Outcome::Done(address, Ok(stream)) => return Ok((stream, address)),
-            Outcome::Done(address, Err(error)) => failures.push((address, error)),
-            Outcome::Slow => {}
-            Outcome::NoneLeft => return Err(failures),
+        let head_start = match waiting.len() {
+            0 => Duration::MAX,
+            _ => HEAD_START,
+        };
+        match tokio::time::timeout(head_start, attempts.join_next()).await {
+            Ok(Some(Ok((address, Ok(stream))))) => return Ok((stream, address)),
+            Ok(Some(Ok((address, Err(error))))) => failures.push((address, error)),
+            Ok(None) => return Err(failures),
+            // Slow, or cancelled with its runtime, which says nothing about the server.
+            Err(_) | Ok(Some(Err(_))) => {}
         }
     }
 }
 
-enum Outcome {
-    Done(SocketAddr, io::Result<TcpStream>),
-    Slow,
-    NoneLeft,
-}
-
-async fn first_of(
-    attempts: &mut JoinSet<(SocketAddr, io::Result<TcpStream>)>,
-    patience: Option<Duration>,
-) -> Outcome {
-    let joined = match patience {
-        None => attempts.join_next().await,
-        Some(patience) => match tokio::time::timeout(patience, attempts.join_next()).await {
-            Ok(joined) => joined,
-            Err(_) => return Outcome::Slow,
-        },
-    };
-    match joined {
-        Some(Ok((address, result))) => Outcome::Done(address, result),
-        // An attempt that was torn away with its runtime: nothing to report about the server.
-        Some(Err(_)) => Outcome::Slow,
-        None => Outcome::NoneLeft,
-    }
-}
-
-/// The most telling failure decides: a refusal proves that the host is there.
-fn describe(ask: &Ask<'_>, failures: &[Failure]) -> ConnectError {
-    let told = failures
+/// The error of a connect whose attempts all failed. A refusal counts most: it proves that the host
+/// is there.
+fn describe(server: &Server, failures: &[Failure]) -> ConnectError {
+    let kind = failures
         .iter()
         .map(|(_, error)| kind_of(error))
         .min_by_key(|kind| match kind {
@@ -120,9 +89,49 @@ fn describe(ask: &Ask<'_>, failures: &[Failure]) -> ConnectError {
             _ => 3,
         })
         .unwrap_or(Kind::Unreachable);
-    let cause = cause_of(ask, told, failures);
-    ask.error(told, &cause, hint_of(ask, told))
+    let (mut cause, hint) = cause_and_hint(server.ray_port, kind, failures);
+    // A literal address is in the message already; a name hides what was really tried.
+    let tried: Vec<String> = failures.iter().map(|(a, _)| a.to_string()).collect();
+    if !tried.is_empty() && tried != [server.address.to_string()] {
+        let _ = write!(cause, " (tried {})", tried.join(", "));
+    }
+    server.error(kind, cause, hint)
 }
+
+fn cause_and_hint(port: RayPort, kind: Kind, failures: &[Failure]) -> (String, &'static str) {
+    match kind {
+        Kind::Refused => (
+            "connection refused, nothing listens on this port".to_owned(),
+            match port {
+                RayPort::Client => {
+                    "check that the head runs and that its Ray Client port is the one in the \
+                     address (ray start --ray-client-server-port, default 10001)"
+                }
+                RayPort::Gcs => {
+                    "check that the head runs and that its GCS port is the one in the address \
+                     (ray start --head --port, default 6379)"
+                }
+            },
+        ),
+        Kind::NotReady => (
+            "the connection was reset while it was being made".to_owned(),
+            "something between here and Ray resets connections; if the head is starting, wait, \
+             else check proxies and port-forwards",
+        ),
+        Kind::Timeout => (
+            "the system gave up connecting (timed out)".to_owned(),
+            CHECK_THE_WAY,
+        ),
+        _ => {
+            let why = failures.first().map(|(_, error)| error.to_string());
+            let why = why.unwrap_or_else(|| "no address to try".to_owned());
+            (format!("the host cannot be reached: {why}"), CHECK_THE_WAY)
+        }
+    }
+}
+
+const CHECK_THE_WAY: &str =
+    "check the address, the routes and the firewall between this machine and the head";
 
 fn kind_of(error: &io::Error) -> Kind {
     match error.kind() {
@@ -130,45 +139,6 @@ fn kind_of(error: &io::Error) -> Kind {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Kind::NotReady,
         io::ErrorKind::TimedOut => Kind::Timeout,
         _ => Kind::Unreachable,
-    }
-}
-
-fn cause_of(ask: &Ask<'_>, kind: Kind, failures: &[Failure]) -> String {
-    let mut text = match kind {
-        Kind::Refused => "connection refused, nothing listens on this port".to_owned(),
-        Kind::NotReady => "the connection was reset while it was being made".to_owned(),
-        Kind::Timeout => "the system gave up connecting (timed out)".to_owned(),
-        _ => {
-            let why = failures.first().map(|(_, error)| error.to_string());
-            format!(
-                "the host cannot be reached: {}",
-                why.unwrap_or_else(|| "no address to try".to_owned())
-            )
-        }
-    };
-    // A literal address is in the message already; a name hides what was really tried.
-    let tried: Vec<String> = failures.iter().map(|(a, _)| a.to_string()).collect();
-    if !tried.is_empty() && tried != [show(ask.server)] {
-        let _ = write!(text, " (tried {})", tried.join(", "));
-    }
-    text
-}
-
-fn hint_of(ask: &Ask<'_>, kind: Kind) -> String {
-    match kind {
-        Kind::Refused if ask.shown.starts_with("ray://") => {
-            "check that the head runs and that its Ray Client port is the one in the address \
-             (ray start --ray-client-server-port, default 10001)"
-                .to_owned()
-        }
-        Kind::Refused => "check that the head runs and that its GCS port is the one in the \
-             address (ray start --head --port, default 6379)"
-            .to_owned(),
-        Kind::NotReady => "something between here and Ray resets connections; if the head is \
-             starting, wait, else check proxies and port-forwards"
-            .to_owned(),
-        _ => "check the address, the routes and the firewall between this machine and the head"
-            .to_owned(),
     }
 }
 
@@ -183,7 +153,7 @@ mod tests {
             host: "head".to_owned(),
             port: 6379,
         };
-        let ask = Ask::new(&server, RayPort::Gcs);
+        let server = Server::new(server, RayPort::Gcs);
         let failures = [
             (
                 "[::1]:6379".parse()?,
@@ -194,13 +164,13 @@ mod tests {
                 io::ErrorKind::ConnectionRefused.into(),
             ),
         ];
-        let error = describe(&ask, &failures);
+        let error = describe(&server, &failures);
         assert_eq!(error.kind, Kind::Refused);
         assert!(error.message.contains("tried [::1]:6379, 1.2.3.4:6379"));
         Ok(())
     }
 
-    /// Its queue is full, so the kernel drops further SYNs: nothing is refused, nothing answers.
+    /// A listener whose queue is full: the kernel drops further SYNs, and nothing is refused.
     async fn black_hole() -> io::Result<(TcpListener, Vec<TcpStream>)> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(([127, 0, 0, 1], 0).into())?;

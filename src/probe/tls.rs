@@ -3,184 +3,134 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
 
+use super::causes::{self, NOT_RAY_HINT};
 use super::credentials::TlsFiles;
-use super::sniff::{Ear, Heard, Peeked};
-use super::tls_verify::{Mismatch, Verifier};
-use super::trace::Ask;
-use super::x509::{Expiry, Names};
-use super::{explain, tcp};
+use super::greet;
+use super::server::Server;
+use super::sniff::{FirstBytes, Protocol, Recorded, record};
+use super::tls_verify::{Mismatch, Verifier, config_builder};
+use super::x509::{self, Names};
+use crate::address::printable;
 use crate::error::{ConnectError, Kind};
 
-/// How long a second connection, made only to learn what a silent server speaks, may take.
-const SECOND_LOOK: Duration = Duration::from_millis(500);
-
-/// Encrypts `tcp`, checks the server and shows our certificate.
+/// Makes the TLS handshake on `tcp`: verifies the server and shows our certificate.
+///
+/// # Errors
+/// [`Kind::Tls`] for most failures; what else the server's first bytes prove it to be.
 pub(super) async fn handshake(
-    ask: &Ask<'_>,
+    server: &Server,
     files: &TlsFiles,
     tcp: TcpStream,
     peer: SocketAddr,
-) -> Result<TlsStream<Peeked<TcpStream>>, ConnectError> {
-    let config = config(ask, files).await?;
-    let host = ask.server.host.clone();
-    let name = ServerName::try_from(host).map_err(|_| {
-        ask.error(
+) -> Result<TlsStream<Recorded<TcpStream>>, ConnectError> {
+    let config = config(server, files).await?;
+    let name = ServerName::try_from(server.address.host.clone()).map_err(|_| {
+        server.error(
             Kind::Tls,
-            "no certificate can be made out to this host name",
+            "no certificate can be issued for this host name",
             "use a DNS name or an IP address that the head's certificate names",
         )
     })?;
-    let ear = Ear::default();
-    let stream = Peeked::new(tcp, ear.clone());
+    let received = FirstBytes::default();
+    let stream = record(tcp, &received);
     match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(stream),
-        Err(error) => Err(failed(ask, files, &error, &ear, peer).await),
+        Err(error) => Err(failed(server, files, &error, &received, peer).await),
     }
 }
 
-/// What the two sides agreed on, whom the server's certificate is for and until when.
-pub(super) fn agreed(stream: &TlsStream<Peeked<TcpStream>>) -> String {
+/// The protocol version, the names in the server's certificate, and its last day.
+pub(super) fn agreed(stream: &TlsStream<Recorded<TcpStream>>) -> String {
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_version();
     let version = version.map_or_else(String::new, |version| format!("{version:?}, "));
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
     let told = certificate.map_or_else(String::new, |certificate| {
         let names = Names::of(certificate).list();
-        match Expiry::of(certificate) {
-            Some(expiry) => format!("{names}, until {expiry} ({})", time_left(expiry)),
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        match x509::expiry(certificate) {
+            Some((day, end)) => {
+                let left = end.saturating_sub(now.unwrap_or_default());
+                format!("{names}, until {day} (in {})", span(left.as_secs()))
+            }
             None => names,
         }
     });
     format!("{version}the server's certificate is for {told}")
 }
 
-/// How far off an expiry is. One that was accepted lies ahead, but for a clock that was set.
-fn time_left(expiry: Expiry) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs();
-    let left = u64::try_from(expiry.epoch()).unwrap_or_default();
-    format!("in {}", span(left.saturating_sub(now)))
-}
-
-/// Does the server answer a TLS greeting in kind? Asked when a plaintext connection was closed
-/// without a word, as Ray's own TLS ports do. Nothing is verified, nothing of ours is sent.
-pub(super) async fn answers(peer: SocketAddr) -> bool {
-    match client_hello(peer) {
-        Ok(hello) => reply_to(peer, &hello).await == Heard::Tls,
-        Err(_) => false,
-    }
-}
-
-/// Does the server answer an HTTP/2 greeting in plain text? Asked when it hung up on TLS.
-async fn answers_plain_http2(peer: SocketAddr) -> bool {
-    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    reply_to(peer, greeting).await == Heard::Http2
-}
-
-/// What a new connection hears first after `greeting`.
-pub(super) async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Heard {
-    let ear = Ear::default();
-    let greet = async {
-        let mut stream = Peeked::new(tcp::again(peer).await?, ear.clone());
-        stream.write_all(greeting).await.ok()?;
-        // Enough for a TLS alert, the shortest answer of all; HTTP/2 needs its whole header.
-        stream.read_exact(&mut [0; 7]).await.ok()?;
-        if ear.heard() != Heard::Tls {
-            stream.read_exact(&mut [0; 2]).await.ok()?;
-        }
-        Some(())
-    };
-    let _ = tokio::time::timeout(SECOND_LOOK, greet).await;
-    ear.heard()
-}
-
-fn client_hello(peer: SocketAddr) -> Result<Vec<u8>, Error> {
-    let mut config = builder()?
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let name = ServerName::IpAddress(peer.ip().into());
-    let mut hello = Vec::new();
-    ClientConnection::new(Arc::new(config), name)?
-        .write_tls(&mut hello)
-        .map_err(|error| Error::General(error.to_string()))?;
-    Ok(hello)
-}
-
-/// The cause of a failed handshake: what the server speaks counts before what rustls thinks.
+/// The cause of a failed handshake. The protocol that the server speaks comes before the error of
+/// rustls.
 async fn failed(
-    ask: &Ask<'_>,
+    server: &Server,
     files: &TlsFiles,
     error: &io::Error,
-    ear: &Ear,
+    received: &FirstBytes,
     peer: SocketAddr,
 ) -> ConnectError {
-    match ear.heard() {
-        Heard::Http2 => server_speaks_plain(ask),
-        Heard::Http1(line) => explain::web(ask, &line),
-        Heard::Other(text) => explain::stranger(ask, &text),
-        Heard::Nothing if answers_plain_http2(peer).await => server_speaks_plain(ask),
-        Heard::Nothing => explain::closed(ask),
-        Heard::Tls => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(tls) => describe(ask, tls, Some(files)),
-            None => ask.error(
+    let speaks_plain = || {
+        server.error(
+            Kind::Tls,
+            "we speak TLS, because RAY_USE_TLS is set, and the server does not",
+            "unset RAY_USE_TLS, or start the cluster with TLS",
+        )
+    };
+    match received.protocol() {
+        Protocol::Http2 => speaks_plain(),
+        Protocol::Http1(line) => causes::web(server, &line),
+        Protocol::Other(text) => causes::stranger(server, &text),
+        Protocol::Nothing if greet::answers_http2(peer).await => speaks_plain(),
+        Protocol::Nothing => causes::closed(server),
+        Protocol::Tls => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(tls) => describe(server, tls, Some(files)),
+            None => server.error(
                 Kind::Tls,
-                &format!("the server broke off the TLS handshake ({})", error.kind()),
+                format!("the server aborted the TLS handshake ({})", error.kind()),
                 "look at the head's logs; it may not accept our certificate",
             ),
         },
     }
 }
 
-fn server_speaks_plain(ask: &Ask<'_>) -> ConnectError {
-    ask.error(
-        Kind::Tls,
-        "we speak TLS, because RAY_USE_TLS is set, and the server does not",
-        "unset RAY_USE_TLS, or start the cluster with TLS",
-    )
-}
-
-/// A TLS failure in words.
-pub(super) fn describe(ask: &Ask<'_>, error: &Error, files: Option<&TlsFiles>) -> ConnectError {
-    let file = |path: fn(&TlsFiles) -> &Option<PathBuf>| {
-        let path = files.and_then(|files| path(files).as_deref());
-        path.map_or_else(String::new, |path| format!(" ({})", path.display()))
-    };
-    match error {
+/// The error for a TLS failure. `files` are ours.
+pub(super) fn describe(server: &Server, error: &Error, files: Option<&TlsFiles>) -> ConnectError {
+    let ours = |file: fn(&TlsFiles) -> Option<&Path>| shown(files.and_then(file));
+    let (kind, cause, hint) = match error {
         Error::InvalidCertificate(bad) => {
-            let (cause, hint) = bad_certificate(bad, &file(|files| &files.ca));
-            ask.error(Kind::Tls, &cause, hint)
+            let (cause, hint) = bad_certificate(bad, &ours(|files| files.ca.as_deref()));
+            (Kind::Tls, cause, hint)
         }
-        Error::AlertReceived(alert) => {
-            let ours = file(|files| &files.cert);
-            let (kind, cause, hint) = alerted(*alert, &ours);
-            ask.error(kind, &cause, hint)
-        }
-        Error::NoApplicationProtocol => {
-            let (kind, cause, hint) = alerted(AlertDescription::NoApplicationProtocol, "");
-            ask.error(kind, &cause, hint)
-        }
-        other => ask.error(
+        Error::AlertReceived(alert) => alerted(*alert, &ours(|files| files.cert.as_deref())),
+        Error::NoApplicationProtocol => alerted(AlertDescription::NoApplicationProtocol, ""),
+        other => (
             Kind::Tls,
-            &format!("the TLS handshake failed ({})", short(&other.to_string())),
+            format!(
+                "the TLS handshake failed ({})",
+                printable(&other.to_string())
+            ),
             "look at the head's logs and compare its TLS settings with ours",
         ),
-    }
+    };
+    server.error(kind, cause, hint)
 }
+
+/// ` (path)`, or nothing where there is none.
+pub(super) fn shown(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" ({})", path.display()))
+}
+
+const RENEW: &str = "renew the head's certificate and restart it";
 
 fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str) {
     match error {
@@ -189,39 +139,32 @@ fn bad_certificate(error: &CertificateError, ca: &str) -> (String, &'static str)
             "set RAY_TLS_CA_CERT to the CA file of this cluster",
         ),
         CertificateError::ExpiredContext { time, not_after } => {
-            let ago = time.as_secs().saturating_sub(not_after.as_secs());
-            (
-                format!("the server's certificate expired {} ago", span(ago)),
-                "renew the head's certificate and restart it",
-            )
+            let ago = span(time.as_secs().saturating_sub(not_after.as_secs()));
+            (format!("the server's certificate expired {ago} ago"), RENEW)
         }
-        CertificateError::Expired => (
-            "the server's certificate has expired".to_owned(),
-            "renew the head's certificate and restart it",
-        ),
+        CertificateError::Expired => ("the server's certificate has expired".to_owned(), RENEW),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             "the server's certificate is not valid yet".to_owned(),
             "compare the clocks of this machine and the head",
         ),
         CertificateError::Other(inner) => match inner.0.downcast_ref::<Mismatch>() {
             Some(Mismatch { names }) => (
-                format!("the server's certificate is not made out to this host but to {names}"),
+                format!("the server's certificate is not for this host but for {names}"),
                 "connect by one of these names, or issue a certificate that has this one in \
                  subjectAltName",
             ),
-            None => (
-                format!("the server's certificate cannot be used ({})", flaw(error)),
-                "issue an X.509 v3 certificate with subjectAltName for the head",
-            ),
+            None => unusable_certificate(error),
         },
-        other => (
-            format!(
-                "the server's certificate cannot be used ({})",
-                short(&other.to_string())
-            ),
-            "look at the head's certificate: openssl x509 -noout -text -in <file>",
-        ),
+        other => unusable_certificate(other),
     }
+}
+
+fn unusable_certificate(error: &CertificateError) -> (String, &'static str) {
+    (
+        format!("the server's certificate cannot be used ({})", flaw(error)),
+        "look at the head's certificate (openssl x509 -noout -text -in <file>): it must be X.509 v3 \
+         with subjectAltName",
+    )
 }
 
 fn alerted(alert: AlertDescription, ours: &str) -> (Kind, String, &'static str) {
@@ -229,7 +172,7 @@ fn alerted(alert: AlertDescription, ours: &str) -> (Kind, String, &'static str) 
     match alert {
         A::CertificateRequired => (
             Kind::Tls,
-            "the server wants a client certificate and got none".to_owned(),
+            "the server requires a client certificate and got none".to_owned(),
             "set RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY",
         ),
         A::BadCertificate
@@ -247,16 +190,17 @@ fn alerted(alert: AlertDescription, ours: &str) -> (Kind, String, &'static str) 
         A::NoApplicationProtocol => (
             Kind::NotRay,
             "a TLS server that does not speak HTTP/2, so not Ray".to_owned(),
-            "check host and port: Ray Client is usually ray://host:10001, the GCS host:6379",
+            NOT_RAY_HINT,
         ),
         other => (
             Kind::Tls,
             format!("the server refused the TLS handshake: {other:?}"),
-            "look at the head's logs; versions or ciphers may have nothing in common",
+            "look at the head's logs; the two sides may have no TLS version or cipher in common",
         ),
     }
 }
 
+/// A duration in its largest sensible unit.
 fn span(seconds: u64) -> String {
     match seconds {
         0..=7_199 => format!("{} min", seconds / 60),
@@ -265,73 +209,58 @@ fn span(seconds: u64) -> String {
     }
 }
 
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+/// Reads our files on a blocking thread: they may be on a slow volume.
+async fn config(server: &Server, files: &TlsFiles) -> Result<Arc<ClientConfig>, ConnectError> {
+    let owned = (server.clone(), files.clone());
+    let build = move || build(&owned.0, &owned.1).map(Arc::new);
+    tokio::task::spawn_blocking(build)
+        .await
+        .unwrap_or_else(|_| {
+            let cause = "our TLS files could not be read";
+            Err(server.error(Kind::Tls, cause, "try again"))
+        })
 }
 
-/// Reads our files away from the event loop: they may lie on a slow volume.
-async fn config(ask: &Ask<'_>, files: &TlsFiles) -> Result<Arc<ClientConfig>, ConnectError> {
-    let files = files.clone();
-    let built = tokio::task::spawn_blocking(move || build(&files)).await;
-    let fault = match built {
-        Ok(Ok(config)) => return Ok(Arc::new(config)),
-        Ok(Err(fault)) => fault,
-        Err(_) => Fault::new("our TLS files could not be read", "try again"),
-    };
-    Err(ask.error(Kind::Tls, &fault.cause, fault.hint))
-}
-
-/// Something about our own files; never with their content.
-struct Fault {
-    cause: String,
-    hint: String,
-}
-
-impl Fault {
-    fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
-        let (cause, hint) = (cause.into(), hint.into());
-        Self { cause, hint }
-    }
-}
-
-/// Ray wants all three files and refuses to start without one of them.
-fn build(files: &TlsFiles) -> Result<ClientConfig, Fault> {
-    let authorities = certificates("RAY_TLS_CA_CERT", files.ca.as_deref())?;
-    let chain = certificates("RAY_TLS_SERVER_CERT", files.cert.as_deref())?;
-    let key = private_key(files.key.as_deref())?;
+/// Ray requires all three files and refuses to start without one of them.
+fn build(server: &Server, files: &TlsFiles) -> Result<ClientConfig, ConnectError> {
+    let authorities = certificates(server, "RAY_TLS_CA_CERT", files.ca.as_deref())?;
+    let chain = certificates(server, "RAY_TLS_SERVER_CERT", files.cert.as_deref())?;
+    let key = private_key(server, files.key.as_deref())?;
     let verifier = Verifier::new(&authorities).map_err(|error| {
-        Fault::new(
+        server.error(
+            Kind::Tls,
             format!("RAY_TLS_CA_CERT holds a certificate that is no CA ({error})"),
             "check the file with: openssl x509 -noout -text -in <file>",
         )
     })?;
-    let mut config = builder()
+    let mut config = config_builder()
         .map(|builder| {
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
         })
         .and_then(|builder| builder.with_client_auth_cert(chain, key))
-        .map_err(|error| unusable(&error))?;
+        .map_err(|error| unusable(server, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
 
-/// rustls will not work with our certificate and key.
-fn unusable(error: &Error) -> Fault {
-    match error {
-        Error::InvalidCertificate(bad) => Fault::new(
+/// rustls does not accept our certificate and key.
+fn unusable(server: &Server, error: &Error) -> ConnectError {
+    let (cause, hint) = match error {
+        Error::InvalidCertificate(bad) => (
             format!("RAY_TLS_SERVER_CERT cannot be used ({})", flaw(bad)),
             "issue an X.509 v3 certificate with subjectAltName",
         ),
-        other => Fault::new(
+        other => (
             format!("RAY_TLS_SERVER_CERT and RAY_TLS_SERVER_KEY cannot be used together ({other})"),
             "check that the key belongs to the certificate",
         ),
-    }
+    };
+    server.error(Kind::Tls, cause, hint)
 }
 
-/// What is wrong with a certificate's form; the one that people meet in words of their own.
+/// What is wrong with the form of a certificate. Version 1, the usual flaw, gets a clearer text.
 fn flaw(error: &CertificateError) -> String {
     let text = match error {
         CertificateError::Other(inner) => inner.to_string(),
@@ -340,56 +269,54 @@ fn flaw(error: &CertificateError) -> String {
     if text.contains("UnsupportedCertVersion") {
         return "it is X.509 version 1, which this preflight cannot check".to_owned();
     }
-    short(&text)
-}
-
-/// ring by name: no process-wide default is read or set.
-fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Error> {
-    ClientConfig::builder_with_provider(super::tls_verify::provider())
-        .with_safe_default_protocol_versions()
+    printable(&text)
 }
 
 fn certificates(
+    server: &Server,
     variable: &str,
     path: Option<&Path>,
-) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let (path, bytes) = read(variable, path)?;
+) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let bytes = read(server, variable, path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(Fault::new(
-            format!("{variable} ({}) holds no PEM certificate", path.display()),
+    found.ok().filter(|found| !found.is_empty()).ok_or_else(|| {
+        server.error(
+            Kind::Tls,
+            format!("{variable}{} holds no PEM certificate", shown(path)),
             "it must be a PEM file: -----BEGIN CERTIFICATE-----",
-        )),
-    }
+        )
+    })
 }
 
-fn private_key(path: Option<&Path>) -> Result<PrivateKeyDer<'static>, Fault> {
-    let (path, bytes) = read("RAY_TLS_SERVER_KEY", path)?;
-    // The parser's own words might quote the file, so they stay here.
+fn private_key(
+    server: &Server,
+    path: Option<&Path>,
+) -> Result<PrivateKeyDer<'static>, ConnectError> {
+    let variable = "RAY_TLS_SERVER_KEY";
+    let bytes = read(server, variable, path)?;
+    // The parser's message is dropped: it might quote the file.
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
-        Fault::new(
-            format!(
-                "RAY_TLS_SERVER_KEY ({}) holds no private key in PEM",
-                path.display()
-            ),
+        server.error(
+            Kind::Tls,
+            format!("{variable}{} holds no private key in PEM", shown(path)),
             "it must be an unencrypted PEM file: -----BEGIN PRIVATE KEY-----",
         )
     })
 }
 
-fn read<'p>(variable: &str, path: Option<&'p Path>) -> Result<(&'p Path, Vec<u8>), Fault> {
-    let Some(path) = path else {
-        return Err(Fault::new(
+fn read(server: &Server, variable: &str, path: Option<&Path>) -> Result<Vec<u8>, ConnectError> {
+    let Some(file) = path else {
+        return Err(server.error(
+            Kind::Tls,
             format!("RAY_USE_TLS is set, but {variable} is not"),
             "set RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY and RAY_TLS_CA_CERT, or unset RAY_USE_TLS",
         ));
     };
-    match fs::read(path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(Fault::new(
-            format!("{variable} ({}) cannot be read: {error}", path.display()),
+    fs::read(file).map_err(|error| {
+        server.error(
+            Kind::Tls,
+            format!("{variable}{} cannot be read: {error}", shown(path)),
             "check the path and its permissions",
-        )),
-    }
+        )
+    })
 }

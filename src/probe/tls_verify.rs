@@ -1,5 +1,5 @@
-//! Checks a server's certificate: webpki's rules, plus the two leniencies of gRPC without which
-//! this preflight would refuse clusters that Ray connects to.
+//! Verifies a server's certificate by webpki's rules, with the two exceptions that gRPC makes.
+//! Without them, this preflight would refuse clusters that Ray connects to.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,38 +7,40 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, OtherError,
+    RootCertStore, SignatureScheme, WantsVerifier,
 };
 use tokio_rustls::rustls;
 
 use super::x509::Names;
 
-/// ring, chosen here and not through a process-wide default.
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+/// Starts a client configuration with ring. The process-wide default provider is neither read nor set.
+pub(super) fn config_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
 }
 
-/// The certificate is fine, but made out to others.
+/// The error for a valid certificate that names other hosts.
 #[derive(Debug)]
 pub(super) struct Mismatch {
-    /// To whom, for people.
+    /// The names in the certificate, for messages.
     pub names: String,
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "made out to {}", self.names)
+        write!(f, "issued for {}", self.names)
     }
 }
 
 impl std::error::Error for Mismatch {}
 
-/// Trusts the cluster's CA and nothing else.
+/// A verifier that trusts the cluster's CA and nothing else.
 #[derive(Debug)]
 pub(super) struct Verifier {
     roots: RootCertStore,
@@ -47,7 +49,10 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// `authorities` is the content of `RAY_TLS_CA_CERT`.
+    /// Trusts `authorities`, the content of `RAY_TLS_CA_CERT`.
+    ///
+    /// # Errors
+    /// Fails when one of them cannot be a CA.
     pub fn new(authorities: &[CertificateDer<'static>]) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         for authority in authorities {
@@ -56,13 +61,13 @@ impl Verifier {
         Ok(Self {
             roots,
             pinned: authorities.to_vec(),
-            algorithms: provider().signature_verification_algorithms,
+            algorithms: ring::default_provider().signature_verification_algorithms,
         })
     }
 
-    /// gRPC takes a certificate that is itself in the CA file, also when it is marked as a CA;
-    /// clusters with one self-signed file for everything live on that. Only webpki's complaint
-    /// about the form is passed over, not one about time or signature.
+    /// Whether the certificate is itself in the CA file. gRPC accepts it then, even if it is marked as
+    /// a CA; clusters with one self-signed file for everything depend on that. Only webpki's complaint
+    /// about the form is ignored, not one about time or signature.
     fn is_pinned(&self, certificate: &CertificateDer<'_>, complaint: &Error) -> bool {
         matches!(
             complaint,

@@ -1,115 +1,100 @@
-//! What is being asked and what was found so far: the steps, and the hop that is under way.
+//! Runs the steps of one probe within its timeout, and records each of them.
 
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use super::sniff::Ear;
-use super::{RayPort, Step};
-use crate::address::HostPort;
-use crate::error::{ConnectError, Kind};
+use tokio::time::{Instant, timeout};
+use tracing::debug;
 
-/// One server as the messages name it.
-#[derive(Clone, Debug)]
-pub(super) struct Ask<'a> {
-    /// Where to go.
-    pub server: &'a HostPort,
-    /// The address as its user wrote it: `ray://host:port` or `host:port`.
-    pub shown: String,
-}
+use super::causes;
+use super::report::{Began, Step};
+use super::server::Server;
+use super::sniff::FirstBytes;
+use crate::error::ConnectError;
+use crate::log_target;
 
-impl<'a> Ask<'a> {
-    /// `ray_port` decides the form in which the address is shown.
-    pub fn new(server: &'a HostPort, ray_port: RayPort) -> Self {
-        let shown = match ray_port {
-            RayPort::Gcs => show(server),
-            RayPort::Client => format!("ray://{}", show(server)),
-        };
-        Self { server, shown }
-    }
-
-    /// A failure whose message begins with the address.
-    pub fn error(&self, kind: Kind, cause: &str, hint: impl Into<String>) -> ConnectError {
-        ConnectError::new(kind, &self.shown, format!("{}: {cause}", self.shown), hint)
-    }
-}
-
-/// `host:port`, an IPv6 literal in brackets.
-pub(super) fn show(server: &HostPort) -> String {
-    show_parts(&server.host, server.port)
-}
-
-/// As [`show`], for another port of the same host.
-pub(super) fn show_parts(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
-/// The steps of one probe. It outlives the work, so that a probe which is cut off by its bound
-/// can still tell how far it came.
-pub(super) struct Trace {
+/// The steps of one probe. All of them together take no longer than its timeout.
+pub(super) struct Trace<'a> {
+    pub server: &'a Server,
+    /// What the server has sent on the connection in use.
+    pub received: FirstBytes,
+    began: Instant,
+    timeout: Duration,
     steps: Vec<Step>,
-    under_way: Option<(&'static str, SystemTime, Instant)>,
-    /// What the server has said on the connection in use.
-    pub ear: Ear,
 }
 
-impl Trace {
-    pub fn new() -> Self {
+impl<'a> Trace<'a> {
+    /// The timeout starts to run here.
+    pub fn new(server: &'a Server, timeout: Duration) -> Self {
         Self {
+            server,
+            received: FirstBytes::default(),
+            began: Instant::now(),
+            timeout,
             steps: Vec::new(),
-            under_way: None,
-            ear: Ear::default(),
         }
     }
 
-    /// Runs one hop and reports it. `detail` puts a good result into words.
+    /// Runs and records one step; `detail` describes a success. Also a DEBUG log event.
+    ///
+    /// # Errors
+    /// Fails as `work` does, or with the cause of a timeout during the step `name`.
     pub async fn step<T>(
         &mut self,
         name: &'static str,
         work: impl Future<Output = Result<T, ConnectError>>,
         detail: impl FnOnce(&T) -> String,
     ) -> Result<T, ConnectError> {
-        self.under_way = Some((name, SystemTime::now(), Instant::now()));
-        let result = work.await;
-        match &result {
-            Ok(value) => self.finish(detail(value), true),
-            Err(error) => self.finish(error.message.clone(), false),
-        }
+        let began = Began::now();
+        let result = self.within_timeout(name, work).await;
+        self.record(began.ended(name, &result, detail));
         result
     }
 
-    /// Ends the hop that was under way when the bound struck.
-    pub fn cut_off(&mut self, ask: &Ask<'_>, bound: Duration) -> ConnectError {
-        let phase = self.under_way.map_or("start", |(name, ..)| name);
-        let error = super::explain::timed_out(ask, phase, &self.ear, bound);
-        self.finish(error.message.clone(), false);
-        error
+    /// Runs the first part of a step that [`Self::step`] completes: only a failure is recorded.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub async fn first_part<T>(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let began = Began::now();
+        let result = self.within_timeout(name, work).await;
+        if result.is_err() {
+            self.record(began.ended(name, &result, |_| String::new()));
+        }
+        result
     }
 
     pub fn into_steps(self) -> Vec<Step> {
         self.steps
     }
 
-    fn finish(&mut self, detail: String, ok: bool) {
-        let Some((name, at, began)) = self.under_way.take() else {
-            return;
+    async fn within_timeout<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let left = self.timeout.saturating_sub(self.began.elapsed());
+        let Ok(result) = timeout(left, work).await else {
+            let received = self.received.protocol();
+            return Err(causes::timed_out(
+                self.server,
+                name,
+                &received,
+                self.timeout,
+            ));
         };
-        let took = began.elapsed();
-        tracing::debug!(
-            step = name,
-            ok,
-            took_ms = took.as_secs_f64() * 1e3,
-            "{name}: {detail}"
-        );
-        self.steps.push(Step {
-            name,
-            detail,
-            at,
-            took,
-            ok,
-        });
+        result
+    }
+
+    fn record(&mut self, step: Step) {
+        let (name, detail) = (step.name, &step.detail);
+        let outcome = if step.ok { "ok" } else { "failed" };
+        let took_ms = step.took.as_secs_f64() * 1e3;
+        debug!(target: log_target::PROBE, "{name}: {detail} ({outcome}, {took_ms:.3} ms)");
+        self.steps.push(step);
     }
 }

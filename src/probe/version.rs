@@ -1,35 +1,39 @@
-//! Would Ray refuse these versions? Pure.
+//! The version check of `ray.init`, made before it. Pure.
 //!
-//! Imitates `check_version_info` of `ray/_private/utils.py` as a native driver calls it: equal
-//! Ray versions, and Python equal to the patch level, or to the minor one with
+//! The rules are those of `check_version_info` in `ray/_private/utils.py` for a native driver: equal
+//! Ray versions, and Python equal to the patch level, or to the minor level with
 //! `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor`, which Ray up to 2.44 does not know (read in
 //! 2.33.0, 2.44.1, 2.55.1 and 2.60.0).
 
-use super::Facts;
+use super::report::Facts;
 use crate::error::{ConnectError, Kind};
 
-/// What this process runs.
+/// The versions of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Local {
     /// `ray.__version__`
     pub ray: String,
     /// `major.minor.micro`
     pub python: String,
-    /// `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL`, as it is set.
+    /// The value of `RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL`.
     pub match_level: Option<String>,
 }
 
-/// Refuses exactly where Ray's native driver would. `address` is safe to show.
+/// Refuses exactly what Ray's native driver refuses. `address` is shown in messages.
 ///
-/// A cluster that does not tell its versions passes, as in Ray.
+/// A cluster that does not report its versions passes, as in Ray.
+///
+/// # Errors
+/// [`Kind::VersionMismatch`].
 pub fn check(address: &str, cluster: &Facts, local: &Local) -> Result<(), ConnectError> {
     let (Some(ray), Some(python)) = (&cluster.ray_version, &cluster.python_version) else {
         return Ok(());
     };
-    let python_matches = match level(local) {
-        Level::Patch => *python == local.python,
-        Level::Minor => minor(python) == minor(&local.python),
-        Level::Invalid(text) => return Err(invalid_level(address, text)),
+    let level = local.match_level.as_deref();
+    let python_matches = match level.filter(|_| knows_match_level(&local.ray)) {
+        None | Some("patch") => *python == local.python,
+        Some("minor") => minor(python) == minor(&local.python),
+        Some(other) => return Err(invalid_level(address, other)),
     };
     let ray_matches = *ray == local.ray;
     if ray_matches && python_matches {
@@ -47,7 +51,7 @@ pub fn check(address: &str, cluster: &Facts, local: &Local) -> Result<(), Connec
     ))
 }
 
-/// There is no Ray to connect with.
+/// The error for a process without the `ray` package.
 pub fn ray_missing(address: &str) -> ConnectError {
     ConnectError::new(
         Kind::RayMissing,
@@ -57,22 +61,7 @@ pub fn ray_missing(address: &str) -> ConnectError {
     )
 }
 
-enum Level<'a> {
-    Patch,
-    Minor,
-    Invalid(&'a str),
-}
-
-fn level(local: &Local) -> Level<'_> {
-    match local.match_level.as_deref() {
-        Some(_) if !knows_match_level(&local.ray) => Level::Patch,
-        None | Some("patch") => Level::Patch,
-        Some("minor") => Level::Minor,
-        Some(other) => Level::Invalid(other),
-    }
-}
-
-/// Ray up to 2.44 has no such variable. Unreadable versions are taken as new ones.
+/// Whether this Ray reads the match level: 2.44 and older do not. An unreadable version counts as new.
 fn knows_match_level(ray: &str) -> bool {
     let mut parts = ray.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {

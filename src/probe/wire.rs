@@ -1,5 +1,6 @@
-//! Ray's protobuf messages, written by hand: only the few fields that we read. Numbers from
-//! `ray/core/generated`; the same from Ray 2.33 to 2.60. prost skips the rest.
+//! Ray's protobuf messages, written by hand: only the few fields that are read. prost skips the rest.
+//! The numbers are those of `ray/core/generated`, the same from Ray 2.33 to 2.60. Messages that are
+//! equal on the wire share a type.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ pub(super) const PING: i32 = 6;
 /// `ray.rpc.GcsNodeInfo.GcsNodeState.ALIVE`
 pub(super) const ALIVE: i32 = 0;
 
-/// Any request without fields: `CheckAlive`, `GetClusterId`, `GetAll*Resources`.
+/// A message without fields that are read: the requests of `CheckAlive`, `GetClusterId` and
+/// `GetAll*Resources`, and `ray.rpc.KVExistsResponse`.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(super) struct Empty {}
 
@@ -29,7 +31,7 @@ pub(super) struct ClusterInfoRequest {
     pub kind: i32,
 }
 
-/// `ray.rpc.ClusterInfoResponse`: one of the three, by what was asked.
+/// `ray.rpc.ClusterInfoResponse`: one of the three fields, depending on the request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ClusterInfoResponse {
     #[prost(string, tag = "2")]
@@ -56,19 +58,6 @@ pub(super) struct RuntimeContext {
     pub namespace: String,
 }
 
-/// `ray.rpc.KVExistsRequest`
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct KvExistsRequest {
-    #[prost(bytes = "vec", tag = "1")]
-    pub key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub namespace: Vec<u8>,
-}
-
-/// `ray.rpc.KVExistsResponse`
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub(super) struct KvExistsResponse {}
-
 /// `ray.rpc.GcsStatus`: 0 is OK.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct GcsStatus {
@@ -87,30 +76,33 @@ pub(super) struct CheckAliveReply {
     pub ray_version: String,
 }
 
-/// `ray.rpc.InternalKVGetRequest`
+/// `ray.rpc.InternalKVGetRequest` and `ray.rpc.KVExistsRequest`
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct KvGetRequest {
+pub(super) struct KvRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub namespace: Vec<u8>,
 }
 
-/// `ray.rpc.InternalKVGetReply`
+impl KvRequest {
+    /// Asks for Ray's own JSON about the cluster, which every GCS has.
+    pub fn cluster_metadata() -> Self {
+        Self {
+            key: b"CLUSTER_METADATA".to_vec(),
+            namespace: b"cluster".to_vec(),
+        }
+    }
+}
+
+/// `ray.rpc.InternalKVGetReply` and `ray.rpc.GetClusterIdReply`
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct KvGetReply {
+pub(super) struct BytesReply {
     #[prost(bytes = "vec", tag = "2")]
     pub value: Vec<u8>,
 }
 
-/// `ray.rpc.GetClusterIdReply`
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(super) struct ClusterIdReply {
-    #[prost(bytes = "vec", tag = "2")]
-    pub cluster_id: Vec<u8>,
-}
-
-/// `ray.rpc.GetAllNodeInfoRequest`. Servers that know the filter leave dead nodes out.
+/// `ray.rpc.GetAllNodeInfoRequest`. Servers that know the filter omit dead nodes.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(super) struct NodeInfoRequest {
     #[prost(int32, optional, tag = "3")]
@@ -133,7 +125,7 @@ pub(super) struct NodeInfoReply {
     pub nodes: Vec<NodeInfo>,
 }
 
-/// `ray.rpc.TotalResources` and `ray.rpc.AvailableResources`: equal on the wire.
+/// `ray.rpc.TotalResources` and `ray.rpc.AvailableResources`
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct NodeResources {
     #[prost(btree_map = "string, double", tag = "2")]
@@ -165,13 +157,12 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a server sends, decoding answers or refuses; it never panics.
+        /// Decoding never panics, whatever a server sends.
         #[test]
         fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
             let _ = ClusterInfoResponse::decode(bytes.as_slice());
             let _ = CheckAliveReply::decode(bytes.as_slice());
-            let _ = KvGetReply::decode(bytes.as_slice());
-            let _ = ClusterIdReply::decode(bytes.as_slice());
+            let _ = BytesReply::decode(bytes.as_slice());
             let _ = NodeInfoReply::decode(bytes.as_slice());
             let _ = ResourcesReply::decode(bytes.as_slice());
         }

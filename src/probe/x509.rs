@@ -1,25 +1,17 @@
-//! The names in a certificate and its last day, read from its DER.
+//! The names in a certificate and its last day.
 //!
-//! rustls compares both but neither lists all names nor knows gRPC's leniency, and tells the last
-//! day of a certificate only once it is over. This reads just enough: the validity, the subject's
-//! common name and the subjectAltName extension. Malformed input gives less, never a panic.
+//! rustls compares both, but neither lists all names nor makes gRPC's exceptions, and it reports the
+//! last day of a certificate only after it is over.
 
-use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
-const EXTENSIONS: u8 = 0xa3;
-const OID: u8 = 0x06;
-const OCTETS: u8 = 0x04;
-const DNS_NAME: u8 = 0x82;
-const IP_ADDRESS: u8 = 0x87;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
-const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
-/// Whom a certificate is for.
+/// The hosts that a certificate is issued for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
     /// DNS names and IP addresses of subjectAltName, as text.
@@ -29,23 +21,28 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// What the certificate holds; nothing for bytes that are none.
+    /// Reads a certificate in DER. There are no names in bytes that are not one.
     pub fn of(certificate: &[u8]) -> Self {
         Self::read(certificate).unwrap_or_default()
     }
 
-    fn read(certificate: &[u8]) -> Option<Self> {
-        let fields = fields(certificate)?;
-        let subject = fields.get(4)?.1;
-        let extensions = fields.iter().find(|(tag, _)| *tag == EXTENSIONS);
-        Some(Self {
-            alternative: extensions.map_or_else(Vec::new, |(_, body)| alternative(body)),
-            common: common(subject),
+    fn read(certificate: &[u8]) -> x509_cert::der::Result<Self> {
+        let certificate = Certificate::from_der(certificate)?;
+        let body = certificate.tbs_certificate();
+        // An extension that cannot be read is an error: the common name must not replace it.
+        let names = body.get_extension::<SubjectAltName>()?;
+        let common = body.subject().common_name().ok().flatten();
+        Ok(Self {
+            alternative: names.map_or_else(Vec::new, |(_, SubjectAltName(names))| {
+                names.iter().filter_map(general_name).collect()
+            }),
+            common: common.and_then(|name| readable(&name.value())),
         })
     }
 
-    /// gRPC accepts more than RFC 6125 (measured), and Ray's own certificates rely on it: an IP
-    /// address written as a DNS name, and the common name where there are no alternative names.
+    /// Whether gRPC accepts these names for `host` where RFC 6125 does not (measured): an IP address
+    /// written as a DNS name, or the common name where there are no alternative names. Ray's own
+    /// certificates depend on it.
     pub fn grpc_accepts(&self, host: &str) -> bool {
         match &self.common {
             Some(name) if self.alternative.is_empty() => matches(name, host),
@@ -53,103 +50,36 @@ impl Names {
         }
     }
 
-    /// For people.
+    /// The names for messages: at most twelve, and how many more there are.
     pub fn list(&self) -> String {
-        let all: Vec<&str> = self
-            .alternative
-            .iter()
-            .map(String::as_str)
-            .chain(
-                self.common
-                    .as_deref()
-                    .filter(|_| self.alternative.is_empty()),
-            )
-            .collect();
-        match all.as_slice() {
-            [] => "no name at all".to_owned(),
-            all => match all.split_at_checked(12) {
-                Some((few, more)) if !more.is_empty() => {
-                    format!("{} and {} more", few.join(", "), more.len())
-                }
-                _ => all.join(", "),
-            },
+        let all: Vec<&str> = match &self.common {
+            Some(name) if self.alternative.is_empty() => vec![name],
+            _ => self.alternative.iter().map(String::as_str).collect(),
+        };
+        match all.split_at_checked(12) {
+            _ if all.is_empty() => "no name at all".to_owned(),
+            Some((few, more)) if !more.is_empty() => {
+                format!("{} and {} more", few.join(", "), more.len())
+            }
+            _ => all.join(", "),
         }
     }
 }
 
-/// When a certificate's validity ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Expiry {
-    year: i64,
-    month: i64,
-    day: i64,
-    second: i64,
+/// The last day of a certificate (`2026-11-21`) and the end of its validity since the epoch, or
+/// `None` for bytes that are not a certificate.
+pub(super) fn expiry(certificate: &[u8]) -> Option<(String, Duration)> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let end = certificate
+        .tbs_certificate()
+        .validity()
+        .not_after
+        .to_date_time();
+    let day = format!("{:04}-{:02}-{:02}", end.year(), end.month(), end.day());
+    Some((day, end.unix_duration()))
 }
 
-impl Expiry {
-    /// The end of the certificate's validity; None for bytes that are none.
-    pub fn of(certificate: &[u8]) -> Option<Self> {
-        let fields = fields(certificate)?;
-        let (tag, text) = Der(fields.get(3)?.1).nth(1)?;
-        let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-        let (year, rest) = match tag {
-            GENERALIZED_TIME => text.split_at_checked(4)?,
-            UTC_TIME => text.split_at_checked(2)?,
-            _ => return None,
-        };
-        let year = match (tag, number(year)?) {
-            // RFC 5280: the two digits of a UTCTime stand for 1950 to 2049.
-            (UTC_TIME, year @ 0..50) => 2000 + year,
-            (UTC_TIME, year) => 1900 + year,
-            (_, year) => year,
-        };
-        let part = |at: usize| number(rest.get(at..at + 2)?);
-        let second = part(4)? * 3600 + part(6)? * 60 + part(8)?;
-        let (month, day) = (part(0)?, part(2)?);
-        Some(Self {
-            year,
-            month,
-            day,
-            second,
-        })
-    }
-
-    /// In seconds since the epoch, by the Gregorian calendar.
-    pub fn epoch(&self) -> i64 {
-        // Years that begin in March, so that a leap day is a year's last.
-        let year = self.year - i64::from(self.month <= 2);
-        let days_before_month = (153 * ((self.month + 9) % 12) + 2) / 5;
-        let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
-            + year.div_euclid(400)
-            + days_before_month
-            + self.day
-            - 719_469;
-        days * 86_400 + self.second
-    }
-}
-
-impl fmt::Display for Expiry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
-    }
-}
-
-fn number(digits: &str) -> Option<i64> {
-    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| digits.parse().ok())?
-}
-
-/// Serial, algorithm, issuer, validity, subject, key, then what is optional.
-fn fields(certificate: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let tbs = Der(Der(certificate).content(SEQUENCE)?).content(SEQUENCE)?;
-    let mut fields: Vec<(u8, &[u8])> = Der(tbs).collect();
-    if fields.first()?.0 == VERSION {
-        fields.remove(0);
-    }
-    Some(fields)
-}
-
-/// A name or `*.rest`, without regard to case.
+/// Whether `name`, or `*.rest`, is `host`, in any case.
 fn matches(name: &str, host: &str) -> bool {
     let (name, host) = (name.to_ascii_lowercase(), host.to_ascii_lowercase());
     let parent = host
@@ -161,75 +91,22 @@ fn matches(name: &str, host: &str) -> bool {
     }
 }
 
-fn alternative(extensions: &[u8]) -> Vec<String> {
-    let list = Der(extensions).content(SEQUENCE).unwrap_or_default();
-    Der(list)
-        .filter(|(_, extension)| Der(extension).content(OID) == Some(&SUBJECT_ALT_NAME[..]))
-        .filter_map(|(_, extension)| Der(extension).find(|(tag, _)| *tag == OCTETS))
-        .filter_map(|(_, octets)| Der(octets).content(SEQUENCE))
-        .flat_map(|names| Der(names).filter_map(|(tag, name)| general_name(tag, name)))
-        .collect()
-}
-
-fn general_name(tag: u8, name: &[u8]) -> Option<String> {
-    match tag {
-        DNS_NAME => readable(name),
-        IP_ADDRESS => {
-            let v4 = <[u8; 4]>::try_from(name).map(IpAddr::from);
-            let v6 = || <[u8; 16]>::try_from(name).map(IpAddr::from);
+fn general_name(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) => readable(name.as_str()),
+        GeneralName::IpAddress(ip) => {
+            let v4 = <[u8; 4]>::try_from(ip.as_bytes()).map(IpAddr::from);
+            let v6 = || <[u8; 16]>::try_from(ip.as_bytes()).map(IpAddr::from);
             v4.or_else(|_| v6()).ok().map(|ip| ip.to_string())
         }
         _ => None,
     }
 }
 
-fn common(subject: &[u8]) -> Option<String> {
-    Der(subject)
-        .flat_map(|(_, set)| Der(set))
-        .filter(|(_, pair)| Der(pair).content(OID) == Some(&COMMON_NAME[..]))
-        .find_map(|(_, pair)| Der(pair).nth(1).and_then(|(_, name)| readable(name)))
-}
-
-/// Printable and short, so that a stranger's certificate cannot write into our logs.
-fn readable(name: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(name).ok()?;
-    let fits = !text.is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-}
-
-/// The elements of a DER value, one after the other.
-struct Der<'a>(&'a [u8]);
-
-impl<'a> Der<'a> {
-    /// The content of the first element, if it has this tag.
-    fn content(mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next()
-            .filter(|(found, _)| *found == tag)
-            .map(|(_, body)| body)
-    }
-}
-
-impl<'a> Iterator for Der<'a> {
-    type Item = (u8, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, rest) = rest.split_first()?;
-        let (length, rest) = match first {
-            0..=0x7f => (usize::from(first), rest),
-            0x81..=0x83 => {
-                let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                let length = bytes
-                    .iter()
-                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-                (length, rest)
-            }
-            _ => return None,
-        };
-        let (body, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, body))
-    }
+/// `name` if it is short and printable: a foreign certificate must not be able to forge log lines.
+fn readable(name: &str) -> Option<String> {
+    let fits = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
+    fits.then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -269,10 +146,9 @@ mod tests {
         ] {
             let mut params = rcgen::CertificateParams::default();
             params.not_after = rcgen::date_time_ymd(year, month, day);
-            let read = Expiry::of(params.self_signed(&key)?.der());
-            assert_eq!(read.map(|expiry| expiry.epoch()), Some(epoch));
-            let shown = read.map(|expiry| expiry.to_string());
-            assert_eq!(shown, Some(format!("{year}-{month:02}-{day:02}")));
+            let read = expiry(params.self_signed(&key)?.der());
+            let shown = format!("{year}-{month:02}-{day:02}");
+            assert_eq!(read, Some((shown, Duration::from_secs(epoch))));
         }
         Ok(())
     }
@@ -292,7 +168,7 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = Names::of(&bytes).list();
-            let _ = Expiry::of(&bytes).map(|expiry| expiry.epoch());
+            let _ = expiry(&bytes);
         }
 
         #[test]
@@ -304,7 +180,7 @@ mod tests {
                     *spot = byte;
                 }
                 let _ = Names::of(&der).list();
-                let _ = Expiry::of(&der).map(|expiry| expiry.epoch());
+                let _ = expiry(&der);
             }
         }
     }

@@ -14,7 +14,7 @@ const FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 #[test]
-fn defaults_are_those_of_the_contract() {
+fn defaults_are_the_documented_ones() {
     for vars in [
         &[][..],
         &[

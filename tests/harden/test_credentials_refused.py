@@ -151,7 +151,7 @@ def test_a_token_head_tells_each_fault_apart(token_head: RayHead, mode: str) -> 
             },
         }
     )
-    _said(told["nothing set"], "auth", "none was found, looked in", "RAY_AUTH_MODE=token")
+    _said(told["nothing set"], "auth", "no token was found, looked in", "RAY_AUTH_MODE=token")
     assert ".ray/auth_token" in told["nothing set"]["error"]["message"]
     for name, place in (("file", ".ray/auth_token"), ("variable", "RAY_AUTH_TOKEN")):
         each = told[f"mode unset, {name} there"]

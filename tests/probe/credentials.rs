@@ -1,4 +1,4 @@
-//! Where the token comes from: the table was measured with Ray 2.60's own loader.
+//! The source of the token. The expectations were measured with the loader of Ray 2.60.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ async fn a_cluster_with_tokens_says_what_is_missing() {
         (
             &[HOME],
             &[DEFAULT_FILE],
-            "RAY_AUTH_MODE is not set, so Ray sends none",
+            "RAY_AUTH_MODE is not set, so Ray sends no token",
         ),
         (
             &[HOME, MODE],

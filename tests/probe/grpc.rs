@@ -72,8 +72,8 @@ async fn another_grpc_server_is_a_wrong_port() {
 #[tokio::test]
 async fn statuses_become_causes() {
     let cases = [
-        (UNAUTHENTICATED, Kind::Auth, "wants a token"),
-        (7, Kind::Auth, "wants a token"),
+        (UNAUTHENTICATED, Kind::Auth, "requires a token"),
+        (7, Kind::Auth, "requires a token"),
         (UNAVAILABLE, Kind::NotReady, "Unavailable"),
         (4, Kind::Timeout, "DeadlineExceeded"),
         (2, Kind::NotReady, "Unknown"),

@@ -1,4 +1,4 @@
-//! `auto` against a made-up `/proc` and address file.
+//! `auto` with a scripted `/proc` and address file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Scripted peers. Each dies with its value.
+//! Scripted peers, each of which ends when its value is dropped.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// Generous, for tests in which something is expected to answer.
+/// A generous timeout, for tests in which the peer answers.
 pub const BOUND: Duration = Duration::from_secs(10);
-/// For tests in which nothing ever answers.
+/// For tests in which nothing answers.
 pub const SHORT: Duration = Duration::from_millis(200);
 
 pub struct Peer {
@@ -40,7 +40,7 @@ impl Peer {
         probe(&self.server(), ray_port, credentials, BOUND).await
     }
 
-    /// The failure of a probe that must fail, checked for what every failure needs.
+    /// The error of a probe that must fail, checked by [`check`].
     pub async fn failure(&self, ray_port: RayPort, credentials: &Credentials) -> ConnectError {
         let report = self.probe_with(ray_port, credentials).await;
         assert!(!report.steps.last().unwrap().ok);
@@ -55,7 +55,7 @@ pub fn at(address: SocketAddr) -> HostPort {
     }
 }
 
-/// Every failure names the address, says something to do, and fits on a line.
+/// Every error begins with the address, has a hint, and fits on a line.
 pub fn check(error: ConnectError) -> ConnectError {
     assert!(error.message.starts_with(&error.address), "{error:?}");
     assert!(!error.hint.is_empty(), "{error:?}");
@@ -69,7 +69,7 @@ pub fn assert_failure(error: &ConnectError, kind: Kind, words: &str) {
     assert!(error.message.contains(words), "{error:?}");
 }
 
-/// A peer that does `serve` with every connection.
+/// A peer that runs `serve` for every connection.
 pub async fn raw<F, W>(serve: F) -> Peer
 where
     F: Fn(TcpStream) -> W + Send + 'static,
@@ -90,7 +90,7 @@ where
     }
 }
 
-/// A peer that accepts and never says a word.
+/// A peer that accepts and never sends anything.
 pub async fn silent() -> Peer {
     raw(|stream| async move {
         std::future::pending::<()>().await;

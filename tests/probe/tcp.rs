@@ -11,13 +11,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::peer::{BOUND, SHORT, assert_failure, at, check, raw, silent};
 
-/// A port that was free a moment ago and belongs to nobody.
+/// A port that nothing listens on: it was free a moment ago.
 async fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
-/// A listener whose queue is full: the kernel drops further SYNs, as a black hole would.
+/// A listener whose queue is full: the kernel drops further SYNs.
 pub struct BlackHole {
     pub address: SocketAddr,
     _listener: TcpListener,
@@ -120,7 +120,7 @@ async fn a_silent_listener_is_a_timeout_that_names_the_phase() {
     }
 }
 
-/// Reads the greeting, so that closing later sends FIN and no reset.
+/// Reads the preface, so that closing later sends FIN and not RST.
 async fn greeted(stream: &mut TcpStream) {
     let mut greeting = [0; 24];
     let _ = stream.read_exact(&mut greeting).await;
@@ -140,7 +140,7 @@ async fn a_web_server_whose_answer_was_lost_to_a_reset_is_known_by_a_second_look
     assert_failure(&error, Kind::NotRay, "a web server answers");
 }
 
-/// A peer that waits for the greeting, says `bytes` and hangs up.
+/// A peer that reads the preface, sends `bytes` and closes.
 async fn says(bytes: &'static [u8]) -> crate::peer::Peer {
     raw(move |mut stream| async move {
         greeted(&mut stream).await;
@@ -153,7 +153,7 @@ async fn says(bytes: &'static [u8]) -> crate::peer::Peer {
 }
 
 #[tokio::test]
-async fn whoever_speaks_something_else_is_named() {
+async fn a_server_of_another_protocol_is_named() {
     let cases: [(&'static [u8], Kind, &str); 12] = [
         (
             b"HTTP/1.1 400 Bad Request\r\n\r\n",

@@ -1,4 +1,4 @@
-//! Peers with certificates: good, wrong, old, and the lack of them.
+//! Peers with certificates: valid, wrong, expired, or none.
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use seedcore_ray::error::Kind;
@@ -128,9 +128,9 @@ async fn certificates_that_are_no_good() {
         (other.issue(&["127.0.0.1"]), "not signed by our CA"),
         (
             ca.issue(&["head.ray", "10.9.8.7"]),
-            "but to head.ray, 10.9.8.7",
+            "but for head.ray, 10.9.8.7",
         ),
-        (ca.issue_with(&unnamed), "but to 10.9.8.7"),
+        (ca.issue_with(&unnamed), "but for 10.9.8.7"),
         (ca.issue_with(&expired()), "expired"),
     ];
     let files = client_files(&ca);

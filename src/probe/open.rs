@@ -1,0 +1,69 @@
+//! Opens a channel to a server: token, name, TCP, TLS and the HTTP/2 preface.
+
+use std::net::SocketAddr;
+
+use http::uri::Scheme;
+use tonic::Code;
+
+use super::channel::{Channel, Stream};
+use super::credentials::{AuthMode, Credentials};
+use super::explain::{Call, Peer};
+use super::sniff::record;
+use super::trace::Trace;
+use super::{dns, tcp, tls};
+use crate::error::ConnectError;
+
+/// Opens a channel whose replies may take `max_message` bytes. Each step is recorded in `trace`.
+///
+/// # Errors
+/// The cause by which a step failed, the timeout of `trace` included.
+pub(super) async fn open<'a>(
+    credentials: &'a Credentials,
+    max_message: usize,
+    trace: &mut Trace<'a>,
+) -> Result<Call<'a>, ConnectError> {
+    let server = trace.server;
+    let token = async { credentials.header(server) };
+    let token = if credentials.mode == AuthMode::Token {
+        let from = |_: &_| format!("from {}", credentials.token_source);
+        trace.step("token", token, from).await?
+    } else {
+        token.await?
+    };
+    let addresses = trace
+        .step("dns", dns::resolve(server), |found| list(found))
+        .await?;
+    let (tcp, address) = trace
+        .step("tcp", tcp::connect(server, &addresses), |(_, address)| {
+            format!("connected to {address}")
+        })
+        .await?;
+    let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
+        None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
+        Some(files) => {
+            let handshake = tls::handshake(server, files, tcp, address);
+            let tls = trace.step("tls", handshake, tls::agreed).await?;
+            (Box::new(record(tls, &trace.received)), Scheme::HTTPS)
+        }
+    };
+    let peer = Peer {
+        server,
+        credentials,
+        address,
+        received: trace.received.clone(),
+    };
+    let opened = async {
+        match Channel::open(stream, &server.address, scheme, token, max_message).await {
+            Ok(channel) => Ok(channel),
+            // The server closed the connection before our preface was written.
+            Err(_) => Err(peer.hung_up(Code::Unavailable).await),
+        }
+    };
+    let channel = trace.first_part("grpc", opened).await?;
+    Ok(Call { peer, channel })
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+    shown.join(", ")
+}
