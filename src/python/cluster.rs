@@ -20,16 +20,18 @@ use crate::python::interop::blocking::block;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
 use crate::python::ray::{self, Presence};
-use crate::session::Connection;
 
-/// The control plane of the connection that is held.
-enum Control {
-    /// The GCS of a native connection.
-    Gcs(HostPort),
-    /// Our own session behind the Ray Client port.
-    Session { server: HostPort, client_id: String },
+/// What answers for the cluster of the connection that is held.
+enum Cluster {
+    /// Its control plane: natively the GCS, else our own session behind the Ray Client port.
+    Real {
+        server: HostPort,
+        client_id: Option<String>,
+        credentials: Credentials,
+        timeout: Duration,
+    },
     /// A stand-in for Ray, which answers for itself.
-    Fake(bool),
+    StandIn(bool),
 }
 
 /// Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout, or
@@ -48,9 +50,7 @@ pub fn is_ray_available(py: Python<'_>) -> PyResult<bool> {
 
 /// As [`is_ray_available`], but never from memory.
 fn answers(py: Python<'_>) -> PyResult<bool> {
-    let answer = check(py);
-    logs::flush(py);
-    Ok(matches!(answer?, Some(Ok(()))))
+    answers_until(py, Instant::now())
 }
 
 /// Connected **and** answering; bounded by the probe timeout.
@@ -59,37 +59,29 @@ pub fn is_connected(py: Python<'_>) -> PyResult<bool> {
     is_ray_available(py)
 }
 
-/// Asks until the cluster answers or the time is up.
+/// Asks until the cluster answers, or until `end`; once at least.
+///
+/// # Errors
+///
+/// What Python raises, `KeyboardInterrupt` included.
 pub fn answers_until(py: Python<'_>, end: Instant) -> PyResult<bool> {
-    loop {
-        if answers(py)? {
-            return Ok(true);
-        }
-        if Instant::now() >= end {
-            return Ok(false);
-        }
-        block(py, async move { sleep(next_look(end)).await })?;
-    }
+    let answer = survived(|| match cluster(py)? {
+        Some(cluster) => block(py, cluster.answers_until(end)),
+        None => Ok(false),
+    });
+    logs::flush(py);
+    answer
 }
 
 /// Awaits until the cluster answers, for at most `wait_s` seconds; one look at least.
 #[pyfunction]
 pub fn answers_future(py: Python<'_>, wait_s: f64) -> PyResult<Bound<'_, PyAny>> {
     let end = Instant::now() + Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-    let control = survived(|| control(py))?;
-    let means = means();
+    let cluster = survived(|| cluster(py))?;
     awaitable(py, async move {
-        let Some(control) = control else {
-            return false;
-        };
-        loop {
-            if control.ask(&means).await.is_ok() {
-                return true;
-            }
-            if Instant::now() >= end {
-                return false;
-            }
-            sleep(next_look(end)).await;
+        match cluster {
+            Some(cluster) => cluster.answers_until(end).await,
+            None => false,
         }
     })
 }
@@ -123,54 +115,52 @@ fn next_look(end: Instant) -> Duration {
         .min(Duration::from_millis(250))
 }
 
-/// None when not connected; else what one round trip says.
-fn check(py: Python<'_>) -> PyResult<Option<Result<(), ConnectError>>> {
-    survived(|| {
-        let Some(control) = control(py)? else {
-            return Ok(None);
-        };
-        let means = means();
-        block(py, control.ask(&means)).map(Some)
-    })
-}
+impl Cluster {
+    async fn answers_until(&self, end: Instant) -> bool {
+        loop {
+            if self.ask().await {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
+            sleep(next_look(end)).await;
+        }
+    }
 
-impl Control {
-    /// One round trip, remembered as the last probe.
-    async fn ask(&self, means: &Means) -> Result<(), ConnectError> {
+    /// One round trip, recorded as the last probe.
+    async fn ask(&self) -> bool {
+        let Self::Real {
+            server,
+            client_id,
+            credentials,
+            timeout,
+        } = self
+        else {
+            return matches!(self, Self::StandIn(true));
+        };
         let began = Instant::now();
-        let (credentials, timeout) = (&means.credentials, means.timeout);
-        let answer = match self {
-            Self::Fake(true) => return Ok(()),
-            Self::Fake(false) => return Err(fake_is_off()),
-            Self::Gcs(server) => {
-                let report = probe::probe(server, RayPort::Gcs, credentials, timeout).await;
+        let answer = match client_id {
+            None => {
+                let report = probe::probe(server, RayPort::Gcs, credentials, *timeout).await;
                 report.result.map(drop)
             }
-            Self::Session { server, client_id } => {
-                match probe::client_session_alive(server, client_id, credentials, timeout).await {
+            Some(client_id) => {
+                match probe::client_session_alive(server, client_id, credentials, *timeout).await {
                     Ok(true) => Ok(()),
                     Ok(false) => Err(probe::session_lost(server)),
                     Err(error) => Err(error),
                 }
             }
         };
-        process()
-            .session
-            .probed(began.elapsed(), answer.as_ref().err().cloned());
-        answer
+        let answers = answer.is_ok();
+        process().session.probed(began.elapsed(), answer.err());
+        answers
     }
 }
 
-fn fake_is_off() -> ConnectError {
-    ConnectError::new(
-        Kind::InitFailed,
-        "",
-        "The stand-in for ray in sys.modules says that it is not initialized",
-        "A test put it there.",
-    )
-}
-
-fn control(py: Python<'_>) -> PyResult<Option<Control>> {
+/// `None` when not connected.
+fn cluster(py: Python<'_>) -> PyResult<Option<Cluster>> {
     if ray::imported(py, "ray").is_none() {
         return Ok(None);
     }
@@ -178,45 +168,39 @@ fn control(py: Python<'_>) -> PyResult<Option<Control>> {
         Presence::Real(_) => {}
         Presence::Fake(fake) => {
             let module = py.import("seedcore_ray._stub")?;
-            return Ok(Some(Control::Fake(
-                module.call_method1("available", (fake,))?.is_truthy()?,
-            )));
+            let answer = module.call_method1("available", (fake,))?.is_truthy()?;
+            return Ok(Some(Cluster::StandIn(answer)));
         }
         Presence::Missing | Presence::NotImported => return Ok(None),
     }
     if !held::is_alive(py) {
         return Ok(None);
     }
-    if let Some(worker) = ray::client_worker(py) {
-        let server: String = worker.getattr("_conn_str")?.extract()?;
-        let client_id = worker.getattr("_client_id")?.extract()?;
-        return Ok(host_port(&server).map(|server| Control::Session { server, client_id }));
-    }
-    Ok(ray::gcs_address(py)
-        .and_then(|address| host_port(&address))
-        .map(Control::Gcs))
+    let (address, client_id) = match ray::client_worker(py) {
+        Some(worker) => (
+            Some(worker.getattr("_conn_str")?.extract::<String>()?),
+            Some(worker.getattr("_client_id")?.extract()?),
+        ),
+        None => (ray::gcs_address(py), None),
+    };
+    let address = address.and_then(|address| RayAddress::parse(&address).ok());
+    Ok(address
+        .and_then(|address| address.host_port().cloned())
+        .map(|server| real(server, client_id)))
 }
 
-fn host_port(address: &str) -> Option<HostPort> {
-    RayAddress::parse(address).ok()?.host_port().cloned()
-}
-
-/// Token, certificates and bound of a look at a cluster that we are connected to.
-struct Means {
-    credentials: Credentials,
-    timeout: Duration,
-}
-
-fn means() -> Means {
-    let env = Env::Process;
+/// With the token, the certificates and the timeout of now.
+fn real(server: HostPort, client_id: Option<String>) -> Cluster {
     let connection = process().session.connection();
     let target = connection
         .as_deref()
-        .and_then(|held| held.info.target.as_ref());
+        .and_then(|connection| connection.info.target.as_ref());
     let is_auto = target.is_some_and(|target| target.address == RayAddress::Auto);
-    Means {
-        credentials: Credentials::from_env(&env, is_auto),
-        timeout: Settings::from_env(&env).0.probe_timeout,
+    Cluster::Real {
+        server,
+        client_id,
+        credentials: Credentials::from_env(&Env::Process, is_auto),
+        timeout: Settings::from_env(&Env::Process).0.probe_timeout,
     }
 }
 
@@ -244,34 +228,35 @@ pub fn cluster_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(info)
 }
 
+/// `None` when not connected; else what one round trip says, recorded as the last probe.
 fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>> {
-    let Some(control) = control(py)? else {
-        return Ok(None);
+    let (server, client_id, credentials, timeout) = match cluster(py)? {
+        None | Some(Cluster::StandIn(false)) => return Ok(None),
+        Some(Cluster::StandIn(true)) => return Ok(Some(Ok(SessionState::default()))),
+        Some(Cluster::Real {
+            server,
+            client_id,
+            credentials,
+            timeout,
+        }) => (server, client_id, credentials, timeout),
     };
-    let Means {
-        credentials,
-        timeout,
-    } = means();
     let began = Instant::now();
-    let answer = match &control {
-        Control::Fake(connected) => return Ok(connected.then(|| Ok(SessionState::default()))),
-        Control::Gcs(server) => {
-            let asked = probe::cluster_state(server, &credentials, timeout);
-            block(py, asked)?.map(|cluster| SessionState {
+    let answer = match &client_id {
+        None => {
+            let state = probe::cluster_state(&server, &credentials, timeout);
+            block(py, state)?.map(|cluster| SessionState {
                 cluster,
                 node_id: ray::node_id(py).unwrap_or_default(),
                 namespace: ray::native_namespace(py).unwrap_or_default(),
             })
         }
-        Control::Session { server, client_id } => {
-            let asked = probe::client_session_state(server, client_id, &credentials, timeout);
-            let known = block(py, asked)?;
-            known.and_then(|state| state.ok_or_else(|| probe::session_lost(server)))
+        Some(client_id) => {
+            let state = probe::client_session_state(&server, client_id, &credentials, timeout);
+            block(py, state)?.and_then(|state| state.ok_or_else(|| probe::session_lost(&server)))
         }
     };
-    process()
-        .session
-        .probed(began.elapsed(), answer.as_ref().err().cloned());
+    let error = answer.as_ref().err().cloned();
+    process().session.probed(began.elapsed(), error);
     Ok(Some(answer))
 }
 
@@ -291,9 +276,7 @@ pub fn connection_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         Some(Err(error)) => set_error(&info, &error)?,
         Some(Ok(state)) => {
             let connection = process().session.connection();
-            let held = connection
-                .as_deref()
-                .map(|connection: &Connection| &connection.info);
+            let held = connection.as_deref().map(|held| &held.info);
             info.set_item("status", "connected")?;
             info.set_item("namespace", state.namespace)?;
             info.set_item("address", held.map(|info| info.address.as_str()))?;
