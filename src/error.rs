@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// Why this process is not connected to Ray. The names are public: they are
 /// `RayConnectionError.kind` in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::VariantArray)]
@@ -123,6 +125,12 @@ impl Kind {
     }
 }
 
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -133,7 +141,7 @@ impl fmt::Display for Kind {
 ///
 /// `address`, `message` and `hint` never hold a secret: whoever makes one passes shown
 /// addresses only ([`crate::address::redact`]).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}{} {hint}", full_stop(.message))]
 pub struct ConnectError {
     /// The cause.
@@ -145,8 +153,10 @@ pub struct ConnectError {
     /// What to try next, as whole sentences.
     pub hint: String,
     /// How many sweeps were made.
+    #[serde(skip)]
     pub attempts: u32,
     /// When asking again makes sense, if somebody already knows.
+    #[serde(skip)]
     pub retry_after: Option<Duration>,
 }
 

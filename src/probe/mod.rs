@@ -89,9 +89,10 @@ impl Step {
 }
 
 /// What a passed preflight learnt.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Facts {
     /// The address that answered.
+    #[serde(skip)]
     pub peer: Option<SocketAddr>,
     /// Ray version of the cluster, where the port tells it (GCS only).
     pub ray_version: Option<String>,
