@@ -12,6 +12,8 @@ from seedcore_ray._errors import RayConnectionError
 _T = TypeVar("_T")
 
 __all__ = [
+    "MAX_SECONDS",
+    "VERSION",
     "Attempt",
     "Connection",
     "Event",
@@ -55,6 +57,9 @@ __all__ = [
     "take_events",
     "wait_for_ray_ready",
 ]
+
+MAX_SECONDS: int
+VERSION: str
 
 # Connect.
 
