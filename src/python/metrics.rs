@@ -1,4 +1,4 @@
-//! The counters, for a scrape.
+//! The metrics, for a scrape.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub fn metrics_families(py: Python<'_>) -> PyResult<Vec<FamilyTuple>> {
     Ok(families(py)?.into_iter().map(family_tuple).collect())
 }
 
-/// Somebody may have shut Ray down behind our back: the state has to be true now.
+/// Somebody may have shut Ray down in the meantime: the state has to be true now.
 fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
     take_note(py)?;
     Ok(exposition::families(&process().session))
@@ -45,8 +45,13 @@ fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
 
 fn family_tuple(family: Family) -> FamilyTuple {
     let samples = family.samples.into_iter().map(sample_tuple).collect();
-    let kind = family.kind.as_str();
-    (family.name, kind, family.help, family.unit, samples)
+    (
+        family.name,
+        family.kind.into(),
+        family.help,
+        family.unit,
+        samples,
+    )
 }
 
 fn sample_tuple(sample: Sample) -> SampleTuple {
