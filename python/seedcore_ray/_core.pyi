@@ -312,9 +312,7 @@ def gateway_urls() -> dict[str, str]:
     """`SERVE_GATEWAY`, `ML`, `COG` and `ORG`, computed from the environment now."""
 
 def serve_urls(
-    base_gateway: str | None = None,
-    ml_base: str | None = None,
-    cog_base: str | None = None,
+    gateway: str, ml_base: str | None = None, cog_base: str | None = None
 ) -> dict[str, str]:
     """The URLs of `get_serve_urls`. What is left out or blank comes from the environment."""
 
