@@ -5,8 +5,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::address::host_in;
+use serde::Serialize;
+
 use crate::address::service::{self, HeadService, OUR_BASE};
+use crate::address::{HostPort, host_in};
 use crate::config::{
     ENV_COG_BASE, ENV_ORG_BASE, ENV_RAY_ADDRESS, ENV_SERVE_BASE, ENV_SERVE_GATEWAY,
     ENV_SERVE_SERVICE, Env, Kubernetes,
@@ -56,16 +58,17 @@ fn answers_within<T: Send + 'static>(
     answered.recv_timeout(limit).ok()?
 }
 
-/// The four URLs of the facade.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The four URLs of the facade, which serialize under its names: `SERVE_GATEWAY`, `ML`, ...
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Gateway {
-    /// `SERVE_GATEWAY`
+    /// Ray Serve's HTTP proxy.
     pub serve_gateway: String,
-    /// `ML`
+    /// The ML application.
     pub ml: String,
-    /// `COG`
+    /// The cognitive application.
     pub cog: String,
-    /// `ORG`
+    /// The organism application.
     pub org: String,
 }
 
@@ -127,41 +130,38 @@ fn find_gateway(env: &Env, resolves: impl Fn(&str) -> bool) -> String {
         _ => ["stable", "serve"],
     };
     let namespace = Kubernetes::from_env(env).namespace;
+    let namespace = namespace.as_deref();
     let ray_host = env.get(ENV_RAY_ADDRESS).and_then(|text| host_in(&text));
-    if let Some(host) = ray_host {
-        if is_this_machine(&host) {
-            return url("http", THIS_MACHINE, DEFAULT_SERVE_PORT);
-        }
-        let mut names = names_near(&host, flavours, namespace.as_deref()).into_iter();
-        if let Some(name) = names.find(|name| resolves(name)) {
-            return url("http", &name, DEFAULT_SERVE_PORT);
-        }
-    }
-    let host = namespace.map_or(THIS_MACHINE.to_owned(), |namespace| {
-        service::in_namespace(&service::named(OUR_BASE, flavours[0]), &namespace)
+    let near_ray = ray_host.and_then(|host| {
+        let mut names = names_near(&host, flavours, namespace).into_iter();
+        names.find(|name| name == THIS_MACHINE || resolves(name))
     });
-    url("http", &host, DEFAULT_SERVE_PORT)
+    let our_service = || {
+        let name = service::named(OUR_BASE, flavours[0]);
+        Some(service::in_namespace(&name, namespace?))
+    };
+    let host = near_ray.or_else(our_service);
+    url(
+        "http",
+        host.as_deref().unwrap_or(THIS_MACHINE),
+        DEFAULT_SERVE_PORT,
+    )
 }
 
 /// The names under which Serve may be reached beside the host of Ray, by priority.
 fn names_near(host: &str, flavours: [&str; 2], namespace: Option<&str>) -> Vec<String> {
+    if is_this_machine(host) {
+        return vec![THIS_MACHINE.to_owned()];
+    }
     let mapped = HeadService::of(host).into_iter().flat_map(|head| {
         let base = head.base_without_run_id().unwrap_or(head.base);
         flavours.map(|flavour| service::named(base, flavour) + head.suffix)
     });
-    let names = mapped.chain([host.to_owned()]);
-    match namespace {
-        Some(namespace) => names.map(|name| qualified(name, namespace)).collect(),
-        None => names.collect(),
-    }
-}
-
-fn qualified(name: String, namespace: &str) -> String {
-    if name.contains(['.', ':']) {
-        name
-    } else {
-        service::in_namespace(&name, namespace)
-    }
+    let qualified = |name: String| match namespace {
+        Some(namespace) if !name.contains(['.', ':']) => service::in_namespace(&name, namespace),
+        _ => name,
+    };
+    mapped.chain([host.to_owned()]).map(qualified).collect()
 }
 
 /// Whether `host` is loopback, `localhost` or the unspecified address.
@@ -181,14 +181,11 @@ pub fn normalise(text: &str) -> String {
     let text = text.trim();
     let text = text.strip_prefix("ray://").unwrap_or(text);
     let (scheme, rest) = split_scheme(text);
-    let authority = rest
-        .trim_start_matches('/')
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
+    let rest = rest.trim_start_matches('/');
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // Any earlier `@` belongs to the password.
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    let (host, port) = split_port(authority);
+    let (_, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (host, port) = split_port(server);
     if is_host(host) {
         url(&scheme, host, port)
     } else {
@@ -231,11 +228,8 @@ fn is_host(text: &str) -> bool {
 }
 
 fn url(scheme: &str, host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("{scheme}://[{host}]:{port}")
-    } else {
-        format!("{scheme}://{host}:{port}")
-    }
+    let host = host.to_owned();
+    format!("{scheme}://{}", HostPort { host, port })
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ struct Command {
 }
 
 impl Command {
-    fn read(argument: Option<&Text<'_, '_>>, timeout_s: Option<f64>) -> PyResult<Self> {
+    fn read(argument: Option<Text<'_, '_>>, timeout_s: Option<f64>) -> PyResult<Self> {
         let argument = argument.map(|text| text.get().into_owned());
         let env = Env::Process;
         let (settings, bad) = Settings::from_env(&env);
@@ -91,16 +91,12 @@ struct Look {
 ///     ValueError: the timeout is not above 0 and at most a year.
 #[pyfunction]
 #[pyo3(signature = (ray_address=None, timeout_s=None))]
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "PyO3 hands over owned arguments"
-)]
 pub fn look<'py>(
     py: Python<'py>,
     ray_address: Option<Text<'_, '_>>,
     timeout_s: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let command = Command::read(ray_address.as_ref(), timeout_s)?;
+    let command = Command::read(ray_address, timeout_s)?;
     let began = Instant::now();
     let mut pause = retry::RESWEEP;
     let result = match &command.target {
@@ -169,10 +165,6 @@ struct Report {
 ///     ValueError: the timeout is not above 0 and at most a year.
 #[pyfunction]
 #[pyo3(signature = (ray_address=None, timeout_s=None, ray_version=None, not_served=None))]
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "PyO3 hands over owned arguments"
-)]
 pub fn examine<'py>(
     py: Python<'py>,
     ray_address: Option<Text<'_, '_>>,
@@ -180,7 +172,7 @@ pub fn examine<'py>(
     ray_version: Option<String>,
     not_served: Option<String>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let command = Command::read(ray_address.as_ref(), timeout_s)?;
+    let command = Command::read(ray_address, timeout_s)?;
     let examination = match &command.target {
         Err(error) => Examination::refused(error),
         Ok(target) => {

@@ -23,8 +23,7 @@ type SampleTuple = (&'static str, BTreeMap<&'static str, String>, f64);
 /// All metrics of this process as OpenMetrics 1.0 text. Reads memory only.
 ///
 /// Returns:
-///     Text that ends in `# EOF`; its content type is
-///     `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+///     Text that ends in `# EOF`; its content type is `seedcore_ray.metrics.CONTENT_TYPE`.
 #[pyfunction]
 pub fn metrics_text(py: Python<'_>) -> PyResult<String> {
     Ok(exposition::text(&families(py)?))
