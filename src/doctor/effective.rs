@@ -94,14 +94,10 @@ fn variable(name: &str, value: &str, set_by: &'static str, env: &Env) -> Effecti
 
 fn address(argument: Option<&str>, target: &Result<Target, ConnectError>, env: &Env) -> Effective {
     let written = written_address(argument, env);
-    let source = written
-        .as_ref()
-        .map_or(Source::Default, |(_, source)| *source);
-    let shown = match (target, &written) {
-        (Ok(target), _) => target.address.to_string(),
-        (Err(_), written) => written
-            .as_ref()
-            .map_or_else(String::new, |(text, _)| redact(text)),
+    let (text, source) = written.unwrap_or((String::new(), Source::Default));
+    let shown = match target {
+        Ok(target) => target.address.to_string(),
+        Err(_) => redact(&text),
     };
     let overrides = argument.is_some_and(|text| text.trim() == "auto");
     let note = match target {

@@ -3,7 +3,7 @@
 //! Nothing here connects, and the breaker is neither asked nor told.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -29,31 +29,28 @@ struct Command {
     target: Result<Target, ConnectError>,
     settings: Settings,
     warnings: Vec<String>,
-    timeout: Duration,
 }
 
 impl Command {
     fn read(argument: Option<Text<'_, '_>>, timeout_s: Option<f64>) -> PyResult<Self> {
         let argument = argument.map(|text| text.get().into_owned());
         let env = Env::Process;
-        let (settings, bad) = Settings::from_env(&env);
-        let timeout = match timeout_s {
-            None => settings.probe_timeout,
-            Some(value) => {
-                config::seconds(value, "timeout", false).map_err(PyValueError::new_err)?
-            }
-        };
+        let (mut settings, bad) = Settings::from_env(&env);
+        if let Some(value) = timeout_s {
+            let timeout = config::seconds(value, "timeout", false);
+            settings.probe_timeout = timeout.map_err(PyValueError::new_err)?;
+        }
         Ok(Self {
             target: Target::resolve(argument.as_deref(), &NamespaceArg::LeftOut, &env),
             argument,
             settings,
             warnings: bad.into_iter().map(|bad| bad.message).collect(),
-            timeout,
         })
     }
 
     fn probe_plan(&self, target: &Target, with_fallbacks: bool) -> ProbePlan {
-        ProbePlan::from_env(target.clone(), &Env::Process, self.timeout, with_fallbacks)
+        let timeout = self.settings.probe_timeout;
+        ProbePlan::from_env(target.clone(), &Env::Process, timeout, with_fallbacks)
     }
 
     fn effective(&self) -> Vec<Effective> {
@@ -64,7 +61,6 @@ impl Command {
 /// What [`look`] returns.
 #[derive(Serialize)]
 struct Look {
-    ok: bool,
     exit_code: u8,
     address: String,
     error: Option<ConnectError>,
@@ -82,7 +78,7 @@ struct Look {
 ///     timeout_s: bound of the whole probe in seconds; None is the probe timeout.
 ///
 /// Returns:
-///     A dict with `ok`, `exit_code`, `address` (that answered, or was asked for), `error`,
+///     A dict with `exit_code`, `address` (that answered, or was asked for), `error`,
 ///     `instead_of` (the error of the address that a fallback stands in for), `passes` (whether
 ///     waiting may cure the error, a missing local Ray included), `pause_s` (when to look
 ///     again), `took_s`, and `warnings` about settings that cannot be used.
@@ -103,7 +99,7 @@ pub fn look<'py>(
         Err(error) => Err(error.clone()),
         Ok(target) => {
             let probe_plan = command.probe_plan(target, command.settings.fallbacks);
-            let timeout = command.timeout / probe_plan.rounds();
+            let timeout = probe_plan.probe_timeout / probe_plan.rounds();
             let network: Arc<dyn Network> = Arc::new(Sockets);
             let result = blocking::block(py, sweep(&network, &probe_plan, timeout, true))?;
             // The servers of the fallbacks are not asked at the pace of a port that refuses.
@@ -122,7 +118,6 @@ pub fn look<'py>(
     };
     let kind = error.as_ref().map(|error| error.kind);
     let look = Look {
-        ok: kind.is_none(),
         exit_code: kind.map_or(OK, Kind::exit_code),
         address,
         error,

@@ -4,9 +4,8 @@ Each command has a module of its own, which is imported only when it runs. Nothi
 ``ray``, connects, or opens or obeys the breaker.
 """
 
+import os
 import sys
-
-from seedcore_ray.cli._output import hung_up, interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +32,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 
         return run(words)
     except KeyboardInterrupt:
-        return interrupted()
+        print("interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:
-        return hung_up()
+        # The reader has enough. Python would fail at exit to flush what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _plain(words: list[str]) -> tuple[str | None, float | None, bool] | None:

@@ -83,15 +83,3 @@ def duration(seconds: float) -> str:
 def sentence(text: str) -> str:
     """The text with a full stop."""
     return text if text.endswith((".", "?", "!")) else f"{text}."
-
-
-def interrupted() -> int:
-    """Exit code after Ctrl-C, which is said in one line."""
-    print("interrupted", file=sys.stderr)
-    return 130
-
-
-def hung_up() -> int:
-    """Exit code after the reader of stdout has closed it, without Python's complaint at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
