@@ -1,12 +1,15 @@
-//! Everything that can be found out about a target, in the order in which it is met: hops with
-//! verdicts, candidate by candidate, and one diagnosis. Looks only; connects and changes nothing.
+//! Examines a target the way a connect would: hop by hop, candidate by candidate, with one
+//! diagnosis. It probes only; it connects and changes nothing.
+//!
+//! What serializes here is the JSON document of `seedcore-ray doctor` (docs/cli.md).
 
 mod diagnosis;
 pub mod effective;
 mod hops;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
 
 use crate::address::RayAddress;
 use crate::config::{ENV_RAY_ADDRESS, Kubernetes, Source};
@@ -16,102 +19,88 @@ use crate::probe::{Facts, version};
 
 pub use diagnosis::{Diagnosis, FAILED, OK};
 
-/// What is known about this process itself.
+/// What the doctor knows about its own process.
 #[derive(Clone, Debug)]
 pub struct Here {
-    /// The versions that Ray would compare; None when it is not installed.
+    /// The versions that Ray would compare; None when Ray is not installed.
     pub versions: Option<version::Local>,
-    /// Why `seedcore.utils.ray_utils` is not ours, in a sentence, though nobody asked for that.
+    /// Why the drop-in modules are not served by this package, unless that was asked for.
     pub not_served: Option<String>,
-    /// Where it runs.
+    /// The Kubernetes surroundings.
     pub kubernetes: Kubernetes,
     /// Whether a connect would try the fallbacks.
     pub may_fall_back: bool,
 }
 
-/// What became of a hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The outcome of a hop or of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It went well.
+    /// It succeeded.
     Ok,
-    /// It did not, and everything after it was not tried.
+    /// It failed; the hops after it were not tried.
     Failed,
-    /// Nothing had to be done, or it was not reached.
+    /// It was not needed, or not reached.
     Skipped,
 }
 
-impl Verdict {
-    /// The public name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
-/// One line of the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One hop on the way to a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hop {
     /// `local`, `token`, `dns`, `tcp`, `tls`, `grpc`, `cluster` or `versions`.
     pub name: &'static str,
-    /// What became of it.
+    /// Its outcome.
     pub verdict: Verdict,
+    /// When it began, in seconds since the epoch; None if it was not tried.
+    pub at: Option<f64>,
+    /// How long it took, in seconds; None if it was not tried.
+    pub took_s: Option<f64>,
     /// What was found, or why it was skipped; safe to show.
     pub detail: String,
-    /// When it began and how long it took, if it was tried.
-    pub timing: Option<(SystemTime, Duration)>,
 }
 
-/// One address, and how far one gets with it.
-#[derive(Clone, Debug)]
+/// An address that a connect would try, examined.
+#[derive(Clone, Debug, Serialize)]
 pub struct Candidate {
-    /// As it would be written.
+    /// The address.
+    #[serde(serialize_with = "as_text")]
     pub address: RayAddress,
-    /// The address itself, or one that may stand in for it.
+    /// Whether it stands in for the address that was asked for.
     pub is_fallback: bool,
-    /// Every hop; none for one that was not tried.
+    /// The outcome as a whole; [`Verdict::Skipped`] if it was not tried.
+    pub verdict: Verdict,
+    /// Every hop; empty if it was not tried.
     pub hops: Vec<Hop>,
-    /// What its server said of itself.
+    /// What its server reported about itself.
+    #[serde(flatten)]
     pub facts: Facts,
-    /// What a connect would come to; None when it was not tried.
-    pub result: Option<Result<(), ConnectError>>,
+    /// Why a connect would fail.
+    pub error: Option<ConnectError>,
 }
 
 impl Candidate {
-    /// The verdict on it as a whole.
-    pub fn verdict(&self) -> Verdict {
-        match &self.result {
-            None => Verdict::Skipped,
-            Some(Ok(())) => Verdict::Ok,
-            Some(Err(_)) => Verdict::Failed,
-        }
-    }
-
-    /// Why a connect would fail.
-    pub fn cause(&self) -> Option<&ConnectError> {
-        self.result.as_ref()?.as_ref().err()
-    }
-
-    /// Whether the hop `name` went well.
+    /// Whether the hop `name` succeeded.
     fn passed(&self, name: &str) -> bool {
         let mut hops = self.hops.iter();
         hops.any(|hop| hop.name == name && hop.verdict == Verdict::Ok)
     }
 }
 
+fn as_text<S: Serializer>(address: &RayAddress, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(address)
+}
+
 /// The whole report.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Examination {
     /// The address itself first, then its fallbacks by priority.
     pub candidates: Vec<Candidate>,
-    /// What it comes to.
+    /// The conclusion.
     pub diagnosis: Diagnosis,
 }
 
 impl Examination {
-    /// The report on an address that cannot be one.
+    /// The report on an address that is not valid.
     pub fn refused(error: &ConnectError) -> Self {
         Self {
             candidates: Vec::new(),
@@ -120,9 +109,9 @@ impl Examination {
     }
 }
 
-/// Looks at the address and, where a connect might, at its fallbacks.
+/// Probes the address and, where a connect might try them, its fallbacks.
 ///
-/// `probe_plan` holds the fallbacks also where the settings forbid them: that one of them would answer
+/// `probe_plan` holds the fallbacks also where the settings forbid them: that one of them answers
 /// is worth knowing.
 pub async fn examine(
     network: &Arc<dyn Network>,
@@ -130,10 +119,10 @@ pub async fn examine(
     here: &Here,
 ) -> Examination {
     let look = preflight::look(network.as_ref(), probe_plan, probe_plan.probe_timeout).await;
-    let asked = hops::told(look, probe_plan, here, false);
+    let asked = hops::candidate(look, probe_plan, here, false);
     let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
-    let fallbacks = if asked.cause().is_some_and(may_help) {
-        looked_at(network, probe_plan, here).await
+    let fallbacks = if asked.error.as_ref().is_some_and(may_help) {
+        examine_fallbacks(network, probe_plan, here).await
     } else {
         let unneeded = probe_plan.fallbacks.iter().cloned();
         unneeded.map(hops::not_tried).collect()
@@ -150,23 +139,21 @@ pub async fn examine(
     }
 }
 
-async fn looked_at(
+async fn examine_fallbacks(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
     here: &Here,
 ) -> Vec<Candidate> {
     let (_probes, looks) = preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout);
-    let mut told = Vec::new();
+    let mut candidates = Vec::new();
     for look in looks {
-        told.extend(
-            look.await
-                .map(|look| hops::told(look, probe_plan, here, true)),
-        );
+        let candidate = |look| hops::candidate(look, probe_plan, here, true);
+        candidates.extend(look.await.map(candidate));
     }
-    told
+    candidates
 }
 
-/// The Ray of this machine that `RAY_ADDRESS` keeps a process from.
+/// The Ray of this machine, if it answers and `RAY_ADDRESS` takes its place.
 async fn overridden(network: &dyn Network, probe_plan: &ProbePlan) -> Option<RayAddress> {
     let target = &probe_plan.target;
     if target.address_source != Source::Env(ENV_RAY_ADDRESS) || target.address.host_port().is_none()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Why this process is not connected to Ray.
@@ -81,11 +82,17 @@ impl Kind {
     }
 }
 
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 /// A failure with its cause and the next thing to try.
 ///
 /// `address`, `message` and `hint` hold no secret: the caller of [`ConnectError::new`] passes
 /// redacted addresses only ([`crate::address::redact`]).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}{} {hint}", full_stop(.message))]
 pub struct ConnectError {
     /// The cause.
@@ -97,8 +104,10 @@ pub struct ConnectError {
     /// What to try next, in whole sentences.
     pub hint: String,
     /// Number of sweeps made.
+    #[serde(skip)]
     pub attempts: u32,
     /// After how long another try makes sense, if that is known.
+    #[serde(skip)]
     pub retry_after: Option<Duration>,
 }
 

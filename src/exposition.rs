@@ -1,7 +1,7 @@
-//! What a scrape reads: families of samples, in the model of OpenMetrics 1.0.
+//! The metrics as families of samples, in the model of OpenMetrics 1.0.
 //!
-//! Everything that can be counted is there from the start, at zero: whatever appears with its
-//! first occurrence is missed by `increase()`. No label holds what a caller passed.
+//! Every series is there from the start, at zero: `increase()` misses one that appears with its
+//! first occurrence. No label holds what a caller passed.
 
 mod openmetrics;
 
@@ -15,32 +15,20 @@ use crate::metrics::{ByCause, Histogram, Metrics, Outcomes};
 use crate::session::{Session, State};
 pub use openmetrics::text;
 
-/// The type of a family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The type of a family; its name is that of OpenMetrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Type {
-    /// Only grows.
+    /// A number that only grows.
     Counter,
-    /// Goes up and down.
+    /// A number that goes up and down.
     Gauge,
     /// Durations by bucket.
     Histogram,
-    /// A constant 1 whose labels tell.
+    /// A constant 1 whose labels carry the information.
     Info,
-    /// One sample for each state; the one that holds is 1.
+    /// One sample for each state; the current one is 1.
     StateSet,
-}
-
-impl Type {
-    /// Its name in OpenMetrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-            Self::Info => "info",
-            Self::StateSet => "stateset",
-        }
-    }
 }
 
 /// Names and values of one sample's labels.
@@ -51,7 +39,7 @@ pub type Labels = Vec<(&'static str, Cow<'static, str>)>;
 pub struct Sample {
     /// What its name has beyond that of the family.
     pub suffix: &'static str,
-    /// What tells it from the other samples of that name.
+    /// What distinguishes it from the other samples of that name.
     pub labels: Labels,
     /// The number itself.
     pub value: f64,
@@ -64,7 +52,7 @@ pub struct Family {
     pub name: &'static str,
     /// Its type.
     pub kind: Type,
-    /// What it tells, as a sentence.
+    /// Its meaning, as a sentence.
     pub help: &'static str,
     /// `seconds`, or nothing.
     pub unit: &'static str,
@@ -75,16 +63,30 @@ pub struct Family {
 /// All metrics of this process, as they are now.
 pub fn families(session: &Session) -> Vec<Family> {
     let metrics = &*session.metrics;
+    let version = vec![("version", env!("CARGO_PKG_VERSION").into())];
     vec![
-        build(),
+        Family::new(
+            "seedcore_ray_build",
+            Type::Info,
+            "The version of seedcore-ray.",
+            vec![Sample::new("_info", version, 1.0)],
+        ),
         state_set(
             "seedcore_ray_connection_state",
             "Where the connection to Ray stands.",
             State::VARIANTS.iter().map(|state| state.as_str()),
             session.state().as_str(),
         ),
-        generation(session),
-        connect_attempts(metrics),
+        gauge(
+            "seedcore_ray_generation",
+            "How many connections this process has held; handles of an earlier one are dead.",
+            number(session.generation()),
+        ),
+        counter(
+            "seedcore_ray_connect_attempts",
+            "Connects that have ended; callers who share one count once.",
+            connect_attempts(metrics),
+        ),
         durations(
             "seedcore_ray_connect_duration_seconds",
             "How long connects took, from the first look to the end of ray.init.",
@@ -97,7 +99,11 @@ pub fn families(session: &Session) -> Vec<Family> {
             &metrics.probes,
             "answered",
         ),
-        last_success(metrics),
+        gauge(
+            "seedcore_ray_last_success_timestamp_seconds",
+            "When a connect or a look at the cluster last succeeded, since the epoch; 0 is never.",
+            metrics.last_success().as_secs_f64(),
+        ),
         counter(
             "seedcore_ray_connection_losses",
             "Connections that the monitor gave up as lost.",
@@ -114,77 +120,30 @@ pub fn families(session: &Session) -> Vec<Family> {
             Position::VARIANTS.iter().map(|position| position.as_str()),
             session.circuits.position().as_str(),
         ),
-        rejections(metrics),
+        counter(
+            "seedcore_ray_rejections",
+            "Calls that were answered at once, without trying; circuit_open is the breaker's.",
+            rejections(metrics),
+        ),
     ]
 }
 
-fn build() -> Family {
-    let version = Cow::Borrowed(env!("CARGO_PKG_VERSION"));
-    Family {
-        name: "seedcore_ray_build",
-        kind: Type::Info,
-        help: "The version of seedcore-ray.",
-        unit: "",
-        samples: vec![Sample::new("_info", vec![("version", version)], 1.0)],
-    }
-}
-
-fn generation(session: &Session) -> Family {
-    let generation = number(session.generation());
-    Family {
-        name: "seedcore_ray_generation",
-        kind: Type::Gauge,
-        help: "How many connections this process has held; handles of an earlier one are dead.",
-        unit: "",
-        samples: vec![Sample::new("", Labels::new(), generation)],
-    }
-}
-
-fn last_success(metrics: &Metrics) -> Family {
-    let at = metrics.last_success().as_secs_f64();
-    Family {
-        name: "seedcore_ray_last_success_timestamp_seconds",
-        kind: Type::Gauge,
-        help: "When a connect or a look at the cluster last succeeded, since the epoch; 0 is never.",
-        unit: "seconds",
-        samples: vec![Sample::new("", Labels::new(), at)],
-    }
-}
-
-fn connect_attempts(metrics: &Metrics) -> Family {
-    let connected = metrics.connects.succeeded.cumulative();
-    let connected = connected.last().copied().unwrap_or_default();
-    let mut samples = vec![Sample::total(
-        attempt_labels("connected", "none"),
-        connected,
-    )];
-    samples.extend(by_cause(&metrics.failures, |cause| {
-        let outcome = match cause {
-            Kind::Cancelled => "cancelled",
-            _ => "failed",
-        };
-        attempt_labels(outcome, cause.as_str())
-    }));
-    counter(
-        "seedcore_ray_connect_attempts",
-        "Connects that have ended; callers who share one count once.",
-        samples,
-    )
-}
-
-fn attempt_labels(outcome: &'static str, cause: &'static str) -> Labels {
-    vec![("outcome", outcome.into()), ("cause", cause.into())]
-}
-
-fn rejections(metrics: &Metrics) -> Family {
-    let samples = by_cause(&metrics.rejections, |cause| {
-        vec![("cause", cause.as_str().into())]
+fn connect_attempts(metrics: &Metrics) -> Vec<Sample> {
+    let connected = metrics.connects.succeeded.cumulative().pop();
+    let labels = |outcome: &'static str, cause: &'static str| {
+        vec![("outcome", outcome.into()), ("cause", cause.into())]
+    };
+    let failed = by_cause(&metrics.failures, |cause| match cause {
+        Kind::Cancelled => labels("cancelled", cause.as_str()),
+        _ => labels("failed", cause.as_str()),
     });
-    counter(
-        "seedcore_ray_rejections",
-        "Calls that were answered at once, without trying; circuit_open is the breaker's.",
-        samples.collect(),
-    )
+    let connected = Sample::total(labels("connected", "none"), connected.unwrap_or_default());
+    [connected].into_iter().chain(failed).collect()
+}
+
+fn rejections(metrics: &Metrics) -> Vec<Sample> {
+    let labels = |cause: Kind| vec![("cause", cause.as_str().into())];
+    by_cause(&metrics.rejections, labels).collect()
 }
 
 fn by_cause(counts: &ByCause, labels: impl Fn(Kind) -> Labels) -> impl Iterator<Item = Sample> {
@@ -192,14 +151,13 @@ fn by_cause(counts: &ByCause, labels: impl Fn(Kind) -> Labels) -> impl Iterator<
     causes.map(move |&cause| Sample::total(labels(cause), counts.get(cause)))
 }
 
+fn gauge(name: &'static str, help: &'static str, value: f64) -> Family {
+    let samples = vec![Sample::new("", Labels::new(), value)];
+    Family::new(name, Type::Gauge, help, samples)
+}
+
 fn counter(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {
-    Family {
-        name,
-        kind: Type::Counter,
-        help,
-        unit: "",
-        samples,
-    }
+    Family::new(name, Type::Counter, help, samples)
 }
 
 fn state_set(
@@ -213,13 +171,7 @@ fn state_set(
         let value = f64::from(u8::from(state == current));
         Sample::new("", vec![(name, state.into())], value)
     };
-    Family {
-        name,
-        kind: Type::StateSet,
-        help,
-        unit: "",
-        samples: states.map(sample).collect(),
-    }
+    Family::new(name, Type::StateSet, help, states.map(sample).collect())
 }
 
 fn durations(
@@ -230,34 +182,38 @@ fn durations(
 ) -> Family {
     let mut samples = buckets(&outcomes.succeeded, success);
     samples.extend(buckets(&outcomes.failed, "failed"));
-    Family {
-        name,
-        kind: Type::Histogram,
-        help,
-        unit: "seconds",
-        samples,
-    }
+    Family::new(name, Type::Histogram, help, samples)
 }
 
 fn buckets(histogram: &Histogram, outcome: &'static str) -> Vec<Sample> {
     let labels = || vec![("outcome", Cow::Borrowed(outcome))];
-    let counts = histogram.cumulative();
-    let all = counts.last().copied().unwrap_or_default();
     // OpenMetrics writes whole bounds with their point: 1.0.
     let bounds = histogram.bounds.iter().map(|bound| format!("{bound:?}"));
     let bounds = bounds.chain(["+Inf".to_owned()]);
-    let mut samples: Vec<Sample> = bounds
-        .zip(counts)
-        .map(|(bound, count)| {
-            let mut labels = labels();
-            labels.push(("le", bound.into()));
-            Sample::new("_bucket", labels, number(count))
-        })
-        .collect();
-    samples.push(Sample::new("_count", labels(), number(all)));
+    let counts = histogram.cumulative();
+    let all = number(counts.last().copied().unwrap_or_default());
+    let bucket = |(bound, count): (String, u64)| {
+        let labels = [labels(), vec![("le", bound.into())]].concat();
+        Sample::new("_bucket", labels, number(count))
+    };
+    let mut samples: Vec<Sample> = bounds.zip(counts).map(bucket).collect();
+    samples.push(Sample::new("_count", labels(), all));
     let sum = histogram.sum().as_secs_f64();
     samples.push(Sample::new("_sum", labels(), sum));
     samples
+}
+
+impl Family {
+    fn new(name: &'static str, kind: Type, help: &'static str, samples: Vec<Sample>) -> Self {
+        let in_seconds = name.ends_with("_seconds");
+        Self {
+            name,
+            kind,
+            help,
+            unit: if in_seconds { "seconds" } else { "" },
+            samples,
+        }
+    }
 }
 
 impl Sample {

@@ -1,12 +1,14 @@
-//! Serve URLs (contract, section 5). Pure but for one injected resolver.
+//! The URLs of Ray Serve, worked out from the environment. Pure, except for [`lookup`].
 
 use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::address::host_in;
+use serde::Serialize;
+
 use crate::address::service::{self, HeadService, OUR_BASE};
+use crate::address::{HostPort, host_in};
 use crate::config::{
     ENV_COG_BASE, ENV_ORG_BASE, ENV_RAY_ADDRESS, ENV_SERVE_BASE, ENV_SERVE_GATEWAY,
     ENV_SERVE_SERVICE, Env, Kubernetes,
@@ -15,29 +17,18 @@ use crate::config::{
 /// Default port of Ray Serve's HTTP proxy, as in Ray.
 pub const DEFAULT_SERVE_PORT: u16 = 8000;
 
-/// How long one name may take to resolve.
+/// Bound of the look-up of one name.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_millis(400);
 
 const THIS_MACHINE: &str = "127.0.0.1";
 
-/// Answers whether a name resolves. The real one is bounded by 0.4 s whatever the system does.
-pub trait Resolver {
-    /// True when `host` has an address.
-    fn resolves(&self, host: &str) -> bool;
-}
+/// The paths of the applications: variable and default.
+const ML: (&str, &str) = (ENV_SERVE_BASE, "/ml");
+const COG: (&str, &str) = (ENV_COG_BASE, "/cognitive");
+const ORG: (&str, &str) = (ENV_ORG_BASE, "/organism");
 
-/// The system's resolver, bounded by [`LOOKUP_TIMEOUT`] a name. IP literals answer at once.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolver for SystemResolver {
-    fn resolves(&self, host: &str) -> bool {
-        lookup(host).is_some()
-    }
-}
-
-/// An address of `host`, IPv4 first: that is what Ray itself goes by. None after
-/// [`LOOKUP_TIMEOUT`].
+/// An address of `host`, IPv4 first, as Ray prefers it. None if the system's resolver has none
+/// within [`LOOKUP_TIMEOUT`]; an IP literal is returned at once.
 pub fn lookup(host: &str) -> Option<IpAddr> {
     if let Ok(literal) = host.parse() {
         return Some(literal);
@@ -49,9 +40,9 @@ pub fn lookup(host: &str) -> Option<IpAddr> {
     })
 }
 
-/// Asks on a thread of its own, which is left behind when its time is up: `getaddrinfo` heeds no
-/// timeout and cannot be interrupted. Such a thread never touches Python, so it may outlive the
-/// interpreter. Without a thread there is no answer.
+/// Asks on a thread of its own and leaves it behind at `limit`: `getaddrinfo` has no timeout and
+/// cannot be interrupted. The thread never touches Python, so it may outlive the interpreter. None
+/// if no thread can be started.
 fn answers_within<T: Send + 'static>(
     limit: Duration,
     question: impl FnOnce() -> Option<T> + Send + 'static,
@@ -60,66 +51,53 @@ fn answers_within<T: Send + 'static>(
     let asked = thread::Builder::new()
         .name("seedcore-ray-dns".into())
         .spawn(move || {
-            // Nobody listens any more after the limit.
+            // The receiver is gone after the limit.
             let _ = answer.send(question());
         });
     asked.ok()?;
     answered.recv_timeout(limit).ok()?
 }
 
-/// The four URLs of the facade.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The four URLs of the facade, which serialize under its names: `SERVE_GATEWAY`, `ML`, ...
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct Gateway {
-    /// `SERVE_GATEWAY`
+    /// Ray Serve's HTTP proxy.
     pub serve_gateway: String,
-    /// `ML`
+    /// The ML application.
     pub ml: String,
-    /// `COG`
+    /// The cognitive application.
     pub cog: String,
-    /// `ORG`
+    /// The organism application.
     pub org: String,
 }
 
 impl Gateway {
-    /// Computes the URLs from the environment. Asks the resolver for three names at the most.
-    pub fn from_env(env: &Env, resolver: &dyn Resolver) -> Self {
-        let serve_gateway = find_gateway(env, resolver);
-        let url = |variable: &str, default: &str| {
-            let given = env.get(variable);
-            format!(
-                "{serve_gateway}{}",
-                path(given.as_deref().unwrap_or(default))
-            )
-        };
+    /// Computes the URLs from the environment. `resolves` is asked for at most three names.
+    pub fn from_env(env: &Env, resolves: impl Fn(&str) -> bool) -> Self {
+        let gateway = find_gateway(env, resolves);
         Self {
-            ml: url(ENV_SERVE_BASE, "/ml"),
-            cog: url(ENV_COG_BASE, "/cognitive"),
-            org: url(ENV_ORG_BASE, "/organism"),
-            serve_gateway,
+            ml: application(&gateway, None, ML, env),
+            cog: application(&gateway, None, COG, env),
+            org: application(&gateway, None, ORG, env),
+            serve_gateway: gateway,
         }
     }
 }
 
-/// The URLs of `get_serve_urls`, in its order. What is left out or blank is taken from `gateway`.
+/// The URLs of `get_serve_urls` under `gateway`, in its order. A path that is left out or blank is
+/// taken from the environment.
 pub fn serve_urls(
-    gateway: &Gateway,
-    base_gateway: Option<&str>,
+    gateway: &str,
     ml_base: Option<&str>,
     cog_base: Option<&str>,
+    env: &Env,
 ) -> [(&'static str, String); 6] {
-    let base = given(base_gateway).map_or_else(|| gateway.serve_gateway.clone(), normalise);
-    let under = |base_path: Option<&str>, url: &str| match given(base_path) {
-        Some(text) => format!("{base}{}", path(text)),
-        // What follows the gateway in its own URL is the path.
-        None => format!(
-            "{base}{}",
-            url.strip_prefix(&gateway.serve_gateway).unwrap_or(url)
-        ),
-    };
-    let ml = under(ml_base, &gateway.ml);
-    let cog = under(cog_base, &gateway.cog);
+    let gateway = normalise(gateway);
+    let ml = application(&gateway, ml_base, ML, env);
+    let cog = application(&gateway, cog_base, COG, env);
     [
-        ("gateway", base.clone()),
+        ("gateway", gateway),
         ("ml_root", format!("{ml}/")),
         ("ml_health", format!("{ml}/health")),
         ("ml_salience", format!("{ml}/score/salience")),
@@ -128,19 +106,22 @@ pub fn serve_urls(
     ]
 }
 
-fn given(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
-}
-
-/// One leading slash, none at the end; the root is empty.
-fn path(text: &str) -> String {
-    match text.trim_matches('/') {
-        "" => String::new(),
-        inner => format!("/{inner}"),
+/// The URL of one application, with no slash at the end.
+fn application(
+    gateway: &str,
+    path: Option<&str>,
+    (variable, default): (&str, &str),
+    env: &Env,
+) -> String {
+    let given = path.map(str::trim).filter(|path| !path.is_empty());
+    let path = given.map(str::to_owned).or_else(|| env.get(variable));
+    match path.as_deref().unwrap_or(default).trim_matches('/') {
+        "" => gateway.to_owned(),
+        path => format!("{gateway}/{path}"),
     }
 }
 
-fn find_gateway(env: &Env, resolver: &dyn Resolver) -> String {
+fn find_gateway(env: &Env, resolves: impl Fn(&str) -> bool) -> String {
     if let Some(given) = env.get(ENV_SERVE_GATEWAY) {
         return normalise(&given);
     }
@@ -149,44 +130,41 @@ fn find_gateway(env: &Env, resolver: &dyn Resolver) -> String {
         _ => ["stable", "serve"],
     };
     let namespace = Kubernetes::from_env(env).namespace;
+    let namespace = namespace.as_deref();
     let ray_host = env.get(ENV_RAY_ADDRESS).and_then(|text| host_in(&text));
-    if let Some(host) = ray_host {
-        if is_this_machine(&host) {
-            return url("http", THIS_MACHINE, DEFAULT_SERVE_PORT);
-        }
-        let mut names = names_near(&host, flavours, namespace.as_deref()).into_iter();
-        if let Some(name) = names.find(|name| resolver.resolves(name)) {
-            return url("http", &name, DEFAULT_SERVE_PORT);
-        }
-    }
-    let host = namespace.map_or(THIS_MACHINE.to_owned(), |namespace| {
-        service::in_namespace(&service::named(OUR_BASE, flavours[0]), &namespace)
+    let near_ray = ray_host.and_then(|host| {
+        let mut names = names_near(&host, flavours, namespace).into_iter();
+        names.find(|name| name == THIS_MACHINE || resolves(name))
     });
-    url("http", &host, DEFAULT_SERVE_PORT)
+    let our_service = || {
+        let name = service::named(OUR_BASE, flavours[0]);
+        Some(service::in_namespace(&name, namespace?))
+    };
+    let host = near_ray.or_else(our_service);
+    url(
+        "http",
+        host.as_deref().unwrap_or(THIS_MACHINE),
+        DEFAULT_SERVE_PORT,
+    )
 }
 
-/// Where Serve may be reached, given the host of Ray: by priority, qualified where that helps.
+/// The names under which Serve may be reached beside the host of Ray, by priority.
 fn names_near(host: &str, flavours: [&str; 2], namespace: Option<&str>) -> Vec<String> {
+    if is_this_machine(host) {
+        return vec![THIS_MACHINE.to_owned()];
+    }
     let mapped = HeadService::of(host).into_iter().flat_map(|head| {
         let base = head.base_without_run_id().unwrap_or(head.base);
         flavours.map(|flavour| service::named(base, flavour) + head.suffix)
     });
-    let names = mapped.chain([host.to_owned()]);
-    match namespace {
-        Some(namespace) => names.map(|name| qualified(name, namespace)).collect(),
-        None => names.collect(),
-    }
+    let qualified = |name: String| match namespace {
+        Some(namespace) if !name.contains(['.', ':']) => service::in_namespace(&name, namespace),
+        _ => name,
+    };
+    mapped.chain([host.to_owned()]).map(qualified).collect()
 }
 
-fn qualified(name: String, namespace: &str) -> String {
-    if name.contains(['.', ':']) {
-        name
-    } else {
-        service::in_namespace(&name, namespace)
-    }
-}
-
-/// Loopback, `localhost`, and the address that means "any of mine".
+/// Whether `host` is loopback, `localhost` or the unspecified address.
 fn is_this_machine(host: &str) -> bool {
     match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
         Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
@@ -194,23 +172,20 @@ fn is_this_machine(host: &str) -> bool {
     }
 }
 
-/// `scheme://host:port` of what somebody wrote for a gateway.
+/// Normalises a gateway to `scheme://host:port`.
 ///
-/// Blank, or nothing that can be a host, gives `http://127.0.0.1:8000`. `ray://` is dropped, any
-/// other scheme kept (default `http`), a missing or impossible port becomes 8000. Path, query and
-/// user info are dropped; an IPv6 host gets brackets.
+/// A blank text, or one without a possible host, gives `http://127.0.0.1:8000`. `ray://` is dropped,
+/// any other scheme kept (default `http`), a missing or impossible port becomes 8000. Path, query
+/// and user info are dropped; an IPv6 host gets brackets.
 pub fn normalise(text: &str) -> String {
     let text = text.trim();
     let text = text.strip_prefix("ray://").unwrap_or(text);
     let (scheme, rest) = split_scheme(text);
-    let authority = rest
-        .trim_start_matches('/')
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or_default();
-    // The last `@`: the ones before it belong to a password.
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    let (host, port) = split_port(authority);
+    let rest = rest.trim_start_matches('/');
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Any earlier `@` belongs to the password.
+    let (_, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (host, port) = split_port(server);
     if is_host(host) {
         url(&scheme, host, port)
     } else {
@@ -233,7 +208,7 @@ fn is_scheme(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// Host without brackets, and a port that can be used.
+/// The host without brackets, and the port, [`DEFAULT_SERVE_PORT`] where none can be used.
 fn split_port(authority: &str) -> (&str, u16) {
     if authority.parse::<Ipv6Addr>().is_ok() {
         return (authority, DEFAULT_SERVE_PORT);
@@ -246,18 +221,15 @@ fn split_port(authority: &str) -> (&str, u16) {
     (host, port.unwrap_or(DEFAULT_SERVE_PORT))
 }
 
-/// Looser than a Ray address: HTTP clients take names with letters of any language.
+/// Whether `text` can be a host of HTTP: unlike one of Ray, it may have letters of any language.
 fn is_host(text: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     text.parse::<Ipv6Addr>().is_ok() || (!text.is_empty() && text.chars().all(is_name))
 }
 
 fn url(scheme: &str, host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("{scheme}://[{host}]:{port}")
-    } else {
-        format!("{scheme}://{host}:{port}")
-    }
+    let host = host.to_owned();
+    format!("{scheme}://{}", HostPort { host, port })
 }
 
 #[cfg(test)]

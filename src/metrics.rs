@@ -1,7 +1,7 @@
-//! What happened in this process, in numbers: atomics, written where it happens and read by a
-//! scrape ([`crate::exposition`]).
+//! The counters of this process: atomics, written where something happens and read by a scrape
+//! ([`crate::exposition`]).
 //!
-//! A call on a live connection passes none of these places.
+//! A call on a live connection writes none of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,10 +10,9 @@ use strum::VariantArray as _;
 
 use crate::error::Kind;
 
-/// How many causes there are.
 const CAUSES: usize = Kind::VARIANTS.len();
 
-/// From a handshake on this machine to a cluster that starts while we wait.
+/// From a handshake on this machine to a cluster that starts during the wait.
 const CONNECT_BOUNDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
@@ -27,7 +26,7 @@ const PROBE_BOUNDS: &[f64] = &[
 pub struct Metrics {
     pub(crate) connects: Outcomes,
     pub(crate) probes: Outcomes,
-    /// Connects that failed or were called off.
+    /// Connects that failed or were cancelled.
     pub(crate) failures: ByCause,
     /// Calls that were answered without trying.
     pub(crate) rejections: ByCause,
@@ -52,7 +51,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A connect that several callers may have shared has ended; with a cause when it failed.
+    /// Counts a connect that has ended, with the cause of its failure. Callers that shared it count
+    /// once.
     pub fn connect_ended(&self, took: Duration, failure: Option<Kind>) {
         match failure {
             None => {
@@ -61,7 +61,7 @@ impl Metrics {
             }
             Some(cause) => {
                 self.failures.add(cause);
-                // How long until nobody waited any more says nothing about the cluster.
+                // The time until the last caller gave up says nothing about the cluster.
                 if cause != Kind::Cancelled {
                     self.connects.failed.observe(took);
                 }
@@ -69,7 +69,7 @@ impl Metrics {
         }
     }
 
-    /// A look at the cluster has ended.
+    /// Counts a probe that has ended.
     pub fn probed(&self, took: Duration, has_answered: bool) {
         if has_answered {
             self.probes.succeeded.observe(took);
@@ -79,32 +79,32 @@ impl Metrics {
         }
     }
 
-    /// A call was answered without trying.
+    /// Counts a call that was answered without trying.
     pub fn rejected(&self, cause: Kind) {
         self.rejections.add(cause);
     }
 
-    /// The connection that was held is lost.
+    /// Counts a lost connection.
     pub fn lost(&self) {
         self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// There is a connection again, after a loss.
+    /// Counts a connection that was made again after a loss.
     pub fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many connections were lost.
+    /// The number of lost connections.
     pub fn losses(&self) -> u64 {
         self.losses.load(Ordering::Relaxed)
     }
 
-    /// How many of them came back.
+    /// The number of connections that were made again after a loss.
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Relaxed)
     }
 
-    /// When a connect or a probe last succeeded, since the epoch; zero is never.
+    /// When a connect or a probe last succeeded, since the epoch; zero if none has.
     pub fn last_success(&self) -> Duration {
         Duration::from_nanos(self.last_success.load(Ordering::Relaxed))
     }
@@ -125,18 +125,18 @@ impl ByCause {
         self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many of that cause there were.
+    /// The number of occurrences of `cause`.
     pub fn get(&self, cause: Kind) -> u64 {
         self.0[cause as usize].load(Ordering::Relaxed)
     }
 }
 
-/// How long it took when it went well, and when it did not: a time-out among the answers would
-/// only show the setting.
+/// Durations of successes and, apart from them, of failures: a timeout among the answers would only
+/// show the setting.
 pub struct Outcomes {
-    /// The time of those that succeeded.
+    /// Durations of those that succeeded.
     pub succeeded: Histogram,
-    /// The time of those that failed.
+    /// Durations of those that failed.
     pub failed: Histogram,
 }
 
@@ -149,9 +149,9 @@ impl Outcomes {
     }
 }
 
-/// Durations, counted by how long they were.
+/// Durations, counted by length.
 pub struct Histogram {
-    /// Upper bounds in seconds, each belonging to its bucket; the last bucket has none.
+    /// Inclusive upper bounds of the buckets, in seconds; the last bucket has none.
     pub bounds: &'static [f64],
     buckets: Box<[AtomicU64]>,
     nanoseconds: AtomicU64,
@@ -174,7 +174,7 @@ impl Histogram {
             .fetch_add(nanoseconds(took), Ordering::Relaxed);
     }
 
-    /// How many were at most as long as each bound; the last is how many there were.
+    /// The number of durations up to each bound; the last is that of all.
     pub fn cumulative(&self) -> Vec<u64> {
         let counts = self.buckets.iter();
         counts
@@ -185,7 +185,7 @@ impl Histogram {
             .collect()
     }
 
-    /// How long they were together.
+    /// The sum of all durations.
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }

@@ -4,24 +4,18 @@
 Ray's workers included. Where ``.pth`` files do not run (``python -S``, ``pip install --target``,
 zipapps, frozen programs) ``import _seedcore_ray_hook`` as a program's first line does the same.
 
-Two finders on ``sys.meta_path``:
+It puts two finders on ``sys.meta_path``: ``FacadeFinder`` first, ``StandInFinder`` last. Everything
+but the two names and missing parent packages stays with the host package.
 
-* ``FacadeFinder`` stands first and serves exactly the two names, from ``seedcore_ray/_facades/``
-  (a host that is imported under another name, as ``src.seedcore``, is not touched).
-  ``SEEDCORE_RAY_IMPORT_HOOK=0`` switches it off, read anew at each import of the two.
-* ``StandInFinder`` stands last and makes up the packages ``seedcore`` and ``seedcore.utils`` where
-  no other finder knows them, empty. It settles nothing that a host package could settle: once the
-  host's own package is found, everything but the two names is the host's.
+Every interpreter start pays for this file, so it imports only ``sys`` until one of its names is
+imported. It may outlive the rest of the distribution (half an uninstall), so it needs nothing of
+it, and serves nothing once the facades are gone. The ``.pth`` line catches its failures, so that a
+start never breaks; an import by hand raises them.
 
-Rules of this file. Every interpreter start pays for it, so it imports only ``sys`` until one of its
-names is asked for. It may outlive the rest of the distribution (half an uninstall), so it needs
-nothing of it, and steps aside when the facades are gone. It guards nothing against its own failure:
-the ``.pth`` line does, so that a start never breaks, and an import by hand says what went wrong.
+If the host has already imported one of the two modules, that module stays, as others hold its
+functions. An import by hand that comes too late warns; ``importlib.reload(module)`` replaces it.
 
-A module of the two that the host has already imported stays as it is: others hold its functions. An
-import by hand that comes too late for one warns; ``importlib.reload(module)`` turns it into ours.
-
-PYTEST_DONT_REWRITE: it is always imported before pytest, which would warn of that.
+PYTEST_DONT_REWRITE: pytest would warn that it was imported before.
 """
 
 import sys
@@ -42,10 +36,13 @@ SWITCH = "SEEDCORE_RAY_IMPORT_HOOK"
 
 
 class FacadeFinder:
-    """First on ``sys.meta_path``: serves the two facades, and nothing else."""
+    """Serves exactly the two facades, from ``seedcore_ray/_facades/``; first on ``sys.meta_path``.
+
+    ``SEEDCORE_RAY_IMPORT_HOOK=0`` switches it off, read anew at each import of the two.
+    """
 
     def find_spec(self, fullname: str, path: "Path" = None, target: "Target" = None) -> "Spec":
-        """The facade called ``fullname``; None, so that the next finder is asked, for the rest."""
+        """The facade called ``fullname``; None for any other name."""
         finders = sys.meta_path
         if finders and finders[0] is not self:
             self._step_forward()
@@ -54,7 +51,7 @@ class FacadeFinder:
         # Under its own name, as zipimport does: importlib.machinery would load `warnings` for it.
         from _frozen_importlib_external import PathFinder
 
-        # Whichever `seedcore_ray` an import would take: installed, editable or by hand on the path.
+        # The `seedcore_ray` that an import would take: installed, editable or on the path.
         package = _ask(sys.meta_path, "seedcore_ray", None, None)
         if package is None:
             return None
@@ -64,11 +61,11 @@ class FacadeFinder:
         return spec if spec is not None and spec.has_location else None
 
     def _step_forward(self) -> None:
-        """Be first again, behind nobody who came later and would serve the host's old modules.
+        """Move to the front again, before finders that would serve the host's old modules.
 
         pytest's assertion rewriting does that for a host that is a pytest plugin, typeguard's hook
-        for a host that is checked. One slice is replaced by the same finders, turned by one: an
-        import that is walking the list now, here or on another thread, misses nobody.
+        for a host that is checked. One slice is replaced by the same finders, rotated by one: an
+        import that is iterating over the list now, on any thread, misses none of them.
         """
         finders = list(sys.meta_path)
         place = _place(self, finders)
@@ -77,16 +74,16 @@ class FacadeFinder:
 
 
 class StandInFinder:
-    """Last on ``sys.meta_path``: makes up the facades' parent packages where there are none."""
+    """Makes up the facades' parent packages where there are none; last on ``sys.meta_path``."""
 
     def find_spec(self, fullname: str, path: "Path" = None, target: "Target" = None) -> "Spec":
-        """A package without a file or content, unless somebody behind us knows the real one.
+        """An empty package, unless a later finder knows the real one.
 
-        It stays what it is: a host that comes onto ``sys.path`` after its first import is not seen.
+        It is kept: a host that comes onto ``sys.path`` after this import is not seen.
         """
         if fullname not in STAND_INS:
             return None
-        # Editable installs append their finders too, some of them after us.
+        # Editable installs append their finders too, some of them after this one.
         finders = list(sys.meta_path)
         spec = _ask(finders[_place(self, finders) + 1 :], fullname, path, target)
         if spec is not None:
@@ -97,13 +94,13 @@ class StandInFinder:
 
 
 def _place(finder: object, finders: "Sequence[object]") -> int:
-    """Where ``finder`` stands among ``finders``, -1 if nowhere; strangers' ``==`` may raise."""
+    """The index of ``finder``, -1 if it is not there; the ``==`` of other finders may raise."""
     places = [place for place, other in enumerate(finders) if other is finder]
     return places[0] if places else -1
 
 
 def _ask(finders: "Iterable[object]", fullname: str, path: "Path", target: "Target") -> "Spec":
-    """What the first of ``finders`` to know ``fullname`` says, asked as the import system asks."""
+    """The spec of the first of ``finders`` that knows ``fullname``, as the import system asks."""
     for finder in finders:
         find_spec = getattr(finder, "find_spec", None)
         spec: Spec = find_spec and find_spec(fullname, path, target)
@@ -120,9 +117,9 @@ def switched_off() -> bool:
 
 
 def install() -> bool:
-    """Put both finders in their places, once per interpreter; False when they stood there already.
+    """Install both finders, once per interpreter; False when they were there already.
 
-    They are told by name: this file may be run again (a reload, a copy in a second folder).
+    They are recognised by name: this file may run again (a reload, a copy in a second folder).
     """
     present = {type(finder).__qualname__ for finder in sys.meta_path if _is_ours(finder)}
     if StandInFinder.__qualname__ not in present:
@@ -138,7 +135,7 @@ def _is_ours(finder: object) -> bool:
 
 
 def warn_if_late() -> None:
-    """Say which of the two modules somebody has imported already, if any."""
+    """Warn of a module of the two that has been imported already."""
     for name in FACADES:
         if name in sys.modules:
             from warnings import warn

@@ -12,6 +12,8 @@ from seedcore_ray._errors import RayConnectionError
 _T = TypeVar("_T")
 
 __all__ = [
+    "MAX_SECONDS",
+    "VERSION",
     "Attempt",
     "Connection",
     "Driver",
@@ -57,6 +59,9 @@ __all__ = [
     "wait_for_ray_ready",
 ]
 
+MAX_SECONDS: int
+VERSION: str
+
 # Connect.
 
 def ensure_ray_initialized(
@@ -101,11 +106,8 @@ def last_error() -> RayConnectionError | None:
 def generation() -> int:
     """How many connections this process has made."""
 
-def init_timeout_s() -> float:
-    """The bound of `ray.init`, in seconds."""
-
-def probe_timeout_s() -> float:
-    """The bound of one look at the cluster, in seconds."""
+def init_timeout_s() -> float: ...
+def probe_timeout_s() -> float: ...
 
 @final
 class Probe:
@@ -219,29 +221,29 @@ class Monitor:
     def blocked(self, threads: str) -> None: ...
     def task_ended(self, error: str | None) -> None: ...
 
-# What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
+# For the command line.
 
-def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]:
-    """One look at what a connect would go for, its fallbacks included, within `timeout_s`."""
-
+def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]: ...
 def examine(
     ray_address: str | None = None,
     timeout_s: float | None = None,
     ray_version: str | None = None,
     not_served: str | None = None,
-) -> dict[str, Any]:
-    """Every hop to every candidate, the settings in force, and a diagnosis."""
-
-def effective_settings() -> list[dict[str, Any]]:
-    """The settings in force, each with where it came from."""
+) -> dict[str, Any]: ...
+def effective_settings() -> list[dict[str, Any]]: ...
 
 # Metrics.
 
 def metrics_text() -> str:
-    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only."""
+    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only.
 
-def metrics_families() -> list[tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]]:
-    """The same as tuples: name, type, help, unit, samples of name's suffix, labels, value."""
+    Returns:
+        Text that ends in `# EOF`; its content type is `seedcore_ray.metrics.CONTENT_TYPE`.
+    """
+
+def metrics_families() -> list[
+    tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]
+]: ...
 
 # Need.
 
@@ -292,20 +294,13 @@ class Lazy(Generic[_T]):
     def __deepcopy__(self, _memo: Any) -> Lazy[_T]: ...
     def __reduce_ex__(self, _protocol: Any) -> NoReturn: ...
 
-# The URLs of Ray Serve.
+# For the facades: the URLs of Ray Serve.
 
-def gateway_urls() -> dict[str, str]:
-    """`SERVE_GATEWAY`, `ML`, `COG` and `ORG`, computed from the environment now."""
-
+def gateway_urls() -> dict[str, str]: ...
 def serve_urls(
-    base_gateway: str | None = None,
-    ml_base: str | None = None,
-    cog_base: str | None = None,
-) -> dict[str, str]:
-    """The URLs of `get_serve_urls`. What is left out or blank comes from the environment."""
-
-def resolve_host(text: str) -> str | None:
-    """An address of the host that `text` names, looked up for at most 0.4 s."""
+    gateway: str, ml_base: str | None = None, cog_base: str | None = None
+) -> dict[str, str]: ...
+def resolve_host(text: str) -> str | None: ...
 
 # For the rest of this package: what an event loop waits for, and the thread of a connect.
 

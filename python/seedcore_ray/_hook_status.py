@@ -1,4 +1,4 @@
-"""Which file serves each drop-in module, found out without running a line of the host's code.
+"""Which file serves each drop-in module, found without running a line of the host's code.
 
 ``importlib.util.find_spec`` would import the host's packages to search inside them. Here the
 finders are asked the way the import system asks them, parents first, and only their answers are
@@ -25,6 +25,12 @@ def servers() -> dict[str, str | None]:
     return {name: _server(name) for name in NAMES}
 
 
+def rows(served: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """What ``servers`` found and the state of the hook, as rows of a table."""
+    modules = [(name, file or "nobody") for name, file in served.items()]
+    return [*modules, ("import hook", hook_state())]
+
+
 def hook_state() -> str:
     """The import hook in this interpreter, in a few words."""
     if switched_off():
@@ -40,7 +46,7 @@ def hook_in_force() -> bool:
 def problem(served: Mapping[str, str | None]) -> str | None:
     """Why not every module of ``served`` is ours and what to do, in a sentence; None when all are.
 
-    The first cause in the order in which somebody would have to remove them.
+    With several causes, the one that has to be removed first.
     """
     foreign = [name for name, file in served.items() if not _is_facade(name, file)]
     if not foreign:
@@ -81,8 +87,8 @@ def _hook_active() -> bool:
 
 
 def switched_off() -> bool:
-    """Whether somebody asked for the host's own modules."""
-    # Read here once more: the hook's own function is out of reach when the hook is missing.
+    """Whether the environment asks for the host's own modules."""
+    # The hook has this function too, but may be missing.
     return environ.get(_SWITCH, "").strip() == "0"
 
 

@@ -1,8 +1,7 @@
-"""This process's metrics where the service shows its own: Prometheus and OpenTelemetry.
+"""The metrics of this process in the exporter of the service: Prometheus or OpenTelemetry.
 
-The numbers are kept in Rust from the start, whether anybody asks for them or not.
 ``seedcore_ray.metrics_text()`` needs no package at all; ``register`` needs ``prometheus-client``,
-``instrument`` needs ``opentelemetry-api``. What each metric means is in docs/metrics.md.
+``instrument`` needs ``opentelemetry-api``. docs/metrics.md explains each metric.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_TYPE", "instrument", "register", "unregister"]
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-"""Of ``seedcore_ray.metrics_text()``, for the HTTP answer that holds it."""
+"""The content type of ``seedcore_ray.metrics_text()``, for an HTTP response."""
 
 
 class _Collector:
-    """What a registry of ``prometheus_client`` asks at each scrape."""
+    """The collector that a registry of ``prometheus_client`` calls at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client import Metric
@@ -47,7 +46,7 @@ _lock = threading.Lock()
 
 
 def register(registry: CollectorRegistry | None = None) -> None:
-    """Show the metrics in the service's own ``/metrics``; a second call changes nothing.
+    """Add the metrics to the service's own ``/metrics``; a second call changes nothing.
 
     Args:
         registry: a registry of ``prometheus_client``; its default one when left out.
@@ -64,7 +63,7 @@ def register(registry: CollectorRegistry | None = None) -> None:
 
 
 def unregister(registry: CollectorRegistry | None = None) -> None:
-    """Take the metrics out of a registry again; does nothing when they are not in it.
+    """Remove the metrics from a registry; does nothing when they are not in it.
 
     Args:
         registry: the one given to ``register``.
@@ -77,13 +76,12 @@ def unregister(registry: CollectorRegistry | None = None) -> None:
 
 
 def instrument(meter_provider: MeterProvider | None = None) -> None:
-    """Make the same metrics instruments of OpenTelemetry; a second call changes nothing.
+    """Create an instrument of OpenTelemetry for each metric; a second call changes nothing.
 
-    They are read at each collection. OpenTelemetry knows no way to take instruments back.
+    They are read at each collection. OpenTelemetry cannot remove instruments.
 
     Args:
-        meter_provider: the provider to use; the global one when left out, also when that is set
-            only later.
+        meter_provider: the global one when left out, also if the service sets that only later.
 
     Raises:
         ModuleNotFoundError: ``opentelemetry-api`` is not installed.
@@ -93,12 +91,12 @@ def instrument(meter_provider: MeterProvider | None = None) -> None:
 
     from seedcore_ray import _opentelemetry
 
-    # The global provider is a stand-in until the service sets its own: told apart by the module.
-    whose = api if meter_provider is None else meter_provider
+    # The global provider is a proxy until the service sets its own, so the module stands for it.
+    key = api if meter_provider is None else meter_provider
     with _lock:
-        if whose not in _instrumented:
+        if key not in _instrumented:
             _opentelemetry.make(meter_provider or api.get_meter_provider())
-            _instrumented.add(whose)
+            _instrumented.add(key)
 
 
 def _default_registry() -> CollectorRegistry:

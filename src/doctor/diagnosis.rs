@@ -1,6 +1,8 @@
-//! One sentence on what is the matter, and the next thing to do. Pure.
+//! The diagnosis: what is wrong in one sentence, and the next thing to do. Pure.
 
 use std::fmt::Write as _;
+
+use serde::Serialize;
 
 use super::{Candidate, Here, Verdict};
 use crate::address::RayAddress;
@@ -8,26 +10,26 @@ use crate::address::service::HeadService;
 use crate::config::{ENV_FALLBACKS, ENV_RAY_ADDRESS, Kubernetes};
 use crate::error::{ConnectError, Kind};
 
-/// Exit code: all is well.
+/// Exit code: a connect would work.
 pub const OK: u8 = 0;
-/// Exit code: something is the matter that is no cause of a failed connect.
+/// Exit code: something is wrong that does not keep a connect from working.
 pub const FAILED: u8 = 1;
 
-/// What an examination comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The conclusion of an examination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
     /// Why a connect would fail; None when it would not.
     pub kind: Option<Kind>,
-    /// [`OK`], [`FAILED`], or the number of the kind.
+    /// [`OK`], [`FAILED`], or [`Kind::exit_code`].
     pub exit_code: u8,
-    /// What is the matter, in one sentence.
+    /// What was found, in one sentence.
     pub sentence: String,
     /// The next thing to do.
     pub next: String,
 }
 
 impl Diagnosis {
-    /// The plain diagnosis of a failure: its own words.
+    /// The diagnosis of a failure in its own words.
     pub fn of(error: &ConnectError) -> Self {
         Self::failed(error.kind, error.message.clone(), error.hint.clone())
     }
@@ -50,7 +52,7 @@ impl Diagnosis {
         }
     }
 
-    /// Adds that there is a Ray which nobody asked for.
+    /// Adds that the Ray of this machine answers, which `RAY_ADDRESS` hides.
     pub(super) fn mention(&mut self, local: &RayAddress) {
         let _ = write!(
             self.next,
@@ -58,12 +60,12 @@ impl Diagnosis {
         );
     }
 
-    /// The diagnosis of what was found.
+    /// The diagnosis of the examined candidates.
     pub(super) fn from(asked: &Candidate, fallbacks: &[Candidate], here: &Here) -> Self {
-        let Some(cause) = asked.cause() else {
+        let Some(cause) = &asked.error else {
             return connects(&asked.address, here);
         };
-        let answers = |other: &&Candidate| other.verdict() == Verdict::Ok;
+        let answers = |other: &&Candidate| other.verdict == Verdict::Ok;
         if let Some(stand_in) = fallbacks.iter().find(answers) {
             return replaced(asked, cause, stand_in, here);
         }
@@ -74,7 +76,7 @@ impl Diagnosis {
     }
 }
 
-/// The address itself would do.
+/// A connect to the address itself would work.
 fn connects(address: &RayAddress, here: &Here) -> Diagnosis {
     if let Some(problem) = &here.not_served {
         return Diagnosis {
@@ -119,8 +121,8 @@ fn replaced(
     )
 }
 
-/// Each run of a `RayService` has a head service of its own, so an address that names one dies
-/// with the run.
+/// Says that the host is the head service of a `RayService` run that does not exist: each run has
+/// a head service of its own.
 fn head_is_gone(asked: &Candidate, cause: &ConnectError) -> Option<String> {
     let host = &asked.address.host_port()?.host;
     let is_gone = cause.kind == Kind::Dns && HeadService::of(host).is_some();
@@ -132,7 +134,7 @@ fn head_is_gone(asked: &Candidate, cause: &ConnectError) -> Option<String> {
     })
 }
 
-/// A name that does not resolve, with what the surroundings say about it.
+/// A name that does not resolve, explained by the Kubernetes surroundings.
 fn unknown_name(
     asked: &Candidate,
     cause: &ConnectError,

@@ -1,6 +1,8 @@
-//! The settings as they are in force, each with where it came from. Pure.
+//! The settings in force, each with its source. Pure.
 
 use std::path::Path;
+
+use serde::Serialize;
 
 use crate::address::{RayAddress, printable, redact};
 use crate::config::{
@@ -13,20 +15,18 @@ use crate::gateway::Gateway;
 use crate::probe::{AuthMode, Credentials};
 use crate::target::{NamespaceArg, Target, resolve_namespace, written_address};
 
-const PREFIX: &str = "SEEDCORE_RAY_";
-
 /// One setting in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Effective {
-    /// Its name without the prefix of its variable: `connect_timeout_s`.
+    /// Its name, without the prefix of its variable: `connect_timeout_s`.
     pub name: String,
-    /// What counts; safe to show.
+    /// The value in force; safe to show.
     pub value: String,
     /// `argument`, a variable, a file, `derived` or `default`.
     pub source: String,
-    /// What sets it, the first that is set winning.
+    /// The variables that set it; the first that is set wins.
     pub variables: Vec<&'static str>,
-    /// Something worth knowing about it.
+    /// A remark on the value, or why what was given cannot be used.
     pub note: Option<String>,
     /// Whether what was given can be used.
     pub ok: bool,
@@ -50,9 +50,7 @@ impl Effective {
     }
 }
 
-/// What a connect goes by, for `argument` as its address.
-///
-/// `target` is what `argument` and `env` were resolved to.
+/// The settings of a connect to `argument`, which `env` and `argument` resolve to `target`.
 pub fn connection(
     argument: Option<&str>,
     target: &Result<Target, ConnectError>,
@@ -65,7 +63,7 @@ pub fn connection(
     all
 }
 
-/// What the URLs of Ray Serve are made from, and what they come to.
+/// The settings of the Ray Serve URLs, and the URLs themselves.
 pub fn serve(env: &Env, gateway: &Gateway) -> Vec<Effective> {
     let kubernetes = Kubernetes::namespace(env);
     let (namespace, from) = kubernetes.unwrap_or_else(|| ("none".to_owned(), "default"));
@@ -88,7 +86,7 @@ pub fn serve(env: &Env, gateway: &Gateway) -> Vec<Effective> {
     ]
 }
 
-/// What one variable alone sets.
+/// A setting that one variable alone decides.
 fn variable(name: &str, value: &str, set_by: &'static str, env: &Env) -> Effective {
     let source = env.get(set_by).map_or("default", |_| set_by);
     Effective::new(name, value, source, &[set_by])
@@ -96,14 +94,10 @@ fn variable(name: &str, value: &str, set_by: &'static str, env: &Env) -> Effecti
 
 fn address(argument: Option<&str>, target: &Result<Target, ConnectError>, env: &Env) -> Effective {
     let written = written_address(argument, env);
-    let source = written
-        .as_ref()
-        .map_or(Source::Default, |(_, source)| *source);
-    let shown = match (target, &written) {
-        (Ok(target), _) => target.address.to_string(),
-        (Err(_), written) => written
-            .as_ref()
-            .map_or_else(String::new, |(text, _)| redact(text)),
+    let (text, source) = written.unwrap_or((String::new(), Source::Default));
+    let shown = match target {
+        Ok(target) => target.address.to_string(),
+        Err(_) => redact(&text),
     };
     let overrides = argument.is_some_and(|text| text.trim() == "auto");
     let note = match target {
@@ -128,41 +122,30 @@ fn namespace(env: &Env) -> Effective {
     Effective::new("namespace", printable(&name), source.as_str(), &variables)
 }
 
-/// One of our own settings.
+/// One of this library's own settings.
 fn ours(reading: Reading) -> Effective {
-    let name = reading.name.trim_start_matches(PREFIX).to_ascii_lowercase();
+    let name = short_name(reading.name, "SEEDCORE_RAY_");
+    let (value, source) = (reading.value.to_string(), reading.source.as_str());
     Effective {
         ok: reading.bad.is_none(),
         note: reading.bad.map(|bad| bad.message),
-        ..Effective::new(
-            &name,
-            reading.value.to_string(),
-            reading.source.as_str(),
-            &[reading.name],
-        )
+        ..Effective::new(&name, value, source, &[reading.name])
     }
 }
 
-/// What is ours to say about the process rather than about one connect.
+/// The settings of the process as a whole.
 fn process(env: &Env) -> [Effective; 2] {
-    let hook = if env.get(ENV_IMPORT_HOOK).as_deref() == Some("0") {
-        "0"
-    } else {
-        "1"
-    };
-    let auto_connect = env.get(ENV_AUTO_CONNECT).unwrap_or_else(|| "0".to_owned());
+    let is_off = env.get(ENV_IMPORT_HOOK).as_deref() == Some("0");
+    let hook = if is_off { "0" } else { "1" };
+    let auto_connect = env.get(ENV_AUTO_CONNECT);
+    let auto_connect = auto_connect.map_or_else(|| "0".to_owned(), |text| printable(&text));
     [
         variable("import_hook", hook, ENV_IMPORT_HOOK, env),
-        variable(
-            "auto_connect",
-            &printable(&auto_connect),
-            ENV_AUTO_CONNECT,
-            env,
-        ),
+        variable("auto_connect", &auto_connect, ENV_AUTO_CONNECT, env),
     ]
 }
 
-/// Ray's own token and TLS files, for `target`. Of a token only where it lies.
+/// Ray's own token and TLS files, for `target`. A token is shown by its location only.
 fn credentials(target: &Result<Target, ConnectError>, env: &Env) -> Vec<Effective> {
     let is_auto = matches!(target, Ok(target) if target.address == RayAddress::Auto);
     let credentials = Credentials::from_env(env, is_auto);
@@ -173,13 +156,9 @@ fn credentials(target: &Result<Target, ConnectError>, env: &Env) -> Vec<Effectiv
     ];
     if let Some(files) = &credentials.tls {
         all.extend([
-            tls_file("tls_ca_cert", files.ca.as_deref(), "RAY_TLS_CA_CERT"),
-            tls_file(
-                "tls_server_cert",
-                files.cert.as_deref(),
-                "RAY_TLS_SERVER_CERT",
-            ),
-            tls_file("tls_server_key", files.key.as_deref(), "RAY_TLS_SERVER_KEY"),
+            tls_file("RAY_TLS_CA_CERT", files.ca.as_deref()),
+            tls_file("RAY_TLS_SERVER_CERT", files.cert.as_deref()),
+            tls_file("RAY_TLS_SERVER_KEY", files.key.as_deref()),
         ]);
     }
     all
@@ -216,14 +195,18 @@ fn token(credentials: &Credentials) -> Effective {
     }
 }
 
-fn tls_file(name: &str, path: Option<&Path>, set_by: &'static str) -> Effective {
-    let Some(path) = path else {
-        return Effective {
-            note: Some(format!("RAY_USE_TLS is set, but {set_by} is not")),
+fn tls_file(variable: &'static str, path: Option<&Path>) -> Effective {
+    let name = short_name(variable, "RAY_");
+    match path.map(|path| printable(&path.to_string_lossy())) {
+        Some(path) => Effective::new(&name, path, variable, &[variable]),
+        None => Effective {
+            note: Some(format!("RAY_USE_TLS is set, but {variable} is not")),
             ok: false,
-            ..Effective::new(name, "none", "default", &[set_by])
-        };
-    };
-    let shown = printable(&path.to_string_lossy());
-    Effective::new(name, shown, set_by, &[set_by])
+            ..Effective::new(&name, "none", "default", &[variable])
+        },
+    }
+}
+
+fn short_name(variable: &str, prefix: &str) -> String {
+    variable.trim_start_matches(prefix).to_ascii_lowercase()
 }

@@ -1,4 +1,6 @@
-//! From what a look reported to the full list of hops: what was not tried is there too, and why.
+//! From the steps of a probe to the full list of hops, with those that were not tried, and why.
+
+use std::time::UNIX_EPOCH;
 
 use super::{Candidate, Here, Hop, Verdict};
 use crate::address::RayAddress;
@@ -8,8 +10,8 @@ use crate::probe::{AuthMode, Credentials, Facts, Step, version};
 
 const HOPS: [&str; 6] = ["token", "dns", "tcp", "tls", "grpc", "cluster"];
 
-/// A look, told hop by hop. What Ray would say about the versions counts as one more hop.
-pub(super) fn told(
+/// A probed address with all its hops. Ray's own comparison of versions counts as one more hop.
+pub(super) fn candidate(
     look: Look,
     probe_plan: &ProbePlan,
     here: &Here,
@@ -20,47 +22,56 @@ pub(super) fn told(
         _ => &probe_plan.credentials,
     };
     let mut hops = network_hops(&look, credentials);
-    let (facts, reached) = match look.result {
-        Ok(passed) => (passed.facts, Ok(())),
-        Err(cause) => (Facts::default(), Err(cause)),
+    let (facts, failure) = match look.result {
+        Ok(passed) => (passed.facts, None),
+        Err(cause) => (Facts::default(), Some(cause)),
     };
-    let (versions, result) = compare(&look.address, &facts, reached, here);
+    let (versions, mismatch) = compare(&look.address, &facts, failure.is_none(), here);
     hops.push(versions);
+    // A failure on the way comes before a mismatch.
+    let error = failure.or(mismatch);
     Candidate {
+        verdict: verdict(error.is_none()),
         address: look.address,
         is_fallback,
         hops,
         facts,
-        result: Some(result),
+        error,
     }
 }
 
-/// A fallback that nobody needs.
+/// A fallback that is not needed.
 pub(super) fn not_tried(address: RayAddress) -> Candidate {
     Candidate {
         address,
         is_fallback: true,
+        verdict: Verdict::Skipped,
         hops: Vec::new(),
         facts: Facts::default(),
-        result: None,
+        error: None,
     }
+}
+
+fn verdict(ok: bool) -> Verdict {
+    if ok { Verdict::Ok } else { Verdict::Failed }
 }
 
 fn network_hops(look: &Look, credentials: &Credentials) -> Vec<Hop> {
     if look.address == RayAddress::Local {
         return Vec::new();
     }
-    let at = format!("{}: ", look.address);
+    let prefix = format!("{}: ", look.address);
     let tried = |step: &Step| Hop {
         name: step.name,
-        verdict: if step.ok {
-            Verdict::Ok
-        } else {
-            Verdict::Failed
-        },
-        // The candidate is named above its hops.
-        detail: step.detail.trim_start_matches(&at).to_owned(),
-        timing: Some((step.at, step.took)),
+        verdict: verdict(step.ok),
+        at: step
+            .at
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|at| at.as_secs_f64()),
+        took_s: Some(step.took.as_secs_f64()),
+        // The report names the candidate above its hops.
+        detail: step.detail.trim_start_matches(&prefix).to_owned(),
     };
     let local = look.steps.iter().filter(|step| step.name == "local");
     let others = HOPS.iter().map(|&name| {
@@ -70,32 +81,34 @@ fn network_hops(look: &Look, credentials: &Credentials) -> Vec<Hop> {
     local.map(tried).chain(others).collect()
 }
 
-fn skipped(name: &'static str, why: impl Into<String>) -> Hop {
+fn untimed(name: &'static str, verdict: Verdict, detail: impl Into<String>) -> Hop {
     Hop {
         name,
-        verdict: Verdict::Skipped,
-        detail: why.into(),
-        timing: None,
+        verdict,
+        at: None,
+        took_s: None,
+        detail: detail.into(),
     }
 }
 
 fn missing(name: &'static str, look: &Look, credentials: &Credentials) -> Hop {
     let is_client = matches!(look.address, RayAddress::Client(_));
+    let skipped = |why: &str| untimed(name, Verdict::Skipped, why);
     match name {
-        "token" if credentials.mode != AuthMode::Token => skipped(name, credentials.about_token()),
-        "tls" if credentials.tls.is_none() => skipped(name, "RAY_USE_TLS is not set"),
-        "cluster" if is_client => skipped(name, "Ray Client tells no versions and no cluster id"),
-        _ => skipped(name, "not reached"),
+        "token" if credentials.mode != AuthMode::Token => skipped(&credentials.about_token()),
+        "tls" if credentials.tls.is_none() => skipped("RAY_USE_TLS is not set"),
+        "cluster" if is_client => skipped("Ray Client tells no versions and no cluster id"),
+        _ => skipped("not reached"),
     }
 }
 
-/// The versions on both sides, and what a connect comes to with them.
+/// The versions on both sides, and Ray's refusal of them.
 fn compare(
     address: &RayAddress,
     facts: &Facts,
-    reached: Result<(), ConnectError>,
+    reached: bool,
     here: &Here,
-) -> (Hop, Result<(), ConnectError>) {
+) -> (Hop, Option<ConnectError>) {
     let shown = address.to_string();
     let checked = match &here.versions {
         None => Err(version::ray_missing(&shown)),
@@ -104,27 +117,18 @@ fn compare(
     let local = match checked {
         Ok(local) => local,
         Err(error) => {
-            let hop = Hop {
-                verdict: Verdict::Failed,
-                ..skipped("versions", error.message.clone())
-            };
-            // What is wrong on the way comes first.
-            return (hop, reached.and(Err(error)));
+            let hop = untimed("versions", Verdict::Failed, &error.message);
+            return (hop, Some(error));
         }
     };
     let ours = format!("here Ray {}, Python {}", local.ray, local.python);
-    let hop = if facts.ray_version.is_some() {
-        Hop {
-            verdict: Verdict::Ok,
-            ..skipped("versions", format!("{ours}, which Ray accepts"))
-        }
-    } else if reached.is_ok() && *address != RayAddress::Local {
-        skipped(
-            "versions",
-            format!("{ours}; ray.init compares them with the cluster's"),
-        )
+    let (verdict, detail) = if facts.ray_version.is_some() {
+        (Verdict::Ok, format!("{ours}, which Ray accepts"))
+    } else if reached && *address != RayAddress::Local {
+        let detail = format!("{ours}; ray.init compares them with the cluster's");
+        (Verdict::Skipped, detail)
     } else {
-        skipped("versions", ours)
+        (Verdict::Skipped, ours)
     };
-    (hop, reached)
+    (untimed("versions", verdict, detail), None)
 }

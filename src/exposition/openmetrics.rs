@@ -1,4 +1,4 @@
-//! The text of OpenMetrics 1.0.
+//! The text format of OpenMetrics 1.0.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub fn text(families: &[Family]) -> String {
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, kind, .. } = self;
-        writeln!(f, "# TYPE {name} {}", kind.as_str())?;
+        writeln!(f, "# TYPE {name} {}", <&str>::from(kind))?;
         if !self.unit.is_empty() {
             writeln!(f, "# UNIT {name} {}", self.unit)?;
         }
@@ -26,7 +26,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// Without the family's name. Nothing has to be escaped: all text here is our own.
+/// Without the family's name. Nothing has to be escaped: all text here is this library's own.
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.suffix)?;

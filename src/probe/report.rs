@@ -71,9 +71,10 @@ impl Began {
 }
 
 /// What a successful probe found out about the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Facts {
     /// The socket address that answered.
+    #[serde(skip)]
     pub peer: Option<SocketAddr>,
     /// Ray version of the cluster. Only the GCS port reports it, as the two below.
     pub ray_version: Option<String>,

@@ -1,4 +1,4 @@
-//! The counters, for a scrape.
+//! The metrics, for a scrape.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,7 @@ type SampleTuple = (&'static str, BTreeMap<&'static str, String>, f64);
 /// All metrics of this process as OpenMetrics 1.0 text. Reads memory only.
 ///
 /// Returns:
-///     Text that ends in `# EOF`; its content type is
-///     `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+///     Text that ends in `# EOF`; its content type is `seedcore_ray.metrics.CONTENT_TYPE`.
 #[pyfunction]
 pub fn metrics_text(py: Python<'_>) -> PyResult<String> {
     Ok(exposition::text(&families(py)?))
@@ -37,7 +36,7 @@ pub fn metrics_families(py: Python<'_>) -> PyResult<Vec<FamilyTuple>> {
     Ok(families(py)?.into_iter().map(family_tuple).collect())
 }
 
-/// Somebody may have shut Ray down behind our back: the state has to be true now.
+/// Somebody may have shut Ray down in the meantime: the state has to be true now.
 fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
     adoption::sync(py)?;
     Ok(exposition::families(&process().session))
@@ -45,8 +44,13 @@ fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
 
 fn family_tuple(family: Family) -> FamilyTuple {
     let samples = family.samples.into_iter().map(sample_tuple).collect();
-    let kind = family.kind.as_str();
-    (family.name, kind, family.help, family.unit, samples)
+    (
+        family.name,
+        family.kind.into(),
+        family.help,
+        family.unit,
+        samples,
+    )
 }
 
 fn sample_tuple(sample: Sample) -> SampleTuple {

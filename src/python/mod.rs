@@ -61,6 +61,11 @@ mod _core {
     #[pymodule_export]
     use super::settings::{init_timeout_s, probe_timeout_s};
 
+    #[pymodule_export]
+    const MAX_SECONDS: u32 = crate::config::MAX_SECONDS;
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         super::lifecycle::register(module)

@@ -71,8 +71,10 @@ def test_urls_are_computed_at_first_access_and_refreshed_on_demand() -> None:
         os.environ["SERVE_GATEWAY"] = "http://fourth:1"
         del sys.modules["seedcore.utils.ray_utils"]
         again = importlib.import_module("seedcore.utils.ray_utils")
+        popped = again.SERVE_GATEWAY
+        os.environ["SERVE_GATEWAY"] = "http://fifth:1"
         report(lazy=lazy, first=first, kept=kept, refreshed=refreshed, second=second,
-               reloaded=reloaded, popped=again.SERVE_GATEWAY,
+               reloaded=reloaded, popped=popped, blank=again.get_serve_urls(" ")["gateway"],
                urls=again.get_serve_urls("host", "/a", "b"),
                names=[again.ENV_RAY_ADDRESS, again.DEFAULT_RAY_PORT, again.DEFAULT_SERVE_PORT,
                       again.DEFAULT_API_NS_ENV],
@@ -95,6 +97,7 @@ def test_urls_are_computed_at_first_access_and_refreshed_on_demand() -> None:
         "cog_health": f"{other}/cognitive/health",
     }
     assert told["reloaded"] == "http://third:1" and told["popped"] == "http://fourth:1"
+    assert told["blank"] == told["popped"]
     assert told["urls"]["ml_health"] == "http://host:8000/a/health"
     assert told["urls"]["cog_root"] == "http://host:8000/b/"
     assert told["names"] == ["RAY_ADDRESS", 10001, 8000, "SEEDCORE_NS"]

@@ -301,10 +301,10 @@ fn fallbacks_are_left_alone_when_the_address_answers() {
     let wires = Wires::default().with(HEAD, answers());
     let report = examined(wires, Some(&format!("ray://{HEAD}")), &[], &here());
     let (asked, others) = report.candidates.split_first().expect("candidates");
-    assert_eq!(asked.verdict(), Verdict::Ok);
+    assert_eq!(asked.verdict, Verdict::Ok);
     assert!(!others.is_empty());
     for other in others {
-        assert_eq!((other.verdict(), other.hops.len()), (Verdict::Skipped, 0));
+        assert_eq!((other.verdict, other.hops.len()), (Verdict::Skipped, 0));
     }
 }
 

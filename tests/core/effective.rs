@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use seedcore_ray::config::Env;
 use seedcore_ray::doctor::effective::{self, Effective};
-use seedcore_ray::gateway::{Gateway, Resolver};
+use seedcore_ray::gateway::Gateway;
 use seedcore_ray::target::{NamespaceArg, Target};
 
 use crate::env;
@@ -84,19 +84,11 @@ fn the_address_is_shown_as_far_as_it_may_be() {
     assert!(!format!("{bad:?}").contains("s3cret"), "{bad:?}");
 }
 
-struct Nowhere;
-
-impl Resolver for Nowhere {
-    fn resolves(&self, _: &str) -> bool {
-        false
-    }
-}
-
 #[test]
 fn urls_of_serve_say_what_they_were_made_from() {
     let sources = |vars: &[(&str, &str)]| {
         let env = env(vars);
-        let all = effective::serve(&env, &Gateway::from_env(&env, &Nowhere));
+        let all = effective::serve(&env, &Gateway::from_env(&env, |_| false));
         let told = |one: Effective| format!("{}={} {}", one.name, one.value, one.source);
         all.into_iter().map(told).collect::<Vec<_>>()
     };

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use seedcore_ray::gateway::{Gateway, Resolver, SystemResolver, normalise, serve_urls};
+use seedcore_ray::gateway::{Gateway, lookup, normalise, serve_urls};
+
+use seedcore_ray::config::Env;
 
 use crate::{env, env_with_files};
 
@@ -23,17 +25,18 @@ impl Names {
             asked: RefCell::default(),
         }
     }
-}
 
-impl Resolver for Names {
-    fn resolves(&self, host: &str) -> bool {
-        self.asked.borrow_mut().push(host.to_owned());
-        self.known.contains(&host)
+    /// The URLs of this environment.
+    fn urls(&self, env: &Env) -> Gateway {
+        Gateway::from_env(env, |host| {
+            self.asked.borrow_mut().push(host.to_owned());
+            self.known.contains(&host)
+        })
     }
 }
 
 fn gateway(vars: &[(&str, &str)], known: &'static [&'static str]) -> String {
-    Gateway::from_env(&env(vars), &Names::new(known)).serve_gateway
+    Names::new(known).urls(&env(vars)).serve_gateway
 }
 
 /// Written for a gateway, understood as.
@@ -107,7 +110,7 @@ fn a_gateway_that_is_set_is_used_without_asking_anybody() {
         ("RAY_ADDRESS", "ray://x-head-svc"),
         ("POD_NAMESPACE", "dev"),
     ];
-    let found = Gateway::from_env(&env(&vars), &names);
+    let found = names.urls(&env(&vars));
     assert_eq!(found.serve_gateway, "http://gw:9000");
     assert_eq!(found.ml, "http://gw:9000/ml");
     assert_eq!(found.cog, "http://gw:9000/cognitive");
@@ -143,7 +146,7 @@ fn without_any_host_it_is_this_machine_or_the_stable_service() {
         "/var/run/secrets/kubernetes.io/serviceaccount/namespace",
         "dev\n",
     )];
-    let found = Gateway::from_env(&env_with_files(&[], &file), &Names::new(&[]));
+    let found = Names::new(&[]).urls(&env_with_files(&[], &file));
     assert_eq!(found.serve_gateway, stable);
 }
 
@@ -162,11 +165,7 @@ fn a_ray_on_this_machine_has_its_serve_here() {
     ] {
         let names = Names::new(&[]);
         let vars = [("RAY_ADDRESS", address), ("POD_NAMESPACE", "dev")];
-        assert_eq!(
-            Gateway::from_env(&env(&vars), &names).serve_gateway,
-            LOCAL,
-            "{address}"
-        );
+        assert_eq!(names.urls(&env(&vars)).serve_gateway, LOCAL, "{address}");
         assert!(names.asked.borrow().is_empty(), "{address}");
     }
 }
@@ -229,7 +228,7 @@ fn names_near_ray_are_asked_for_by_priority() {
             ("SERVE_SERVICE", flavour),
         ];
         let names = Names::new(&[]);
-        let found = Gateway::from_env(&env(&vars), &names).serve_gateway;
+        let found = names.urls(&env(&vars)).serve_gateway;
         assert_eq!(*names.asked.borrow(), expected, "{vars:?}");
         // None of them resolved.
         let flavour = if flavour.is_empty() {
@@ -279,7 +278,7 @@ fn paths_have_one_leading_slash_and_none_at_the_end() {
         ("/", ""),
     ] {
         for variable in ["SERVE_BASE_PATH", "COG_BASE_PATH", "ORG_BASE_PATH"] {
-            let found = Gateway::from_env(&env(&[(variable, given)]), &Names::new(&[]));
+            let found = Names::new(&[]).urls(&env(&[(variable, given)]));
             let url = format!("{LOCAL}{path}");
             let expected = match variable {
                 "SERVE_BASE_PATH" => [
@@ -297,16 +296,15 @@ fn paths_have_one_leading_slash_and_none_at_the_end() {
             );
         }
     }
-    let blank = Gateway::from_env(&env(&[("SERVE_BASE_PATH", " ")]), &Names::new(&[]));
+    let blank = Names::new(&[]).urls(&env(&[("SERVE_BASE_PATH", " ")]));
     assert_eq!(blank.ml, format!("{LOCAL}/ml"));
 }
 
 #[test]
 fn serve_urls_in_order() {
-    let vars = [("SERVE_GATEWAY", "gw"), ("COG_BASE_PATH", "/think/")];
-    let gateway = Gateway::from_env(&env(&vars), &Names::new(&[]));
-    let urls = |base, ml, cog| serve_urls(&gateway, base, ml, cog).map(|(_, url)| url);
-    let keys = serve_urls(&gateway, None, None, None).map(|(key, _)| key);
+    let env = env(&[("SERVE_GATEWAY", "not asked"), ("COG_BASE_PATH", "/think/")]);
+    let urls = |base, ml, cog| serve_urls(base, ml, cog, &env).map(|(_, url)| url);
+    let keys = serve_urls("gw", None, None, &env).map(|(key, _)| key);
     let expected = [
         "gateway",
         "ml_root",
@@ -324,8 +322,8 @@ fn serve_urls_in_order() {
         "http://gw:8000/think/",
         "http://gw:8000/think/health",
     ];
-    assert_eq!(urls(None, None, None), expected);
-    assert_eq!(urls(Some(" "), Some(""), Some("\t")), expected);
+    assert_eq!(urls("gw", None, None), expected);
+    assert_eq!(urls(" gw ", Some(""), Some("\t")), expected);
     let expected = [
         "https://other:1",
         "https://other:1/v2/",
@@ -335,11 +333,11 @@ fn serve_urls_in_order() {
         "https://other:1/health",
     ];
     assert_eq!(
-        urls(Some("https://u:p@other:1/x"), Some("v2/"), Some("/")),
+        urls("https://u:p@other:1/x", Some("v2/"), Some("/")),
         expected
     );
     assert_eq!(
-        urls(Some("other"), None, None)[5],
+        urls("other", None, None)[5],
         "http://other:8000/think/health"
     );
 }
@@ -357,7 +355,7 @@ fn the_system_resolver_knows_literals_and_localhost() {
         ("a b", false),
         ("a\0b", false),
     ] {
-        assert_eq!(SystemResolver.resolves(host), expected, "{host:?}");
+        assert_eq!(lookup(host).is_some(), expected, "{host:?}");
     }
     // Five of them are asked for, each bounded by 0.4 s.
     assert!(

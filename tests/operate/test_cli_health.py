@@ -9,7 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from seedcore_ray.cli import _app, _doctor, _health, _plain
+from seedcore_ray import cli as cli_module
+from seedcore_ray.cli import _arguments, _doctor, _health
 from seedcore_ray.testing import RayHead
 from tests.operate.cli import cli, cli_json
 from tests.support import SOON_S, AcceptAndClose, GrpcPeer, SilentListener, WebServer, closed_port
@@ -69,42 +70,66 @@ PLAIN = [
     ["head:6379"],
     ["--json"],
     ["--timeout", "2"],
-    ["--timeout", ".5", "--json", "ray://head"],
+    ["--json", "ray://head", "--timeout", ".5"],
     ["ray://head", "--timeout", "1e1"],
-    ["--timeout=2", "a=b"],
 ]
-LEFT_TO_CLICK = [
-    ["--help"],
+LEFT_TO_ARGPARSE = [
+    (["--timeout=2", "a=b"], ("a=b", 2.0, False)),
+    (["--timeout", ".5", "--json", "ray://head"], ("ray://head", 0.5, True)),
+    (["--", "a:1"], ("a:1", None, False)),
+    ([""], ("", None, False)),
+]
+MISTAKES = [
     ["--timeout"],
     ["--timeout", "0"],
     ["--timeout", "nan"],
     ["--timeout", "1e9"],
+    ["--timeout", "--json"],
     ["--timeout="],
     ["--json=1"],
     ["a:1", "b:2"],
     ["--jsn"],
-    [""],
-    ["--", "a:1"],
+    ["--js"],
 ]
 
 
-@pytest.mark.parametrize("command", ["doctor", "health"])
-@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
-def test_without_click_the_same_is_understood(
-    command: str, words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the commands are called with."""
     heard: list[Any] = []
 
     def note(address: str | None, timeout_s: float | None, as_json: bool) -> int:
         heard.append((address, timeout_s, as_json))
         return 0
 
-    monkeypatch.setattr({"doctor": _doctor, "health": _health}[command], command, note)
-    assert _plain.run([command, *words]) == 0
-    assert _app.run([command, *words]) == 0
+    monkeypatch.setattr(_doctor, "doctor", note)
+    monkeypatch.setattr(_health, "health", note)
+    return heard
+
+
+@pytest.mark.parametrize("command", ["doctor", "health"])
+@pytest.mark.parametrize("words", PLAIN, ids=" ".join)
+def test_without_argparse_the_same_is_understood(
+    command: str, words: list[str], heard: list[Any]
+) -> None:
+    assert cli_module._plain([command, *words]) is not None
+    assert cli_module.main([command, *words]) == 0
+    assert _arguments.run([command, *words]) == 0
     assert len(heard) == 2 and heard[0] == heard[1]
 
 
-@pytest.mark.parametrize("words", LEFT_TO_CLICK, ids=" ".join)
-def test_what_is_not_plain_is_left_to_click(words: list[str]) -> None:
-    assert _plain.run(["health", *words]) is None
+@pytest.mark.parametrize(("words", "expected"), LEFT_TO_ARGPARSE)
+def test_what_is_not_plain_is_left_to_argparse(
+    words: list[str], expected: tuple[object, ...], heard: list[Any]
+) -> None:
+    assert cli_module._plain(["health", *words]) is None
+    assert cli_module.main(["health", *words]) == 0
+    assert heard == [expected]
+
+
+@pytest.mark.parametrize("words", [["--help"], *MISTAKES], ids=" ".join)
+def test_no_mistake_passes_for_plain(words: list[str], heard: list[Any]) -> None:
+    assert cli_module._plain(["health", *words]) is None
+    with pytest.raises(SystemExit) as end:
+        cli_module.main(["health", *words])
+    assert (end.value.code, heard) == (0 if words == ["--help"] else 2, [])

@@ -1,38 +1,12 @@
-"""The functions behind the facades that are more Python than Rust."""
+"""``test_ray_connection`` of ``ray_utils``."""
 
 from __future__ import annotations
 
 from seedcore_ray import _core
-from seedcore_ray._async_api import ensure_runtime_ready
-from seedcore_ray._core import (
-    cluster_info as get_ray_cluster_info,
-)
-from seedcore_ray._core import (
-    connect,
-    is_connected,
-    wait_for_ray_ready,
-)
-from seedcore_ray._core import (
-    connection_info as get_connection_info,
-)
-from seedcore_ray._errors import RayConnectionError
-from seedcore_ray._facades.node_ip import get_ray_node_ip
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from typing import Any
-
-__all__ = [
-    "RayConnectionError",
-    "connect",
-    "ensure_runtime_ready",
-    "get_connection_info",
-    "get_ray_cluster_info",
-    "get_ray_node_ip",
-    "is_connected",
-    "test_ray_connection",
-    "wait_for_ray_ready",
-]
 
 
 def test_ray_connection() -> bool:
@@ -71,5 +45,5 @@ def _run_task(answer: list[Any]) -> None:
     except Exception as error:
         import logging
 
-        log = logging.getLogger("seedcore_ray.connection")
+        log = logging.getLogger("seedcore_ray.connect")
         log.warning("the test task failed: %s: %s", type(error).__name__, error)

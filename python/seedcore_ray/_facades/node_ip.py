@@ -1,4 +1,4 @@
-"""The address of this node, as others can reach it."""
+"""The address under which others can reach this node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from seedcore_ray import _core
 
-# Never reached and never sent to: a UDP socket that is "connected" only picks the interface.
+# Nothing is sent there: connecting a UDP socket only picks the interface. TEST-NET-1, RFC 5737.
 _ANYWHERE = ("192.0.2.1", 9)
 
 

@@ -1,57 +1,19 @@
 """``seedcore.utils.ray_utils``: one connection to Ray, and the URLs of Ray Serve.
 
-Connection
-    ``ensure_ray_initialized(ray_address=None, ray_namespace="seedcore-dev", force_reinit=False, *,
-    connect_timeout_s=None, **init_kwargs) -> bool``
-        Connect this process to Ray once; True when connected, at once when it already is, whoever
-        made the connection (Ray workers and Serve replicas are connected by Ray itself). A
-        connection problem is logged and gives False; ``TypeError`` and ``ValueError`` are for a
-        caller's mistake. Address: argument, else ``RAY_ADDRESS``, else ``"auto"`` (Ray reads
-        ``RAY_ADDRESS`` in place of an explicit ``"auto"`` too). Namespace: argument, else
-        ``SEEDCORE_NS``, else ``RAY_NAMESPACE``, else ``"seedcore-dev"``; None ends in Ray's
-        anonymous namespace. ``connect_timeout_s`` is in seconds, 0 is one try without waiting,
-        None is ``SEEDCORE_RAY_CONNECT_TIMEOUT_S``, else 30. ``init_kwargs`` reach ``ray.init``
-        unchanged. ``force_reinit`` connects anew, if the target answers.
-    ``is_ray_available() -> bool``
-        Whether the cluster answers now: one round trip to its control plane, at most
-        ``SEEDCORE_RAY_PROBE_TIMEOUT_S`` (2 seconds). ``ray.is_initialized()`` stays True on a dead
-        cluster, this does not.
-    ``shutdown_ray() -> None``
-        Disconnect. Idempotent and never raises, a dead cluster included. Refused, with a warning,
-        inside a Ray worker or Serve replica, which it would cut off. In native mode Ray ends
-        threads that are blocked in ``ray.get`` with ``SystemExit``.
-    ``get_ray_cluster_info() -> dict``
-        ``{"status": "available", "cluster_resources": {...}, "available_resources": {...},
-        "nodes": int}``, or ``{"status": "not_available"}``, or ``{"status": "error", "error":
-        str}``. Never raises, bounded in time.
-    ``test_ray_connection() -> bool``
-        Whether a trivial Ray task runs from end to end. Never raises, bounded in time. No test of
-        pytest's (``__test__`` is False).
-    ``get_ray_node_ip() -> str``
-        The first that is not a loopback address: Ray's own node address, the host of
-        ``RAY_ADDRESS``, the address of the host name, the primary network interface; else
-        ``"unknown"``. Sends nothing.
-
-Serve
-    ``SERVE_GATEWAY``, ``ML``, ``COG``, ``ORG``
-        URLs, from the environment (the ``ENV_*`` names below). They are computed when one of them
-        is first read, because that may ask DNS (at most 0.4 seconds a name), and kept until
-        ``refresh_gateway_and_paths()`` or a reload of this module. ``from ... import ML`` binds
-        the value of that moment.
-    ``get_serve_urls()``, ``refresh_gateway_and_paths()``
-        below.
+``SERVE_GATEWAY``, ``ML``, ``COG`` and ``ORG`` are URLs, worked out from the environment (the
+``ENV_*`` names below) when one of them is first read, because that may ask DNS (for at most 0.4
+seconds per name). They are kept until ``refresh_gateway_and_paths()`` or a reload of this module.
+``from ... import ML`` binds the value of that moment.
 
 Importing this module imports no ``ray``, asks no DNS and starts no thread. Reloading it keeps the
 connection, which is the process's and not the module's.
 """
 
 from seedcore_ray import _core
+from seedcore_ray._core import cluster_info as get_ray_cluster_info
 from seedcore_ray._core import ensure_ray_initialized, is_ray_available, shutdown_ray
-from seedcore_ray._facades.functions import (
-    get_ray_cluster_info,
-    get_ray_node_ip,
-    test_ray_connection,
-)
+from seedcore_ray._facades.functions import test_ray_connection
+from seedcore_ray._facades.node_ip import get_ray_node_ip
 
 __all__ = [
     "COG",
@@ -107,7 +69,7 @@ ORG: str
 
 _URLS = ("SERVE_GATEWAY", "ML", "COG", "ORG")
 
-# A reload runs in the old namespace: what it kept would hide __getattr__.
+# A reload runs in the old namespace, where the old values would hide __getattr__.
 for _name in _URLS:
     globals().pop(_name, None)
 del _name
@@ -122,7 +84,7 @@ def get_serve_urls(
 
     Args:
         base_gateway: the gateway, in any form ``SERVE_GATEWAY`` takes (a bare host gets port 8000);
-            this module's ``SERVE_GATEWAY`` when left out.
+            this module's ``SERVE_GATEWAY`` when left out or blank.
         ml_base: path of the ML application; ``SERVE_BASE_PATH``, else ``/ml``, when left out.
         cog_base: path of the cognitive application; ``COG_BASE_PATH``, else ``/cognitive``, when
             left out.
@@ -131,9 +93,9 @@ def get_serve_urls(
         The keys ``gateway``, ``ml_root``, ``ml_health``, ``ml_salience``, ``cog_root`` and
         ``cog_health``. The two roots end in a slash.
 
-    Nothing is called; DNS is asked only for a gateway that was never computed before.
+    None of them is called; DNS is asked only if ``SERVE_GATEWAY`` was never computed before.
     """
-    gateway = _url("SERVE_GATEWAY") if base_gateway is None else base_gateway
+    gateway = base_gateway if base_gateway and base_gateway.strip() else _url("SERVE_GATEWAY")
     return _core.serve_urls(gateway, ml_base, cog_base)
 
 
@@ -141,21 +103,21 @@ def refresh_gateway_and_paths() -> dict[str, str]:
     """Compute ``SERVE_GATEWAY``, ``ML``, ``COG`` and ``ORG`` anew from the environment.
 
     Returns:
-        What ``get_serve_urls()`` says from now on.
+        What ``get_serve_urls()`` returns from now on.
 
-    It may ask DNS, at most 0.4 seconds a name. Values that other modules took with ``from ...
-    import`` stay as they were.
+    It may ask DNS, for at most 0.4 seconds per name. Values that other modules took with ``from
+    ... import`` stay as they were.
     """
     globals().update(_core.gateway_urls())
     return get_serve_urls()
 
 
 def _url(name: str) -> str:
-    """One of the four URLs; the first question computes them all."""
+    """One of the four URLs; the first access computes them all."""
     values = globals()
     if name not in values:
         for key, value in _core.gateway_urls().items():
-            values.setdefault(key, value)  # one that a test has patched stays patched
+            values.setdefault(key, value)  # a URL that a test has patched stays patched
     url: str = values[name]
     return url
 

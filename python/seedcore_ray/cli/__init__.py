@@ -1,13 +1,11 @@
 """The command line: ``seedcore-ray``, the same as ``python -m seedcore_ray``.
 
-One file a command; ``_app`` is where click reads their arguments. Nothing here imports ``ray``,
-connects, or opens or obeys the breaker.
+Each command has a module of its own, which is imported only when it runs. Nothing here imports
+``ray``, connects, or opens or obeys the breaker.
 """
 
+import os
 import sys
-
-from seedcore_ray.cli import _plain
-from seedcore_ray.cli._output import hung_up, interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,25 +20,61 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 
     Returns:
         The exit code, see docs/cli.md.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version``, and with 2 for a usage error.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = _plain.run(arguments)
-        return _with_click(arguments) if code is None else code
+        if (plain := _plain(words)) is not None:
+            return _probe(words[0], *plain)
+        from seedcore_ray.cli._arguments import run
+
+        return run(words)
     except KeyboardInterrupt:
-        return interrupted()
+        print("interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:
-        return hung_up()
-
-
-def _with_click(arguments: "Sequence[str]") -> int:
-    try:
-        from seedcore_ray.cli import _app
-    except ModuleNotFoundError as error:
-        if error.name != "click":
-            raise
-        print(
-            "click is not installed, which reads the arguments: pip install click", file=sys.stderr
-        )
+        # The reader has enough. Python would fail at exit to flush what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return _app.run(arguments)
+
+
+def _plain(words: list[str]) -> tuple[str | None, float | None, bool] | None:
+    """The options of a plain ``doctor`` or ``health``, as probes write it; None for all else.
+
+    An exec probe runs every few seconds in every pod, and loading argparse takes a third as long
+    as all the rest of it.
+    """
+    timeout_s = None
+    match [word for word in words if word != "--json"]:
+        case ["doctor" | "health", *rest, "--timeout", text]:
+            try:
+                timeout_s = seconds(text)
+            except ValueError:
+                return None
+        case ["doctor" | "health", *rest]:
+            pass
+        case _:
+            return None
+    if len(rest) > 1 or any(word.startswith("-") or not word for word in rest):
+        return None
+    return rest[0] if rest else None, timeout_s, "--json" in words
+
+
+def _probe(command: str, address: str | None, timeout_s: float | None, as_json: bool) -> int:
+    if command == "doctor":
+        from seedcore_ray.cli._doctor import doctor as probe
+    else:
+        from seedcore_ray.cli._health import health as probe
+    return probe(address, timeout_s, as_json)
+
+
+def seconds(text: str) -> float:
+    """Parse a duration above 0, of at most a year; ``ValueError`` for anything else."""
+    from seedcore_ray._core import MAX_SECONDS
+
+    value = float(text)
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seedcore_ray import _core
-from seedcore_ray.cli._output import Paper, columns, document
+from seedcore_ray.cli._output import Console, columns, document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,34 +11,33 @@ if TYPE_CHECKING:
 
 
 def config(as_json: bool) -> int:
-    """Print them.
+    """Print the settings.
 
     Returns:
         0, or 1 when one of them cannot be used as it is given.
     """
-    paper = Paper()
+    console = Console()
     settings = _core.effective_settings()
     code = 0 if all(setting["ok"] for setting in settings) else 1
     if as_json:
-        paper.write(document("config", code, {"settings": settings}))
+        console.write(document("config", code, {"settings": settings}))
         return code
-    for line in lines(paper, settings):
-        paper.write(line)
+    for line in table(console, settings):
+        console.write(line)
     return code
 
 
-def lines(paper: Paper, settings: list[dict[str, Any]], indent: str = "") -> list[str]:
-    """The settings as a table; what is worth knowing about one stands below it."""
+def table(console: Console, settings: list[dict[str, Any]], indent: str = "") -> list[str]:
+    """The settings as lines of a table, each note below its setting."""
     rows = [(one["name"], one["value"], one["source"]) for one in settings]
     name_width, value_width, _ = columns(rows)
-    told = []
+    margin = len(indent) + name_width + 2
+    lines = []
     for one, (name, value, source) in zip(settings, rows, strict=True):
-        origin = source
         if source in ("default", "derived"):
-            origin = paper.style(f"{source}  ({', '.join(one['variables'])})", "faint")
-        told.append(f"{indent}{name:{name_width}}  {value:{value_width}}  {origin}")
+            source = console.style(f"{source}  ({', '.join(one['variables'])})", "faint")
+        lines.append(f"{indent}{name:{name_width}}  {value:{value_width}}  {source}")
         if one["note"] is not None:
-            margin = len(indent) + name_width + 2
-            mark = paper.style("note", "strong" if one["ok"] else "failed")
-            told.append(f"{' ' * margin}{mark}: {paper.folded(one['note'], margin + 6)}")
-    return told
+            mark = console.style("note", "strong" if one["ok"] else "failed")
+            lines.append(f"{' ' * margin}{mark}: {console.wrapped(one['note'], margin + 6)}")
+    return lines

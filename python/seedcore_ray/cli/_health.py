@@ -1,9 +1,11 @@
-"""``seedcore-ray health``: one bounded look, for exec probes."""
+"""``seedcore-ray health``: one bounded probe, for exec probes."""
+
+from __future__ import annotations
 
 import sys
 
 from seedcore_ray import _core
-from seedcore_ray.cli._output import Paper, document, shown_time
+from seedcore_ray.cli._output import Console, document, duration, sentence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,45 +13,34 @@ if TYPE_CHECKING:
 
 
 def health(address: str | None, timeout_s: float | None, as_json: bool) -> int:
-    """Look once, and print what was seen.
+    """Probe once and print the result.
 
     Args:
-        address: what a connect would be given.
-        timeout_s: bound of the whole look; None is the probe timeout.
+        address: as for a connect.
+        timeout_s: bound of the whole probe; None is the probe timeout.
         as_json: print a document.
 
     Returns:
-        0 when Ray answers, else the number of the cause.
+        0 when Ray answers, else the exit code of the cause.
     """
-    seen = _core.look(address, timeout_s)
-    report(Paper(), "health", seen, as_json)
-    return int(seen["exit_code"])
+    return report("health", _core.look(address, timeout_s), as_json)
 
 
-def report(paper: Paper, command: str, seen: "dict[str, Any]", as_json: bool) -> None:
-    """Print what ``look`` saw: a document, or a line with what to do about it."""
+def report(command: str, seen: dict[str, Any], as_json: bool) -> int:
+    """Print the result of ``look``, as a document or in words; returns its exit code."""
+    console, code = Console(), int(seen["exit_code"])
     if as_json:
         names = ("address", "took_s", "error", "instead_of", "warnings")
-        fields = {name: seen[name] for name in names}
-        paper.write(document(command, seen["exit_code"], fields))
-        return
+        console.write(document(command, code, {name: seen[name] for name in names}))
+        return code
     for warning in seen["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    if seen["ok"]:
-        paper.write(f"{paper.style('ok', 'ok')}  {answer(seen)} in {shown_time(seen['took_s'])}")
-        return
-    error = seen["error"]
-    paper.write(f"{paper.style(error['kind'], 'failed')}  {sentence(error['message'])}")
-    paper.write(error["hint"])
-
-
-def answer(seen: "dict[str, Any]") -> str:
-    """Who answered, and for whom."""
-    if seen["instead_of"] is None:
-        return f"{seen['address']} answers"
-    return f"{seen['address']} answers in place of {seen['instead_of']['address']}"
-
-
-def sentence(text: str) -> str:
-    """The text with a full stop."""
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    if error := seen["error"]:
+        console.write(f"{console.style(error['kind'], 'failed')}  {sentence(error['message'])}")
+        console.write(error["hint"])
+        return code
+    asked = seen["instead_of"]
+    stands_in = f" in place of {asked['address']}" if asked else ""
+    answers = f"{seen['address']} answers{stands_in} in {duration(seen['took_s'])}"
+    console.write(f"{console.style('ok', 'ok')}  {answers}")
+    return code

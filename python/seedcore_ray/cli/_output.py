@@ -1,4 +1,6 @@
-"""What commands write on: plain in pipes and files, in colour and fitted on a terminal."""
+"""Output of the command line: coloured and wrapped on a terminal, plain otherwise."""
+
+from __future__ import annotations
 
 import os
 import sys
@@ -14,10 +16,10 @@ SCHEMA = 1
 _STYLES = {"ok": "32", "failed": "1;31", "skipped": "2", "faint": "2", "strong": "1"}
 
 
-class Paper:
-    """A stream, and whether it may be coloured."""
+class Console:
+    """A stream with the width and the colours of its terminal, if it is one."""
 
-    def __init__(self, stream: "TextIO | None" = None) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self.is_terminal = self._stream.isatty()
         self._coloured = (
@@ -27,21 +29,21 @@ class Paper:
         )
 
     def style(self, text: str, style: str) -> str:
-        """The text, in colour where that makes sense."""
+        """The text in a style, where the stream shows colours."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._coloured and text else text
 
     def write(self, text: str) -> None:
-        """Write it with a line's end, and do not keep it back."""
+        """Write a line and flush it."""
         print(text, file=self._stream, flush=True)
 
     def progress(self, text: str) -> None:
-        """Write over the line that was written so last; only on a terminal."""
+        """Replace the last line that was written with this method; only on a terminal."""
         width = self.width()
         self._stream.write(f"\r\x1b[K{text if len(text) < width else text[: width - 4] + '...'}")
         self._stream.flush()
 
     def width(self) -> int:
-        """Columns of the terminal; of a pipe, more than any line has."""
+        """Columns of the terminal; unlimited without one."""
         if not self.is_terminal:
             return sys.maxsize
         try:
@@ -49,8 +51,8 @@ class Paper:
         except OSError:
             return 80
 
-    def folded(self, text: str, indent: int) -> str:
-        """The text for a column that begins at ``indent``, broken where a terminal would."""
+    def wrapped(self, text: str, indent: int) -> str:
+        """The text for a column that begins at ``indent``, wrapped to the terminal."""
         room = self.width() - indent
         if len(text) <= room:
             return text
@@ -60,31 +62,24 @@ class Paper:
         return ("\n" + " " * indent).join(lines)
 
 
-def document(command: str, exit_code: int, fields: "dict[str, Any]") -> str:
-    """What ``--json`` writes."""
+def document(command: str, exit_code: int, fields: dict[str, Any]) -> str:
+    """The JSON document that ``--json`` prints."""
     import json
 
     head = {"schema": SCHEMA, "command": command, "ok": exit_code == 0, "exit_code": exit_code}
     return json.dumps({**head, **fields}, indent=2)
 
 
-def columns(rows: "Sequence[Sequence[str]]") -> list[int]:
+def columns(rows: Sequence[Sequence[str]]) -> list[int]:
     """The width of each column."""
     return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
-def shown_time(seconds: float) -> str:
-    """A duration: milliseconds, from a second on seconds."""
+def duration(seconds: float) -> str:
+    """A duration in milliseconds, from a second on in seconds."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
 
 
-def interrupted() -> int:
-    """Ctrl-C: one line, and the exit code that a shell gives it."""
-    print("interrupted", file=sys.stderr)
-    return 130
-
-
-def hung_up() -> int:
-    """Whoever read has enough. Python would complain at exit about what is left to be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def sentence(text: str) -> str:
+    """The text with a full stop."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

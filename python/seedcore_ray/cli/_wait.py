@@ -1,28 +1,33 @@
 """``seedcore-ray wait``: until Ray answers, for init containers, compose files and CI."""
 
+from __future__ import annotations
+
 import sys
 import time
-from typing import Any
 
 from seedcore_ray import _core
 from seedcore_ray.cli._health import report
-from seedcore_ray.cli._output import Paper
+from seedcore_ray.cli._output import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _REMIND_S = 10.0
-# A last look that is cut off by the end would only say that it was.
+# A shorter last probe would report only that it was cut off.
 _LEAST_S = 0.2
 
 
 def wait(address: str | None, timeout_s: float, as_json: bool) -> int:
-    """Look again and again until Ray answers.
+    """Probe again and again until Ray answers.
 
     Args:
-        address: what a connect would be given. For a Ray of this machine it waits too.
+        address: as for a connect. A Ray of this machine that is not started yet is waited for too.
         timeout_s: for how long.
         as_json: print a document at the end.
 
     Returns:
-        0 when Ray answers, else the number of the last cause; at once for one that time cannot
+        0 when Ray answers, else the exit code of the last cause; at once for one that time cannot
         cure.
     """
     began = time.monotonic()
@@ -32,45 +37,39 @@ def wait(address: str | None, timeout_s: float, as_json: bool) -> int:
     finally:
         progress.end()
     seen["took_s"] = time.monotonic() - began
-    report(Paper(), "wait", seen, as_json)
-    return int(seen["exit_code"])
+    return report("wait", seen, as_json)
 
 
-def _until(address: str | None, end: float, progress: "_Progress") -> dict[str, Any]:
+def _until(address: str | None, end: float, progress: _Progress) -> dict[str, Any]:
     probe_s = _core.probe_timeout_s()
     while True:
         left = end - time.monotonic()
         seen = _core.look(address, max(_LEAST_S, min(probe_s, left)))
-        if not seen["passes"]:
-            return seen
         left = end - time.monotonic()
-        if left <= _LEAST_S:
+        if not seen["passes"] or left <= _LEAST_S:
             return seen
-        progress.tell(seen["error"]["message"])
+        progress.show(seen["error"]["message"])
         time.sleep(min(seen["pause_s"], left - _LEAST_S))
 
 
 class _Progress:
-    """What is waited for: one line that changes on a terminal, a line for each change elsewhere."""
+    """Why it still waits: one line that changes on a terminal, a line per change elsewhere."""
 
     def __init__(self, timeout_s: float, began: float) -> None:
-        self._paper = Paper(sys.stderr)
+        self._console = Console(sys.stderr)
         self._timeout_s, self._began = timeout_s, began
-        self._said = ""
-        self._said_at = began
+        self._shown, self._shown_at = "", began
 
-    def tell(self, cause: str) -> None:
-        """Say why it still waits."""
+    def show(self, cause: str) -> None:
         now = time.monotonic()
         line = f"waiting for Ray, {now - self._began:.0f} of {self._timeout_s:g} s: {cause}"
-        if self._paper.is_terminal:
-            self._paper.progress(line)
-        elif cause != self._said or now - self._said_at >= _REMIND_S:
-            self._paper.write(line)
-            self._said_at = now
-        self._said = cause
+        if self._console.is_terminal:
+            self._console.progress(line)
+        elif cause != self._shown or now - self._shown_at >= _REMIND_S:
+            self._console.write(line)
+            self._shown_at = now
+        self._shown = cause
 
     def end(self) -> None:
-        """Make room for what comes next."""
-        if self._paper.is_terminal and self._said:
-            self._paper.progress("")
+        if self._console.is_terminal and self._shown:
+            self._console.progress("")

@@ -10,11 +10,10 @@ from starlette.routing import Route, Router
 from seedcore_ray import _core
 from seedcore_ray.fastapi import _unavailable
 from seedcore_ray.fastapi._middleware import KEY
+from seedcore_ray.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-
-_OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def health_router(*, metrics: bool = False) -> Any:
@@ -77,4 +76,4 @@ async def _metrics(request: Request) -> Response:
     import seedcore_ray
 
     package: Any = seedcore_ray
-    return Response(package.metrics_text(), media_type=_OPEN_METRICS)
+    return Response(package.metrics_text(), media_type=CONTENT_TYPE)
