@@ -120,7 +120,7 @@ pub fn host_in(text: &str) -> Option<String> {
     address.host_port().map(|at| at.host.clone())
 }
 
-/// Parses trimmed text, or returns what is wrong with it. The flaw quotes nothing that [`redact`]
+/// Parses trimmed text, or returns what is wrong with it. The flaw quotes nothing that [`redact()`]
 /// hides: user info is rejected before anything is quoted.
 fn read(text: &str) -> Result<RayAddress, String> {
     match text {

@@ -1,7 +1,7 @@
 //! One connection from a Python service to a Ray cluster, and it holds.
 //!
-//! The core is plain Rust and never sees a Python: `cargo test` runs without one. Only
-//! [`python`] knows `PyO3`; arrows between the rooms point down.
+//! The core is plain Rust: `cargo test` runs without a Python. Only `src/python/` knows `PyO3`, and
+//! imports point down only (ARCHITECTURE.md).
 
 pub mod address;
 pub mod breaker;

@@ -1,6 +1,6 @@
 """The async twins: ``async def`` over the same core, for asyncio, uvloop and anyio.
 
-Nothing here imports ``asyncio``: what is awaited belongs to the loop that runs.
+Nothing here imports ``asyncio``: the awaitables belong to the running loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The thread that carries out the monitor: what has to be done to Ray is done here.
+"""The thread of a connection's monitor, which does to Ray what the monitor orders.
 
-It waits in Rust, detached, for a connection that is lost, and has Ray released before Ray's own
-deadline ends the process.
+It waits in Rust, detached. When the connection is lost, Ray is released before its own deadline ends
+the process; when the cluster is back, it connects again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _is_hooked = False
 
 
 def launch(monitor: _core.Monitor) -> None:
-    """Carry out ``monitor`` on a thread of its own, until its connection is given up."""
+    """Run ``monitor`` on a thread of its own, until its connection is given up."""
     release.calls_end_by_rays_rules()
     _hook_exit()
     threading.Thread(
@@ -34,7 +34,7 @@ def _hook_exit() -> None:
 
 
 def _end_releases() -> None:
-    """Ray's exit hook shuts it down, too: that is no loss, and never both at once."""
+    """Ray's exit hook shuts Ray down as well: not while a release does, and without a loss."""
     _core.stop_monitor()
     release.wait()
 
@@ -51,12 +51,12 @@ def _watch(monitor: _core.Monitor) -> None:
 
 
 def flush_elsewhere() -> None:
-    """Log what is queued: not here, where a handler that hangs would hold up the release."""
+    """Log what is queued on another thread: a handler that hangs must not delay a release."""
     threading.Thread(target=_core.flush_logs, name="seedcore-ray-log", daemon=True).start()
 
 
 class _Task:
-    """A trivial task, run now and then to see whether the cluster works. One at a time."""
+    """Runs a trivial task now and then to check that the cluster works. One at a time."""
 
     def __init__(self, monitor: _core.Monitor) -> None:
         self._monitor = monitor
@@ -64,7 +64,7 @@ class _Task:
         self._began = 0.0
 
     def run(self) -> None:
-        """Run one, unless the last one is still out; one that is out for too long has failed."""
+        """Run one, unless the last one is still running; after the init timeout that one has failed."""
         import time
 
         if self._thread is not None and self._thread.is_alive():

@@ -116,7 +116,7 @@ const DIFFERENT: usize = 256;
 pub struct LogOnce(Mutex<HashSet<String>>);
 
 impl LogOnce {
-    /// Whether `message` is new; from now on it is not. Past [`DIFFERENT`] messages always false.
+    /// Whether `message` is new; from now on it is not. False for all after the first `DIFFERENT`.
     pub fn is_first(&self, message: &str) -> bool {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         logged.len() < DIFFERENT && logged.insert(message.to_owned())

@@ -1,9 +1,8 @@
-"""Let a forked child of a connected process leave cleanly.
+"""Lets a forked child of a connected process exit cleanly.
 
-Ray does not survive a fork: in the child its ``atexit`` hook waits for threads that are not there,
-and its native destructors fault at finalization. Nothing can make Ray work there, but the child
-can be let go: measured with Ray 2.60, ``sys.exit(n)`` ends in 0.1 s with code n, where bare Ray
-hangs for more than 45 s.
+Ray does not survive a fork: in the child its ``atexit`` hook waits for threads that do not exist,
+and its native destructors fault at finalization. Ray cannot be used there, but the child can exit:
+``sys.exit(n)`` ends in 0.1 s with code n, where bare Ray hangs for more than 45 s (measured, 2.60).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 
 def leave_cleanly() -> None:
-    """Take Ray out of this child's way to the exit. Calls nothing of Ray."""
+    """Remove what Ray would do at this child's exit. Calls nothing of Ray."""
     worker = sys.modules.get("ray._private.worker")
     if worker is None:
         return
@@ -29,7 +28,7 @@ def leave_cleanly() -> None:
 
 
 def _native_handles(worker: Any) -> list[object]:
-    """What Ray's native side would tear down: its threads are gone, so it would fault."""
+    """The objects whose native destructors would fault without Ray's threads."""
     node = getattr(worker, "_global_node", None)
     state = getattr(sys.modules.get("ray._private.state"), "state", None)
     handles = [

@@ -1,8 +1,7 @@
-"""Awaits that nothing would ever end: those of object refs whose Ray was released.
+"""Ends pending awaits of object refs after Ray was released.
 
-``await ref`` waits for a ``concurrent.futures.Future`` that Ray completes when the object is there.
-A native driver that is shut down drops it without a word (measured, 2.60), so that the coroutine
-would stay where it is for as long as its loop runs.
+``await ref`` waits for a ``concurrent.futures.Future`` that Ray completes with the object. A native
+driver that is shut down drops it (measured, 2.60), so the coroutine would stay pending for ever.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def end_pending(lost: RayConnectionError) -> int:
-    """Have every await of an object ref in this process raise ``lost``.
+    """Raise ``lost`` in every pending await of an object ref in this process.
 
-    Only for after ``ray.shutdown()``: Ray must not complete them any more.
+    Call it after ``ray.shutdown()`` only: Ray must not complete them any more.
 
     Returns:
         How many there were.
@@ -29,8 +28,8 @@ def end_pending(lost: RayConnectionError) -> int:
     if futures is None:
         return 0
     ended = 0
-    # Ray keeps no list of them. It marks each with the ref, for which it keeps the ref alive; what
-    # refers to the class are its instances. 25 ms for 70,000 objects, once for each lost cluster.
+    # Ray keeps no list of them, but stores the ref in each. The referrers of the class include its
+    # instances. This takes 25 ms for 70,000 objects, once for each lost cluster.
     for future in gc.get_referrers(futures.Future):
         if type(future) is not futures.Future or not hasattr(future, "object_ref"):
             continue

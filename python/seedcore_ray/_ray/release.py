@@ -1,11 +1,10 @@
-"""Ray, shut down because its cluster is lost, and what becomes of the calls that are in it.
+"""Shuts Ray down after its cluster was lost, and ends the calls that are blocked in it.
 
-A native driver's ``ray.shutdown()`` frees what a ``ray.get`` of another thread still uses: that
-call ends with ``SystemExit(0)``, or spins for ever (measured, 2.60). So calls are ended first,
-where they may be. While it waits, Ray's native side asks ``sys.is_finalizing()`` once a second;
-when it hears that the end has come, it lets a function of ``ray._raylet`` raise (2.44 to 2.60).
-During a release we answer both, with what happened. Awaits of refs, which Ray would leave pending
-for ever, raise the same.
+A native driver's ``ray.shutdown()`` frees memory that a ``ray.get`` in another thread still uses:
+that call ends with ``SystemExit(0)``, or spins for ever (measured, 2.60). So such calls are ended
+first, if the plan allows it. While a call waits, Ray's native side asks ``sys.is_finalizing()`` once
+a second; on True it calls a function of ``ray._raylet`` that raises (2.44 to 2.60). During a release
+we replace both, so that the call raises ``RayConnectionError``. Pending awaits of refs raise it, too.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ if TYPE_CHECKING:
 
     from seedcore_ray._errors import RayConnectionError
 
-# Through these every call into Ray's public API goes.
+# Every call of Ray's public API passes one of these modules.
 _API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
 _RAISE = "raise_sys_exit_with_custom_error_message"
 
 # Ray asks once a second; the rest is for a busy machine.
 _ENDING_S = 3.0
-# What ray.shutdown() takes on a dead GCS (5 s, ray-facts), and as much again for a busy machine.
+# ray.shutdown() takes 5 s on a dead GCS (docs/ray-internals.md), twice that on a busy machine.
 _SHUTDOWN_S = 10.0
 
 _under_way = threading.Lock()
@@ -43,7 +42,7 @@ _raise_by_ray: Any = None
 
 
 def release(monitor: _core.Monitor) -> None:
-    """Shut Ray down, unless a call is blocked in it that is not to be ended, or cannot be."""
+    """Shut Ray down, unless a call is blocked in it that may not or cannot be ended."""
     with _under_way:
         if monitor.native:
             _release_native(monitor)
@@ -59,7 +58,7 @@ def _release_native(monitor: _core.Monitor) -> None:
     if blocked:
         monitor.ending(blocked)
     with _calls_refused():
-        # Whoever came in since then is ended, too: better than what the shutdown does to them.
+        # This includes calls that began since then: the shutdown would do worse to them.
         if left := _still_blocked():
             monitor.blocked(", ".join(left))
         else:
@@ -67,18 +66,18 @@ def _release_native(monitor: _core.Monitor) -> None:
 
 
 def wait() -> None:
-    """Until no release is under way, and none will be."""
+    """Wait until no release is under way, and let none begin any more."""
     _under_way.acquire(timeout=_ENDING_S + _SHUTDOWN_S)
 
 
 def forget_threads() -> None:
-    """In a forked child: whoever was at it is gone."""
+    """In a forked child, the thread of a release that was under way does not exist."""
     global _under_way
     _under_way = threading.Lock()
 
 
 def calls_end_by_rays_rules() -> None:
-    """There is a connection again: what ends from now on does not end because of the last one."""
+    """A new connection was made: calls that end from now on are not ended by the last loss."""
     global _lost
     _lost = None
 
@@ -130,7 +129,7 @@ def _shut_down(monitor: _core.Monitor) -> None:
 
 @contextmanager
 def _calls_refused() -> Iterator[None]:
-    """Calls of Ray's API that are blocked in it end, and new ones fail, with what happened."""
+    """Raise the loss in calls that are blocked in Ray's API, and in new ones."""
     global _lost, _raise_by_ray, _releaser
     _lost = _core.last_error()
     raylet: Any = sys.modules.get("ray._raylet")
@@ -161,7 +160,7 @@ def _check_connected(worker: Any) -> None:
 
 
 class _Sys:
-    """The ``sys`` of ``ray._raylet`` during a release: for calls that wait, the end has come."""
+    """The ``sys`` of ``ray._raylet`` during a release: it tells waiting calls to end."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
@@ -179,7 +178,7 @@ def _raise(*args: Any, **kwargs: Any) -> None:
 
 def _what_happened() -> RayConnectionError:
     lost = _core.last_error() or _lost
-    assert lost is not None  # we are asked during a release, or after one
+    assert lost is not None  # only called during a release, or after one
     return copy.copy(lost)
 
 
