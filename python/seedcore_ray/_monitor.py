@@ -1,7 +1,7 @@
 """The thread of a connection's monitor, which does to Ray what the monitor orders.
 
-It waits in Rust, detached. When the connection is lost, Ray is released before its own deadline ends
-the process; when the cluster is back, it connects again.
+It waits in Rust, detached. When the connection is lost, Ray is released before Ray's own deadline
+ends the process; when the cluster is back, it connects again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Task:
         self._began = 0.0
 
     def run(self) -> None:
-        """Run one, unless the last one is still running; after the init timeout that one has failed."""
+        """Run one, unless the last one still runs; after the init timeout that one has failed."""
         import time
 
         if self._thread is not None and self._thread.is_alive():

@@ -2,9 +2,9 @@
 
 A native driver's ``ray.shutdown()`` frees memory that a ``ray.get`` in another thread still uses:
 that call ends with ``SystemExit(0)``, or spins for ever (measured, 2.60). So such calls are ended
-first, if the plan allows it. While a call waits, Ray's native side asks ``sys.is_finalizing()`` once
-a second; on True it calls a function of ``ray._raylet`` that raises (2.44 to 2.60). During a release
-we replace both, so that the call raises ``RayConnectionError``. Pending awaits of refs raise it, too.
+first, if the plan allows it. While a call waits, Ray's native side asks ``sys.is_finalizing()``
+once a second; on True it calls a function of ``ray._raylet`` that raises (2.44 to 2.60). During a
+release we replace both, so that the call raises ``RayConnectionError``; pending awaits of refs do.
 """
 
 from __future__ import annotations
