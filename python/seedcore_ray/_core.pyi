@@ -13,11 +13,11 @@ _T = TypeVar("_T")
 
 __all__ = [
     "Attempt",
+    "Build",
     "Connection",
     "Event",
     "Flight",
     "Lazy",
-    "Making",
     "Monitor",
     "Probe",
     "_after_fork",
@@ -25,6 +25,7 @@ __all__ = [
     "_empty",
     "answers_future",
     "attempt",
+    "begin_build",
     "cluster_info",
     "comeback_future",
     "connect",
@@ -42,7 +43,6 @@ __all__ = [
     "last_error",
     "lazy",
     "look",
-    "making",
     "metrics_families",
     "metrics_text",
     "probe_timeout_s",
@@ -382,18 +382,16 @@ class Flight:
 def flush_logs() -> None:
     """Write what is queued into Python's logging."""
 
-def making(lazy: Lazy[_T], tries: int) -> Making[_T]:
-    """The next step towards the value, for a caller who has made it `tries` times."""
+def begin_build(lazy: Lazy[_T], tries: int) -> tuple[_T] | Awaitable[object] | Build[_T]:
+    """Begin the next step towards the value of `lazy`, for a caller that has built it `tries` times.
+
+    The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`.
+    """
 
 @final
-class Making(Generic[_T]):
-    """One caller's step on the way to a lazy value, on an event loop."""
+class Build(Generic[_T]):
+    """A build on behalf of an event loop. What runs in its context is part of it."""
 
-    @property
-    def made(self) -> tuple[_T] | None:
-        """The value in a tuple, or None when it has to be made."""
-    def over(self) -> Awaitable[object] | None:
-        """The end of somebody else's making; None when it is the caller's turn."""
     def call(self) -> Coroutine[Any, Any, _T] | None:
         """Call the factory; the coroutine of an async one is returned, to be awaited."""
     def keep(self, value: _T) -> None:

@@ -27,17 +27,17 @@ async def aget(lazy: _core.Lazy[T]) -> T:
     """
     tries = 0
     while True:
-        making = _core.making(lazy, tries)
-        if (made := making.made) is not None:
-            return made[0]
-        if (over := making.over()) is not None:
-            await over
+        step = _core.begin_build(lazy, tries)
+        if isinstance(step, tuple):
+            return step[0]
+        if not isinstance(step, _core.Build):
+            await step
             continue
         tries += 1
-        with making:
-            coroutine = await _on_thread(making.call)
+        with step:
+            coroutine = await _on_thread(step.call)
             if coroutine is not None:
-                await _on_thread(making.keep, await coroutine)
+                await _on_thread(step.keep, await coroutine)
 
 
 async def _on_thread(function: Callable[..., T], *args: Any) -> T:

@@ -44,7 +44,7 @@ mod _core {
     #[pymodule_export]
     use super::gateway::{gateway_urls, resolve_host, serve_urls};
     #[pymodule_export]
-    use super::lazy::build::{Making, making};
+    use super::lazy::build::{Build, begin_build};
     #[pymodule_export]
     use super::lazy::{Lazy, lazy};
     #[pymodule_export]

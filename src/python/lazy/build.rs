@@ -1,4 +1,4 @@
-//! How a lazy value comes to be: one caller at a time calls the factory, the others wait.
+//! Building a lazy value: one caller at a time calls the factory, the others wait.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use tracing::debug;
 
+use super::slot::Lazy;
 use crate::error::{ConnectError, Kind};
-use crate::lazy::{Caller, Entry, Over, Ticket, Turn};
+use crate::lazy::{BuildGuard, BuildId, BuildWait, Caller, Entry};
+use crate::log_target;
 use crate::process::process;
 use crate::python::connect::attempt::awaitable;
 use crate::python::connection::held::Connected;
@@ -19,90 +21,85 @@ use crate::python::connection::require;
 use crate::python::interop::blocking;
 use crate::python::interop::errors::not_ready;
 use crate::python::interop::exit_guard::survived;
-use crate::python::lazy::Lazy;
 use crate::python::logs;
 
-/// How often a value is made before it is given up that the connection holds for so long.
+/// How often one caller builds a value whose connection goes away meanwhile.
 const TRIES: u32 = 3;
 
-/// The logger of `_lazy.py`, where `on_close` is called.
-const LOGGER: &str = "seedcore_ray::lazy";
-
-/// The way to a value, one step on.
+/// What a caller has to do next.
 enum Step<'py> {
-    /// There it is.
-    Made(Bound<'py, PyAny>),
-    /// Somebody else makes it.
-    Others(Over),
-    /// The caller makes it.
-    Mine(Work),
+    Take(Bound<'py, PyAny>),
+    Wait(BuildWait),
+    Build(Work),
 }
 
 fn step<'py>(lazy: &Bound<'py, Lazy>, tries: u32, blocks: bool) -> PyResult<Step<'py>> {
     let py = lazy.py();
-    let connection = require::connected(py, Some(lazy.get().name()))?;
-    let inside = inside(py)?;
+    let name = &lazy.get().name;
+    let connection = require::connected(py, Some(name))?;
+    let inside: Vec<_> = inside(py)?.into_iter().map(BuildId).collect();
     let caller = Caller {
         inside: &inside,
         blocks,
     };
-    let entry = process().makings.enter(lazy.get().ticket(), caller);
-    // Whoever made it may have finished since this caller looked.
+    let entry = process().builds.enter(lazy.get().id, caller);
+    // Another caller's build may have ended since this one looked.
     if let Some(value) = lazy.get().current(py) {
-        return Ok(Step::Made(value));
+        return Ok(Step::Take(value));
     }
     match entry {
-        Entry::Others(over) => Ok(Step::Others(over)),
-        Entry::Circular => Err(circular(lazy.get().name())),
-        Entry::Mine(_) if tries == TRIES => Err(restless(py, lazy.get().name())),
-        Entry::Mine(turn) => Ok(Step::Mine(Work {
+        Entry::Wait(wait) => Ok(Step::Wait(wait)),
+        Entry::Deadlock => Err(deadlock(name)),
+        Entry::Build(_) if tries == TRIES => Err(unstable(py, name)),
+        Entry::Build(guard) => Ok(Step::Build(Work {
             lazy: lazy.clone().unbind(),
-            turn,
+            guard,
             connection,
         })),
     }
 }
 
-/// Makes the value, or waits for who does, on a thread that may block.
-pub fn make<'py>(lazy: &Bound<'py, Lazy>) -> PyResult<Bound<'py, PyAny>> {
+/// Returns the value, built on this thread or by another caller. May block.
+pub fn build<'py>(lazy: &Bound<'py, Lazy>) -> PyResult<Bound<'py, PyAny>> {
     let py = lazy.py();
     let mut tries = 0;
     loop {
         match step(lazy, tries, true)? {
-            Step::Made(value) => return Ok(value),
-            Step::Others(over) => blocking::block(py, over.wait())?,
-            Step::Mine(work) => {
+            Step::Take(value) => return Ok(value),
+            Step::Wait(wait) => blocking::block(py, wait.wait())?,
+            Step::Build(work) => {
                 tries += 1;
-                let outside = go_inside(py, work.turn.ticket())?;
-                let result = make_here(py, work);
-                come_out(py, &outside)?;
+                let outside = enter(py, work.guard.id())?;
+                let result = build_here(py, work);
+                leave(py, &outside)?;
                 result?;
             }
         }
     }
 }
 
-fn make_here(py: Python<'_>, work: Work) -> PyResult<()> {
-    let value = work.produce(py)?;
+fn build_here(py: Python<'_>, work: Work) -> PyResult<()> {
+    let value = work.call(py)?;
     if is_coroutine(&value)? {
         value.call_method0(intern!(py, "close"))?;
-        return Err(needs_await(work.lazy.get().name()));
+        return Err(needs_await(&work.lazy.get().name));
     }
     work.keep(value)
 }
 
-/// The right and the duty to make one value.
+/// The right to build a value on a connection.
 struct Work {
     lazy: Py<Lazy>,
-    turn: Turn,
+    guard: BuildGuard,
     connection: Arc<Connected>,
 }
 
 impl Work {
-    /// Parts with the old value and calls the factory.
-    fn produce<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.lazy.get().close(py)?;
-        self.lazy.get().produce(py)
+    /// Closes the old value and calls the factory.
+    fn call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lazy = self.lazy.get();
+        lazy.close(py)?;
+        lazy.factory.bind(py).call0()
     }
 
     /// Keeps the value, unless the connection that it was made on is gone.
@@ -110,53 +107,61 @@ impl Work {
         let py = value.py();
         let lazy = self.lazy.get();
         if !self.connection.stands(py) {
-            debug!(target: LOGGER, "{} lost its connection while it was made", lazy.name());
-            return lazy.part_with(&value);
+            debug!(target: log_target::LAZY, "{} lost its connection while it was made", lazy.name);
+            return lazy.on_close(&value);
         }
         lazy.keep(value, self.connection);
-        debug!(target: LOGGER, "made {}", lazy.name());
-        drop(self.turn);
+        debug!(target: log_target::LAZY, "made {}", lazy.name);
+        drop(self.guard);
         logs::flush(py);
         Ok(())
     }
 }
 
-/// One caller's step on the way to a value, on an event loop (`seedcore_ray/_lazy.py`).
+/// A build on behalf of an event loop (`seedcore_ray/_lazy.py`). Entered as a context manager, it
+/// marks what runs in this context as part of the build.
 #[pyclass(frozen, module = "seedcore_ray._core")]
-pub struct Making {
+pub struct Build {
+    id: BuildId,
     state: Mutex<State>,
     /// What the context variable was before.
     outside: Mutex<Option<Py<PyAny>>>,
 }
 
 enum State {
-    Made(Py<PyAny>),
-    Others(Over),
-    Mine(Work),
-    /// A thread is at it.
-    LostConnection,
+    Ready(Work),
+    /// A thread has the work.
+    Running,
     /// The caller has left.
     Left,
 }
 
-/// The next step towards the value of `lazy`, for a caller who has made it `tries` times.
+/// Begins the next step towards the value of `lazy`, for a caller that has built it `tries` times.
+///
+/// Returns:
+///     The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`.
 ///
 /// Raises:
 ///     RayNotReadyError, RuntimeError: as `Lazy.get`.
 #[pyfunction]
-pub fn making(lazy: &Bound<'_, Lazy>, tries: u32) -> PyResult<Making> {
-    let state = match survived(|| step(lazy, tries, false))? {
-        Step::Made(value) => State::Made(value.unbind()),
-        Step::Others(over) => State::Others(over),
-        Step::Mine(work) => State::Mine(work),
-    };
-    Ok(Making {
-        state: Mutex::new(state),
-        outside: Mutex::new(None),
-    })
+pub fn begin_build<'py>(lazy: &Bound<'py, Lazy>, tries: u32) -> PyResult<Bound<'py, PyAny>> {
+    let py = lazy.py();
+    match survived(|| step(lazy, tries, false))? {
+        Step::Take(value) => PyTuple::new(py, [value]).map(Bound::into_any),
+        Step::Wait(wait) => awaitable(py, wait.wait()),
+        Step::Build(work) => Bound::new(
+            py,
+            Build {
+                id: work.guard.id(),
+                state: Mutex::new(State::Ready(work)),
+                outside: Mutex::default(),
+            },
+        )
+        .map(Bound::into_any),
+    }
 }
 
-impl Making {
+impl Build {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,56 +170,33 @@ impl Making {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the work, which a thread does to its end even when the caller leaves.
+    /// Takes the work, which this thread finishes even if the caller leaves meanwhile.
     fn take(&self) -> PyResult<Work> {
-        let state = mem::replace(&mut *self.state(), State::LostConnection);
-        match state {
-            State::Mine(work) => Ok(work),
-            _ => Err(PyRuntimeError::new_err("this making is over")),
+        match mem::replace(&mut *self.state(), State::Running) {
+            State::Ready(work) => Ok(work),
+            _ => Err(PyRuntimeError::new_err("this build has ended")),
         }
     }
 
-    /// Gives the work back to the caller; false when that one has left.
+    /// Gives the work back to the caller. False if the caller has left.
     fn give_back(&self, work: Work) -> bool {
         let mut state = self.state();
-        let is_awaited = matches!(*state, State::LostConnection);
+        let is_awaited = matches!(*state, State::Running);
         if is_awaited {
-            *state = State::Mine(work);
+            *state = State::Ready(work);
         }
         is_awaited
     }
 }
 
 #[pymethods]
-impl Making {
-    /// The value in a tuple, or None when it has to be made.
-    #[getter]
-    fn made<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let value = match &*self.state() {
-            State::Made(value) => Some(value.clone_ref(py)),
-            _ => None,
-        };
-        value.map(|value| PyTuple::new(py, [value])).transpose()
-    }
-
-    /// The end of somebody else's making, to be awaited; None when it is the caller's turn.
-    fn over<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let state = mem::replace(&mut *self.state(), State::Left);
-        match state {
-            State::Others(over) => awaitable(py, over.wait()).map(Some),
-            state => {
-                *self.state() = state;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Calls the factory, on a thread that may block. What the factory gives is kept, but for a
-    /// coroutine, which is returned: the caller awaits it and then calls `keep`.
+impl Build {
+    /// Calls the factory; may block. What it returns is kept, except a coroutine, which is returned:
+    /// the caller awaits it and then calls `keep`.
     fn call<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         survived(|| {
             let work = self.take()?;
-            let value = work.produce(py)?;
+            let value = work.call(py)?;
             if !is_coroutine(&value)? {
                 return work.keep(value).map(|()| None);
             }
@@ -225,22 +207,17 @@ impl Making {
         })
     }
 
-    /// Keeps the value that was awaited, on a thread that may block.
+    /// Keeps the value that was awaited; may block.
     fn keep(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
         survived(|| self.take()?.keep(value))
     }
 
-    /// From now on, all that runs in this context is inside the making.
     fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
-        let ticket = match &*self.state() {
-            State::Mine(work) => work.turn.ticket(),
-            _ => return Ok(()),
-        };
-        *self.outside() = Some(go_inside(py, ticket)?.unbind());
+        *self.outside() = Some(enter(py, self.id)?.unbind());
         Ok(())
     }
 
-    /// The caller leaves; what a thread is at, it finishes.
+    /// Leaves the build. A thread that has the work finishes it.
     #[pyo3(signature = (*_raised))]
     fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) -> PyResult<()> {
         let left = mem::replace(&mut *self.state(), State::Left);
@@ -248,48 +225,47 @@ impl Making {
         let Some(outside) = self.outside().take() else {
             return Ok(());
         };
-        match come_out(py, outside.bind(py)) {
-            // Closed from another context, when the loop had ended: this one ends with its task.
+        match leave(py, outside.bind(py)) {
+            // Closed from another context, after the loop has ended: this one ends with its task.
             Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(()),
             result => result,
         }
     }
 }
 
-/// The makings that the running code is inside of, the outermost first: a `ContextVar`, so that it
-/// reaches into tasks and into the threads that a factory is called on.
-fn makings(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static INSIDE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let variable = INSIDE.get_or_try_init(py, || {
+/// The builds that the running code is inside of, the outermost first: a `ContextVar`, which reaches
+/// tasks and the threads that a factory is called on.
+fn builds(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static BUILDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let variable = BUILDS.get_or_try_init(py, || {
         py.import(intern!(py, "contextvars"))?
-            .call_method1(intern!(py, "ContextVar"), ("seedcore_ray_makings",))
+            .call_method1(intern!(py, "ContextVar"), ("seedcore_ray_builds",))
             .map(Bound::unbind)
     })?;
     Ok(variable.bind(py))
 }
 
-fn inside(py: Python<'_>) -> PyResult<Vec<Ticket>> {
+fn inside(py: Python<'_>) -> PyResult<Vec<u64>> {
     let none = PyTuple::empty(py);
-    let tickets: Vec<u64> = makings(py)?
+    builds(py)?
         .call_method1(intern!(py, "get"), (none,))?
-        .extract()?;
-    Ok(tickets.into_iter().map(Ticket).collect())
+        .extract()
 }
 
-/// Enters a making; the result is for [`come_out`].
-fn go_inside(py: Python<'_>, making: Ticket) -> PyResult<Bound<'_, PyAny>> {
-    let mut tickets: Vec<u64> = inside(py)?.into_iter().map(|ticket| ticket.0).collect();
-    tickets.push(making.0);
-    makings(py)?.call_method1(intern!(py, "set"), (PyTuple::new(py, tickets)?,))
+/// Enters a build; the result is for [`leave`].
+fn enter(py: Python<'_>, build: BuildId) -> PyResult<Bound<'_, PyAny>> {
+    let mut ids = inside(py)?;
+    ids.push(build.0);
+    builds(py)?.call_method1(intern!(py, "set"), (PyTuple::new(py, ids)?,))
 }
 
-fn come_out(py: Python<'_>, outside: &Bound<'_, PyAny>) -> PyResult<()> {
-    makings(py)?
+fn leave(py: Python<'_>, outside: &Bound<'_, PyAny>) -> PyResult<()> {
+    builds(py)?
         .call_method1(intern!(py, "reset"), (outside,))
         .map(drop)
 }
 
-/// What an `async def` gives when it is called. Not all that can be awaited: a factory may well
+/// Whether calling an `async def` gave `value`. Not whether it can be awaited: a factory may well
 /// return an `ObjectRef`.
 fn is_coroutine(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = value.py();
@@ -303,14 +279,14 @@ fn needs_await(name: &str) -> PyErr {
     ))
 }
 
-fn circular(name: &str) -> PyErr {
+fn deadlock(name: &str) -> PyErr {
     PyRuntimeError::new_err(format!(
         "{name} would wait for itself: its factory or its on_close uses it, directly or through \
-         another lazy; or a task of this event loop is making it, and then await its aget()"
+         another lazy; or a task of this event loop is making it, in which case await its aget()"
     ))
 }
 
-fn restless(py: Python<'_>, name: &str) -> PyErr {
+fn unstable(py: Python<'_>, name: &str) -> PyErr {
     let cause = ConnectError::new(
         Kind::NotConnected,
         "",

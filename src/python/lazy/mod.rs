@@ -1,26 +1,23 @@
-//! What must exist only after Ray does: a stand-in that makes it on first use (`Lazy`).
+//! `lazy` and the transparent proxy that it returns.
 //!
-//! A look-up on a made value is a pointer, two or three of Ray's attributes and the look-up itself,
-//! no lock. How a value comes to be is in `making.rs`.
+//! A look-up on a made value reads a pointer and two or three of Ray's attributes before the look-up
+//! itself, and takes no lock.
 
 mod attributes;
 pub mod build;
+mod slot;
 
-use std::mem;
-use std::sync::Arc;
-
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::lazy::Ticket;
-use crate::process::{Process, process};
-use crate::python::connection::held::Connected;
+use crate::lazy::LazyId;
 use crate::python::interop::exit_guard::{passed_through, survived};
-use attributes::{Name, check_settable, own, private};
+use attributes::{Name, check_settable};
+pub use slot::Lazy;
 
 /// Declare what must exist only after Ray does: it is made on first use.
 ///
@@ -56,7 +53,7 @@ pub fn lazy(
         name: name.unwrap_or_else(|| name_of(&factory)),
         factory: factory.unbind(),
         on_close: on_close.map(Bound::unbind),
-        ticket: Ticket::next(),
+        id: LazyId::next(),
         made: ArcSwapOption::empty(),
     })
 }
@@ -87,89 +84,7 @@ fn name_of(factory: &Bound<'_, PyAny>) -> String {
         .unwrap_or_else(|_| "a lazy".into())
 }
 
-/// What must exist only after Ray does: made on first use, made anew after a reconnect.
-///
-/// Attributes, calls and items are those of the value, but for `get`, `aget` and `reset`. A name with
-/// a leading underscore is looked up on a made value only, so that tools which look at everything
-/// make nothing. Equality and hash are the Lazy's own, so that they outlast the value.
-#[pyclass(frozen, generic, weakref, module = "seedcore_ray._core")]
-pub struct Lazy {
-    name: String,
-    factory: Py<PyAny>,
-    on_close: Option<Py<PyAny>>,
-    ticket: Ticket,
-    made: ArcSwapOption<Made>,
-}
-
-/// A value, and all that it depends on.
-struct Made {
-    value: Py<PyAny>,
-    connection: Arc<Connected>,
-    /// A forked child must not touch its parent's.
-    process: Arc<Process>,
-}
-
-impl Lazy {
-    /// What errors and logs call it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Tells it from all others.
-    pub const fn ticket(&self) -> Ticket {
-        self.ticket
-    }
-
-    /// Calls the factory.
-    pub fn produce<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.factory.bind(py).call0()
-    }
-
-    /// The value, where there is one that works.
-    pub fn current<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let made = self.made.load();
-        let made = made.as_ref()?;
-        let stands = made.connection.stands(py);
-        stands.then(|| made.value.bind(py).clone())
-    }
-
-    /// Keeps a value that was made on `connection`.
-    pub fn keep(&self, value: Bound<'_, PyAny>, connection: Arc<Connected>) {
-        self.made.store(Some(Arc::new(Made {
-            value: value.unbind(),
-            connection,
-            process: Guard::into_inner(process()),
-        })));
-    }
-
-    /// Parts with the value, if there is one.
-    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(made) = self.made.swap(None) else {
-            return Ok(());
-        };
-        if !Arc::ptr_eq(&made.process, &process()) {
-            // Ray's handles reach for a core that is not there.
-            mem::forget(made);
-            return Ok(());
-        }
-        self.part_with(made.value.bind(py))
-    }
-
-    /// Hands `value` to `on_close`, which can break nothing.
-    pub fn part_with(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(on_close) = &self.on_close else {
-            return Ok(());
-        };
-        let py = value.py();
-        survived(|| {
-            py.import(intern!(py, "seedcore_ray._lazy"))?
-                .call_method1(intern!(py, "close"), (&self.name, on_close, value))
-                .map(drop)
-        })
-    }
-}
-
-/// Does it with the value, made if need be.
+/// Calls `body` with the value, which is made if need be.
 #[inline]
 fn of_value<'py, T>(
     lazy: &Bound<'py, Lazy>,
@@ -181,7 +96,7 @@ fn of_value<'py, T>(
     {
         return passed_through(|| body(made.value.bind(py)));
     }
-    let value = survived(|| build::make(lazy))?;
+    let value = survived(|| build::build(lazy))?;
     passed_through(|| body(&value))
 }
 
@@ -222,8 +137,8 @@ impl Lazy {
     ) -> PyResult<Bound<'py, PyAny>> {
         match Name::of(name) {
             Name::Value => of_value(slf, |value| value.getattr(name)),
-            Name::Own => own(slf, name),
-            Name::Private => own(slf, name).or_else(|missing| private(slf, name, missing)),
+            Name::Own => attributes::own(slf, name),
+            Name::Private => attributes::private(slf, name),
         }
         .inspect_err(|error| attributes::remember(slf.py(), error))
     }
