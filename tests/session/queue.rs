@@ -1,7 +1,9 @@
-//! Events on their way to Python's logging.
+//! The queue of events for Python's logging.
+
+use std::sync::LazyLock;
 
 use seedcore_ray::log_queue::{self, Queue, Record};
-use seedcore_ray::process::process;
+use seedcore_ray::log_target;
 use tracing::Level;
 
 fn record(n: usize) -> Record {
@@ -30,17 +32,30 @@ fn beyond_the_bound_the_oldest_go() {
     assert_eq!(kept.back(), Some(&record(4_999)));
 }
 
+static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
+
 #[test]
-fn our_events_are_queued_with_the_room_as_logger() {
-    log_queue::install();
-    tracing::error!(target: "seedcore_ray::session", "one");
-    tracing::debug!(target: "seedcore_ray::probe::tls", hop = 2, "two");
-    tracing::trace!(target: "seedcore_ray::session", "too fine");
+fn our_events_are_queued_with_the_target_as_logger() {
+    log_queue::install(|record| QUEUE.push(record));
+    let (fast, slow, long) = (0.012_345, 12.345, 1_234.5);
+    tracing::error!(target: log_target::CONNECT, "one");
+    tracing::debug!(target: log_target::PROBE, hop = 2, ok = true, step = "tcp", "two");
+    tracing::debug!(target: log_target::PROBE, fast, slow, long, "three");
+    tracing::trace!(target: log_target::CONNECT, "too fine");
     tracing::error!(target: "h2::client", "not ours");
-    let records: Vec<_> = process().logs.take().into();
+    let records: Vec<_> = QUEUE.take().into();
     let expected = [
-        (Level::ERROR, "seedcore_ray.session", "one"),
-        (Level::DEBUG, "seedcore_ray.probe", "two hop=2"),
+        (Level::ERROR, "seedcore_ray.connect", "one"),
+        (
+            Level::DEBUG,
+            "seedcore_ray.probe",
+            "two hop=2 ok=true step=tcp",
+        ),
+        (
+            Level::DEBUG,
+            "seedcore_ray.probe",
+            "three fast=0.012 slow=12.3 long=1234",
+        ),
     ];
     let expected = expected.map(|(level, logger, message)| Record {
         level,
