@@ -1,4 +1,4 @@
-//! Why there is no connection at the moment, for whoever needs one and must not make it.
+//! Why there is no connection at the moment, for a caller that needs one and must not connect.
 
 use crate::error::{ConnectError, Kind};
 use crate::session::{Session, State};
@@ -11,15 +11,19 @@ pub fn absence(session: &Session) -> ConnectError {
     if let Some(refusal) = session.refusal("Ray") {
         return refusal;
     }
-    let message = match session.state() {
-        State::Connecting => "not connected to Ray yet, the connect is still under way",
-        _ if session.generation() > 0 => "not connected to Ray any more, it was shut down",
-        _ => "not connected to Ray, nobody has called ensure_ray_initialized()",
+    let is_connecting = session.state() == State::Connecting;
+    let message = if is_connecting {
+        "not connected to Ray yet, the connect is still under way"
+    } else if session.generation() > 0 {
+        "not connected to Ray any more, it was shut down"
+    } else {
+        "not connected to Ray, nobody has called ensure_ray_initialized()"
     };
-    ConnectError::new(
-        Kind::NotConnected,
-        "",
-        message,
-        "Connect first, and use this after ensure_ray_initialized() has returned True.",
-    )
+    let probe = session.last_probe().filter(|_| is_connecting);
+    let message = match probe.and_then(|probe| probe.error) {
+        Some(cause) => format!("{message}: {}", cause.message),
+        None => message.to_owned(),
+    };
+    let hint = "Connect first, and use this after ensure_ray_initialized() has returned True.";
+    ConnectError::new(Kind::NotConnected, "", message, hint)
 }

@@ -18,8 +18,8 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from None
 
+from seedcore_ray.fastapi._dependency import require_ray
 from seedcore_ray.fastapi._health import health_router
 from seedcore_ray.fastapi._lifespan import ray_lifespan
-from seedcore_ray.fastapi._dependency import require_ray
 
 __all__ = ["health_router", "ray_lifespan", "require_ray"]

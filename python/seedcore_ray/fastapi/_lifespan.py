@@ -1,4 +1,4 @@
-"""``ray_lifespan``: what begins and ends with the service."""
+"""``ray_lifespan``: connects when the service starts, disconnects when it ends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any
 
 from seedcore_ray._async_api import _LEFT_OUT
-from seedcore_ray.fastapi._middleware import Guard
-from seedcore_ray.fastapi._supervisor import Keeper, OnReady
+from seedcore_ray.fastapi._middleware import RayMiddleware
+from seedcore_ray.fastapi._supervisor import OnReady, Supervisor
 
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -63,9 +63,9 @@ def ray_lifespan(
     @asynccontextmanager
     async def manage(app: Any) -> AsyncIterator[Any]:
         async with own(app) as state:
-            keeper = Keeper(app, on_ready, asked, {"release": "always", **(monitor or {})})
-            with _guarded(app, keeper):
-                async with keeper.at_work(wait_s):
+            supervisor = Supervisor(app, on_ready, asked, {"release": "always", **(monitor or {})})
+            with _installed(app, supervisor):
+                async with supervisor.running(wait_s):
                     yield state
 
     return manage
@@ -77,14 +77,14 @@ async def _nothing(app: Any) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _guarded(app: Any, keeper: Keeper) -> Iterator[None]:
-    """Stand between the app's routes and its middleware, which then see a 503 and no exception.
+def _installed(app: Any, supervisor: Supervisor) -> Iterator[None]:
+    """Put ours between the app's middleware and its routes, so that theirs sees a 503.
 
     ``add_middleware`` is refused once the app has started, which is before its lifespan runs.
     """
     router = getattr(app, "router", app)
     bare = router.middleware_stack
-    router.middleware_stack = Guard(bare, keeper)
+    router.middleware_stack = RayMiddleware(bare, supervisor)
     try:
         yield
     finally:
