@@ -383,10 +383,7 @@ def flush_logs() -> None:
     """Write what is queued into Python's logging."""
 
 def begin_build(lazy: Lazy[_T], tries: int) -> tuple[_T] | Awaitable[object] | Build[_T]:
-    """Begin the next step towards the value of `lazy`, for a caller that has built it `tries` times.
-
-    The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`.
-    """
+    """The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`."""
 
 @final
 class Build(Generic[_T]):

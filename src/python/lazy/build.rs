@@ -136,7 +136,7 @@ enum State {
     Left,
 }
 
-/// Begins the next step towards the value of `lazy`, for a caller that has built it `tries` times.
+/// Begin the next step towards the value of `lazy`, for a caller that has built it `tries` times.
 ///
 /// Returns:
 ///     The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`.
