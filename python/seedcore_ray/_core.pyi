@@ -382,19 +382,24 @@ class Flight:
 def flush_logs() -> None:
     """Write what is queued into Python's logging."""
 
-def begin_build(lazy: Lazy[_T], tries: int) -> tuple[_T] | Awaitable[object] | Build[_T]:
-    """The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`."""
+def begin_build(
+    lazy: Lazy[_T], inside: tuple[int, ...], tries: int, blocks: bool
+) -> tuple[_T] | Build[_T] | Awaitable[object] | None:
+    """The value in a tuple; or a `Build`; or None or an awaitable, after which to ask again."""
 
 @final
 class Build(Generic[_T]):
-    """A build on behalf of an event loop. What runs in its context is part of it."""
+    """One build of a lazy value."""
 
+    @property
+    def id(self) -> int:
+        """Identifies it in the `inside` of what its factory calls."""
     def call(self) -> Coroutine[Any, Any, _T] | None:
         """Call the factory; the coroutine of an async one is returned, to be awaited."""
     def keep(self, value: _T) -> None:
         """Keep the value that was awaited."""
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_raised: object) -> None: ...
+    def leave(self) -> None:
+        """Leave the build. A thread that has the work finishes it."""
 
 # Hooks of the interpreter, and the price of a call into this module.
 

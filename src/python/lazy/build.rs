@@ -3,16 +3,14 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::intern;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::{IntoPyObjectExt as _, intern};
 use tracing::debug;
 
 use super::slot::Lazy;
 use crate::error::{ConnectError, Kind};
-use crate::lazy::{BuildGuard, BuildId, BuildWait, Caller, Entry};
+use crate::lazy::{BuildGuard, BuildId, Caller, Entry};
 use crate::log_target;
 use crate::process::process;
 use crate::python::connect::attempt::awaitable;
@@ -25,67 +23,6 @@ use crate::python::logs;
 
 /// How often one caller builds a value whose connection goes away meanwhile.
 const TRIES: u32 = 3;
-
-/// What a caller has to do next.
-enum Step<'py> {
-    Take(Bound<'py, PyAny>),
-    Wait(BuildWait),
-    Build(Work),
-}
-
-fn step<'py>(lazy: &Bound<'py, Lazy>, tries: u32, blocks: bool) -> PyResult<Step<'py>> {
-    let py = lazy.py();
-    let name = &lazy.get().name;
-    let connection = require::connected(py, Some(name))?;
-    let inside: Vec<_> = inside(py)?.into_iter().map(BuildId).collect();
-    let caller = Caller {
-        inside: &inside,
-        blocks,
-    };
-    let entry = process().builds.enter(lazy.get().id, caller);
-    // Another caller's build may have ended since this one looked.
-    if let Some(value) = lazy.get().current(py) {
-        return Ok(Step::Take(value));
-    }
-    match entry {
-        Entry::Wait(wait) => Ok(Step::Wait(wait)),
-        Entry::Deadlock => Err(deadlock(name)),
-        Entry::Build(_) if tries == TRIES => Err(unstable(py, name)),
-        Entry::Build(guard) => Ok(Step::Build(Work {
-            lazy: lazy.clone().unbind(),
-            guard,
-            connection,
-        })),
-    }
-}
-
-/// Returns the value, built on this thread or by another caller. May block.
-pub fn build<'py>(lazy: &Bound<'py, Lazy>) -> PyResult<Bound<'py, PyAny>> {
-    let py = lazy.py();
-    let mut tries = 0;
-    loop {
-        match step(lazy, tries, true)? {
-            Step::Take(value) => return Ok(value),
-            Step::Wait(wait) => blocking::block(py, wait.wait())?,
-            Step::Build(work) => {
-                tries += 1;
-                let outside = enter(py, work.guard.id())?;
-                let result = build_here(py, work);
-                leave(py, &outside)?;
-                result?;
-            }
-        }
-    }
-}
-
-fn build_here(py: Python<'_>, work: Work) -> PyResult<()> {
-    let value = work.call(py)?;
-    if is_coroutine(&value)? {
-        value.call_method0(intern!(py, "close"))?;
-        return Err(needs_await(&work.lazy.get().name));
-    }
-    work.keep(value)
-}
 
 /// The right to build a value on a connection.
 struct Work {
@@ -118,14 +55,14 @@ impl Work {
     }
 }
 
-/// A build on behalf of an event loop (`seedcore_ray/_lazy.py`). Entered as a context manager, it
-/// marks what runs in this context as part of the build.
+/// One build, for `seedcore_ray/_lazy.py`.
 #[pyclass(frozen, module = "seedcore_ray._core")]
 pub struct Build {
-    id: BuildId,
+    /// Identifies it in the `inside` of what its factory calls.
+    #[pyo3(get)]
+    id: u64,
+    blocks: bool,
     state: Mutex<State>,
-    /// What the context variable was before.
-    outside: Mutex<Option<Py<PyAny>>>,
 }
 
 enum State {
@@ -136,38 +73,65 @@ enum State {
     Left,
 }
 
-/// Begin the next step towards the value of `lazy`, for a caller that has built it `tries` times.
+/// Begin the next step towards the value of `lazy`.
+///
+/// Args:
+///     inside: the builds that the caller is part of, the outermost first.
+///     tries: how often the caller has built it.
+///     blocks: wait for another caller's build here and now, on a thread that may block.
 ///
 /// Returns:
-///     The value in a tuple; or an awaitable, after which the caller asks again; or a `Build`.
+///     The value in a tuple; or a `Build`, for the caller to carry out; or, after another caller's
+///     build, the caller asks again: None when it has ended, or an awaitable that waits for it.
 ///
 /// Raises:
 ///     RayNotReadyError, RuntimeError: as `Lazy.get`.
 #[pyfunction]
-pub fn begin_build<'py>(lazy: &Bound<'py, Lazy>, tries: u32) -> PyResult<Bound<'py, PyAny>> {
-    let py = lazy.py();
-    match survived(|| step(lazy, tries, false))? {
-        Step::Take(value) => PyTuple::new(py, [value]).map(Bound::into_any),
-        Step::Wait(wait) => awaitable(py, wait.wait()),
-        Step::Build(work) => Bound::new(
-            py,
-            Build {
-                id: work.guard.id(),
-                state: Mutex::new(State::Ready(work)),
-                outside: Mutex::default(),
-            },
-        )
-        .map(Bound::into_any),
-    }
+pub fn begin_build<'py>(
+    lazy: &Bound<'py, Lazy>,
+    inside: Vec<u64>,
+    tries: u32,
+    blocks: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    survived(|| {
+        let py = lazy.py();
+        let name = &lazy.get().name;
+        let connection = require::connected(py, Some(name))?;
+        let inside: Vec<_> = inside.into_iter().map(BuildId).collect();
+        let caller = Caller {
+            inside: &inside,
+            blocks,
+        };
+        let entry = process().builds.enter(lazy.get().id, caller);
+        // Another caller's build may have ended since this one looked.
+        if let Some(value) = lazy.get().current(py) {
+            return (value,).into_bound_py_any(py);
+        }
+        match entry {
+            Entry::Wait(wait) if blocks => {
+                blocking::block(py, wait.wait())?;
+                Ok(py.None().into_bound(py))
+            }
+            Entry::Wait(wait) => awaitable(py, wait.wait()),
+            Entry::Deadlock => Err(deadlock(name)),
+            Entry::Build(_) if tries == TRIES => Err(unstable(py, name)),
+            Entry::Build(guard) => Build {
+                id: guard.id().0,
+                blocks,
+                state: Mutex::new(State::Ready(Work {
+                    lazy: lazy.clone().unbind(),
+                    guard,
+                    connection,
+                })),
+            }
+            .into_bound_py_any(py),
+        }
+    })
 }
 
 impl Build {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn outside(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
-        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the work, which this thread finishes even if the caller leaves meanwhile.
@@ -200,6 +164,10 @@ impl Build {
             if !is_coroutine(&value)? {
                 return work.keep(value).map(|()| None);
             }
+            if self.blocks {
+                value.call_method0(intern!(py, "close"))?;
+                return Err(needs_await(&work.lazy.get().name));
+            }
             if self.give_back(work) {
                 return Ok(Some(value));
             }
@@ -212,57 +180,11 @@ impl Build {
         survived(|| self.take()?.keep(value))
     }
 
-    fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
-        *self.outside() = Some(enter(py, self.id)?.unbind());
-        Ok(())
-    }
-
     /// Leaves the build. A thread that has the work finishes it.
-    #[pyo3(signature = (*_raised))]
-    fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) -> PyResult<()> {
+    fn leave(&self) {
         let left = mem::replace(&mut *self.state(), State::Left);
         drop(left);
-        let Some(outside) = self.outside().take() else {
-            return Ok(());
-        };
-        match leave(py, outside.bind(py)) {
-            // Closed from another context, after the loop has ended: this one ends with its task.
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(()),
-            result => result,
-        }
     }
-}
-
-/// The builds that the running code is inside of, the outermost first: a `ContextVar`, which reaches
-/// tasks and the threads that a factory is called on.
-fn builds(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static BUILDS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let variable = BUILDS.get_or_try_init(py, || {
-        py.import(intern!(py, "contextvars"))?
-            .call_method1(intern!(py, "ContextVar"), ("seedcore_ray_builds",))
-            .map(Bound::unbind)
-    })?;
-    Ok(variable.bind(py))
-}
-
-fn inside(py: Python<'_>) -> PyResult<Vec<u64>> {
-    let none = PyTuple::empty(py);
-    builds(py)?
-        .call_method1(intern!(py, "get"), (none,))?
-        .extract()
-}
-
-/// Enters a build; the result is for [`leave`].
-fn enter(py: Python<'_>, build: BuildId) -> PyResult<Bound<'_, PyAny>> {
-    let mut ids = inside(py)?;
-    ids.push(build.0);
-    builds(py)?.call_method1(intern!(py, "set"), (PyTuple::new(py, ids)?,))
-}
-
-fn leave(py: Python<'_>, outside: &Bound<'_, PyAny>) -> PyResult<()> {
-    builds(py)?
-        .call_method1(intern!(py, "reset"), (outside,))
-        .map(drop)
 }
 
 /// Whether calling an `async def` gave `value`. Not whether it can be awaited: a factory may well

@@ -96,7 +96,10 @@ fn of_value<'py, T>(
     {
         return passed_through(|| body(made.value.bind(py)));
     }
-    let value = survived(|| build::build(lazy))?;
+    let value = survived(|| {
+        py.import(intern!(py, "seedcore_ray._lazy"))?
+            .call_method1(intern!(py, "get"), (lazy,))
+    })?;
     passed_through(|| body(&value))
 }
 
