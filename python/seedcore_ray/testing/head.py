@@ -52,6 +52,18 @@ class CertFiles:
         }
 
 
+@dataclass(frozen=True)
+class ExistingCluster:
+    """A cluster that was there before the tests, in the place of a ``RayHead``."""
+
+    address: str
+    """As given: ``auto``, ``host:port`` or ``ray://host[:port]``."""
+
+    def env(self) -> dict[str, str]:
+        """Nothing: the environment has the credentials already."""
+        return {}
+
+
 # Every fixed port of a head. The kernel chooses the others.
 _GCS, _CLIENT = "--port", "--ray-client-server-port"
 _PORTS = (
