@@ -178,7 +178,7 @@ def stop_monitor() -> None:
     """Stop watching."""
 
 def take_events() -> list[Event]:
-    """What has happened since this was last asked, in order."""
+    """What has happened since the last call, in order."""
 
 @final
 class Event:
