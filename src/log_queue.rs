@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// Enough for the DEBUG lines of a long wait. When it is full, the oldest record is dropped.
@@ -66,7 +66,9 @@ impl Queue {
 pub fn install(sink: fn(Record)) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(ToSink(sink));
+        let subscriber = tracing_subscriber::registry()
+            .with(Targets::new().with_target(OURS, LevelFilter::DEBUG))
+            .with(ToSink(sink));
         // An error means that a test harness has set its own subscriber, which stays.
         let _ = tracing::subscriber::set_global_default(subscriber);
     });
@@ -74,29 +76,7 @@ pub fn install(sink: fn(Record)) {
 
 struct ToSink(fn(Record));
 
-impl ToSink {
-    fn is_ours(metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with(OURS) && *metadata.level() <= Level::DEBUG
-    }
-}
-
 impl<S: Subscriber> Layer<S> for ToSink {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Self::is_ours(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        Self::is_ours(metadata)
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::DEBUG)
-    }
-
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);

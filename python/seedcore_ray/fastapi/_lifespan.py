@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import Any
 
 from seedcore_ray._async_api import _LEFT_OUT
@@ -58,22 +63,16 @@ def ray_lifespan(
     asked: dict[str, Any] = {"ray_address": ray_address, "init_kwargs": init_kwargs or None}
     if ray_namespace is not _LEFT_OUT:
         asked["ray_namespace"] = ray_namespace
-    own = lifespan or _nothing
 
     @asynccontextmanager
     async def manage(app: Any) -> AsyncIterator[Any]:
-        async with own(app) as state:
+        async with lifespan(app) if lifespan else nullcontext() as state:
             supervisor = Supervisor(app, on_ready, asked, {"release": "always", **(monitor or {})})
             with _installed(app, supervisor):
                 async with supervisor.running(wait_s):
                     yield state
 
     return manage
-
-
-@asynccontextmanager
-async def _nothing(app: Any) -> AsyncIterator[None]:
-    yield
 
 
 @contextmanager

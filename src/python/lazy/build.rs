@@ -1,6 +1,6 @@
 //! Building a lazy value: one caller at a time calls the factory, the others wait.
 
-use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -62,15 +62,9 @@ pub struct Build {
     #[pyo3(get)]
     id: u64,
     blocks: bool,
-    state: Mutex<State>,
-}
-
-enum State {
-    Ready(Work),
-    /// A thread has the work.
-    Running,
-    /// The caller has left.
-    Left,
+    /// `None` while a thread has the work, and after that.
+    work: Mutex<Option<Work>>,
+    is_left: AtomicBool,
 }
 
 /// Begin the next step towards the value of `lazy`.
@@ -118,11 +112,12 @@ pub fn begin_build<'py>(
             Entry::Build(guard) => Build {
                 id: guard.id().0,
                 blocks,
-                state: Mutex::new(State::Ready(Work {
+                work: Mutex::new(Some(Work {
                     lazy: lazy.clone().unbind(),
                     guard,
                     connection,
                 })),
+                is_left: AtomicBool::new(false),
             }
             .into_bound_py_any(py),
         }
@@ -130,26 +125,14 @@ pub fn begin_build<'py>(
 }
 
 impl Build {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the work, which this thread finishes even if the caller leaves meanwhile.
     fn take(&self) -> PyResult<Work> {
-        match mem::replace(&mut *self.state(), State::Running) {
-            State::Ready(work) => Ok(work),
-            _ => Err(PyRuntimeError::new_err("this build has ended")),
-        }
-    }
-
-    /// Gives the work back to the caller. False if the caller has left.
-    fn give_back(&self, work: Work) -> bool {
-        let mut state = self.state();
-        let is_awaited = matches!(*state, State::Running);
-        if is_awaited {
-            *state = State::Ready(work);
-        }
-        is_awaited
+        let work = self.work().take();
+        work.ok_or_else(|| PyRuntimeError::new_err("this build has ended"))
     }
 }
 
@@ -168,10 +151,12 @@ impl Build {
                 value.call_method0(intern!(py, "close"))?;
                 return Err(needs_await(&work.lazy.get().name));
             }
-            if self.give_back(work) {
-                return Ok(Some(value));
+            *self.work() = Some(work);
+            if self.is_left.load(Ordering::SeqCst) {
+                self.leave();
+                return value.call_method0(intern!(py, "close")).map(|_| None);
             }
-            value.call_method0(intern!(py, "close")).map(|_| None)
+            Ok(Some(value))
         })
     }
 
@@ -182,8 +167,9 @@ impl Build {
 
     /// Leaves the build. A thread that has the work finishes it.
     fn leave(&self) {
-        let left = mem::replace(&mut *self.state(), State::Left);
-        drop(left);
+        self.is_left.store(true, Ordering::SeqCst);
+        let work = self.work().take();
+        drop(work);
     }
 }
 
