@@ -25,7 +25,7 @@ const OURS: &str = "seedcore_ray";
 pub struct Record {
     /// The severity.
     pub level: Level,
-    /// The logger's name: `seedcore_ray.session`.
+    /// The logger's name: the event's target, one of [`log_target`](crate::log_target).
     pub logger: String,
     /// The message, then the other fields as `key=value`.
     pub message: String,
@@ -88,7 +88,8 @@ impl<S: Subscriber> Layer<S> for ToSink {
     }
 }
 
-/// `seedcore_ray::probe::tls` logs as `seedcore_ray.probe`: a logger for each room of the house.
+/// The target as it is. Without an explicit one, `seedcore_ray::probe::tls` gives
+/// `seedcore_ray.probe`, so that no line gets lost below another root logger.
 fn logger_of(target: &str) -> String {
     target.split("::").take(2).collect::<Vec<_>>().join(".")
 }
