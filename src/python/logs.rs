@@ -20,13 +20,14 @@ pub fn enqueue(record: Record) {
     process().logs.push(record);
 }
 
-/// Hands all queued records to Python's `logging`, on this thread and in its context, and all events
-/// to their callbacks.
+/// Write what is queued into Python's logging, on this thread and in its context, and hand events to
+/// their callbacks.
 ///
 /// Levels are checked at delivery, so that `logging.basicConfig` counts before and after our import.
 /// A filter or handler that raises is reported as unraisable and breaks nothing.
 ///
 /// A handler may call this crate. What that logs waits for the next flush, or this one might not end.
+#[pyfunction(name = "flush_logs")]
 pub fn flush(py: Python<'_>) {
     if is_flushing() {
         return;
@@ -59,44 +60,27 @@ pub fn flush_elsewhere(py: Python<'_>) {
         .and_then(|module| module.call_method0(intern!(py, "flush_elsewhere")));
 }
 
-/// Write what is queued into Python's logging.
-#[pyfunction]
-pub fn flush_logs(py: Python<'_>) {
-    flush(py);
-}
-
 /// Whether this thread is inside a log handler called by [`flush`].
 pub fn is_flushing() -> bool {
     FLUSHING.get()
 }
 
 fn emit(py: Python<'_>, record: &Record) -> PyResult<()> {
-    let logger = py
-        .import(intern!(py, "logging"))?
-        .call_method1(intern!(py, "getLogger"), (&record.logger,))?;
+    let (name, message) = (&record.logger, &record.message);
     let level = level_of(record.level);
-    if !logger
-        .call_method1(intern!(py, "isEnabledFor"), (level,))?
-        .is_truthy()?
-    {
+    let logging = py.import(intern!(py, "logging"))?;
+    let logger = logging.call_method1(intern!(py, "getLogger"), (name,))?;
+    let is_enabled = logger.call_method1(intern!(py, "isEnabledFor"), (level,))?;
+    if !is_enabled.is_truthy()? {
         return Ok(());
     }
     // Args are None, not (): a percent sign in the message is not a format.
     let none = py.None();
-    let made = logger.call_method1(
-        intern!(py, "makeRecord"),
-        (
-            &record.logger,
-            level,
-            "seedcore_ray",
-            0,
-            &record.message,
-            &none,
-            &none,
-        ),
-    )?;
-    logger.call_method1(intern!(py, "handle"), (made,))?;
-    Ok(())
+    let arguments = (name, level, "seedcore_ray", 0, message, &none, &none);
+    let made = logger.call_method1(intern!(py, "makeRecord"), arguments)?;
+    logger
+        .call_method1(intern!(py, "handle"), (made,))
+        .map(drop)
 }
 
 const fn level_of(level: Level) -> u8 {

@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
-    use super::logs::flush_logs;
+    use super::logs::flush;
     #[pymodule_export]
     use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]

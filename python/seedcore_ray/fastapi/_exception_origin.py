@@ -6,6 +6,7 @@ Nothing here imports ``ray``: an exception of Ray's can only come from one that 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from traceback import walk_tb
 
 from seedcore_ray._errors import RayConnectionError
 
@@ -35,16 +36,12 @@ def _is_raised_by_ray(error: BaseException) -> bool:
     # Other libraries raise subclasses.
     if type(error) is ConnectionError:
         return True
-    frames = error.__traceback__
-    while frames is not None:
-        if _is_of_ray(str(frames.tb_frame.f_globals.get("__name__", ""))):
-            return True
-        frames = frames.tb_next
-    return False
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(_is_of_ray(str(frame.f_globals.get("__name__"))) for frame in frames)
 
 
 def _is_of_ray(module: str) -> bool:
-    return module == "ray" or module.startswith("ray.")
+    return module.partition(".")[0] == "ray"
 
 
 def _is_carrier(error: BaseException) -> bool:

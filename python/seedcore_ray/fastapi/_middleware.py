@@ -70,25 +70,23 @@ class _Answer:
         self._is_accepted = False
 
     async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start" and message["status"] == 500:
-            self._held.append(message)
-            return
-        if self._held:
-            self._held.append(message)
-            if message.get("more_body"):  # no answer to an exception is streamed
-                await self.let_go()
-            return
-        self._has_begun = True
-        self._is_accepted |= kind == "websocket.accept"
-        await self._send(message)
+        is_500 = message["type"] == "http.response.start" and message["status"] == 500
+        if not (is_500 or self._held):
+            return await self._pass_on(message)
+        self._held.append(message)
+        if message.get("more_body"):  # no answer to an exception is streamed
+            await self.let_go()
 
     async def let_go(self) -> None:
         """Send what is held back: it was a 500 of the app's own."""
         held, self._held = self._held, []
         for message in held:
-            self._has_begun = True
-            await self._send(message)
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._has_begun = True
+        self._is_accepted |= message["type"] == "websocket.accept"
+        await self._send(message)
 
     async def give_up(self, absence: RayConnectionError, error: BaseException) -> None:
         """Answer that Ray is absent, by an exception, so that the app's own handlers see it."""

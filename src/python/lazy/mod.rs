@@ -69,7 +69,7 @@ fn check_callable(object: &Bound<'_, PyAny>, role: &str) -> PyResult<()> {
     )))
 }
 
-/// `app.managers.Manager`, for a class or a function; for what has no name, that of its class.
+/// The full name of a class or a function, such as `app.managers.Manager`; else that of the class.
 fn name_of(factory: &Bound<'_, PyAny>) -> String {
     let text = |object: &Bound<'_, PyAny>, name: &str| object.getattr(name)?.extract::<String>();
     let full_name = |object: &Bound<'_, PyAny>| {
@@ -105,15 +105,16 @@ fn of_value<'py, T>(
 
 #[pymethods]
 impl Lazy {
-    /// The value itself: for `isinstance`, for what wants its type, for `with`.
+    /// The value itself: for `isinstance`, for code that needs its type, for `with`.
     ///
-    /// Waits while another thread makes it; Ctrl-C works.
+    /// Waits while another thread makes it; Ctrl-C ends the wait.
     ///
     /// Raises:
     ///     RayNotReadyError: there is no connection to Ray at the moment.
     ///     RuntimeError: its own factory asks for it, or the factory is async and `aget` has not
     ///         been awaited.
-    ///     Exception: what the factory raised. Whoever waited for it tries the factory in turn.
+    ///     Exception: what the factory raised. Each caller that waited for it tries the factory in
+    ///         turn.
     fn get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         of_value(slf, |value| Ok(value.clone()))
     }
@@ -123,7 +124,7 @@ impl Lazy {
     #[getter]
     fn aget<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        // A method of Python's own, so that whoever asks sees that it is an `async def`.
+        // A Python method, so that `inspect` sees an `async def`.
         py.import(intern!(py, "seedcore_ray._lazy"))?
             .getattr(intern!(py, "aget"))?
             .call_method1(intern!(py, "__get__"), (slf,))
@@ -146,7 +147,7 @@ impl Lazy {
         .inspect_err(|error| attributes::remember(slf.py(), error))
     }
 
-    /// Python's second try, after an AttributeError: it stays the first one's.
+    /// Called by Python after an AttributeError, which it raises again.
     #[allow(clippy::unused_self, reason = "a slot's signature")]
     fn __getattr__(&self, name: &Bound<'_, PyString>) -> PyResult<()> {
         Err(attributes::missing(name))
@@ -235,17 +236,17 @@ impl Lazy {
         of_value(slf, |value| value.del_item(key))
     }
 
-    /// A Lazy is one of a kind, as a module or a function is.
+    /// The Lazy itself: it is unique, as a module or a function is.
     fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
         slf.clone()
     }
 
-    /// A Lazy is one of a kind, as a module or a function is.
+    /// The Lazy itself: it is unique, as a module or a function is.
     fn __deepcopy__<'py>(slf: &Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
         slf.clone()
     }
 
-    /// Raises: its connection is this process's.
+    /// Raises: its connection belongs to this process.
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
             "cannot pickle the Lazy {}: it belongs to this process's connection to Ray. Pass the \
