@@ -1,41 +1,35 @@
-//! What happened to the connection, for callbacks.
+//! Events of the connection, for callbacks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use crate::error::ConnectError;
 
-/// Events that wait for somebody to take them. Nobody may: the oldest go.
+/// Events are kept until they are taken, which may never happen: beyond this the oldest is dropped.
 const CAPACITY: usize = 256;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum What {
-    /// Connected, where nothing was before.
+    /// Connected, where no connection was before.
     Connected,
-    /// The cluster has stopped to answer.
+    /// The cluster has stopped answering.
     Unhealthy,
-    /// It answers again; nothing was lost.
+    /// The cluster answers again; nothing was lost.
     Recovered,
     /// The connection is gone for good.
     Lost,
     /// Connected again after a loss: handles and refs made before are dead.
     Reconnected,
-    /// A connect, or a try to reconnect, failed for a cause that stays.
+    /// A connect or reconnect failed for a cause that does not pass.
     Failed,
 }
 
 impl What {
     /// The public, stable name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Unhealthy => "unhealthy",
-            Self::Recovered => "recovered",
-            Self::Lost => "lost",
-            Self::Reconnected => "reconnected",
-            Self::Failed => "failed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -48,20 +42,20 @@ pub struct Event {
     pub at: SystemTime,
     /// How many connections had been made by then.
     pub generation: u64,
-    /// The address, as it may be shown.
+    /// The address, without secrets.
     pub address: String,
-    /// The cause of something bad.
+    /// The cause of an unhealthy, lost or failed connection.
     pub cause: Option<ConnectError>,
-    /// How long what ended here had lasted: a connection that is lost, an absence, an ailment.
+    /// How long the connection, the absence or the unhealthy state that ended here had lasted.
     pub after: Option<Duration>,
 }
 
-/// Events in the order in which they happened.
+/// A queue of events in the order in which they happened.
 #[derive(Debug, Default)]
 pub struct Events(VecDeque<Event>);
 
 impl Events {
-    /// Adds one; the oldest goes when there is no room.
+    /// Adds an event. Drops the oldest one when the queue is full.
     pub fn push(&mut self, event: Event) {
         if self.0.len() == CAPACITY {
             self.0.pop_front();
@@ -69,7 +63,7 @@ impl Events {
         self.0.push_back(event);
     }
 
-    /// Takes all of them out.
+    /// Removes and returns all events.
     pub fn take(&mut self) -> VecDeque<Event> {
         std::mem::take(&mut self.0)
     }

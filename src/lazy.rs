@@ -1,117 +1,125 @@
-//! Who is making what: one maker for each lazy value, and nobody who waits for themselves.
+//! Single-flight initialisation of lazy values, with deadlock detection across threads and tasks.
 //!
-//! A caller that has to wait is let go when the making is over, however it ended, and looks again.
-//! Everything is decided under one small lock; nothing is made under it.
+//! [`BuildTable::enter`] lets one caller at a time build a value. The others wait until that build
+//! has ended, with a value or without, and enter again. Every decision is made under one small
+//! lock; nothing is built under it.
 
 use std::collections::HashMap;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use tokio::sync::watch;
 
-use crate::process::process;
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// One lazy value, or one making of it.
+/// Identifies a lazy value. Unique in this process and its forked children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(pub u64);
+pub struct LazyId(u64);
 
-impl Ticket {
-    /// A new one. Unique in this process and its forked children.
+impl LazyId {
+    /// An id that no other value has.
     pub fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// Who asks.
+/// Identifies one build of a value. Unique in this process and its forked children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildId(pub u64);
+
+/// A caller of [`BuildTable::enter`].
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'a> {
-    /// The makings that this caller is inside of, the outermost first.
-    pub inside: &'a [Ticket],
-    /// Whether waiting blocks the thread, and with it all that runs on it.
+    /// The builds whose factories have led to this call, the outermost first.
+    pub inside: &'a [BuildId],
+    /// Whether waiting blocks the thread, and with it every task on it.
     pub blocks: bool,
 }
 
-/// The makings of this process.
+/// The builds under way in a process.
 #[derive(Debug, Default)]
-pub struct Makings {
-    inner: Mutex<Inner>,
-}
+pub struct BuildTable(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By the value that is made.
-    under_way: HashMap<Ticket, Making>,
-    /// Which making waits for which value.
-    waits: Vec<(Ticket, Ticket)>,
+    builds: HashMap<LazyId, Build>,
+    /// Which build waits for which value.
+    waits: Vec<(BuildId, LazyId)>,
 }
 
 #[derive(Debug)]
-struct Making {
-    ticket: Ticket,
-    /// The thread that the maker is on.
+struct Build {
+    id: BuildId,
     thread: ThreadId,
-    /// Dropped at the end of it.
-    over: watch::Sender<()>,
+    /// Dropped when the build ends, which wakes its [`BuildWait`]s.
+    ended: watch::Sender<()>,
 }
 
-/// What a caller does next.
+/// What a caller has to do to get the value.
 #[derive(Debug)]
 #[must_use]
 pub enum Entry {
-    /// Make the value.
-    Mine(Turn),
-    /// Somebody else is at it: wait, then ask again.
-    Others(Over),
-    /// The caller would wait for itself.
-    Circular,
+    /// Build it.
+    Build(BuildGuard),
+    /// Wait for another caller's build, then enter again.
+    Wait(BuildWait),
+    /// Nothing: the caller would wait for itself.
+    Deadlock,
 }
 
-impl Makings {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks for the turn to make `value`.
-    pub fn enter(&self, value: Ticket, caller: Caller<'_>) -> Entry {
-        let mut inner = self.inner();
-        let Some(making) = inner.under_way.get(&value) else {
-            let ticket = Ticket::next();
-            let making = Making {
-                ticket,
-                thread: thread::current().id(),
-                over: watch::channel(()).0,
-            };
-            inner.under_way.insert(value, making);
-            return Entry::Mine(Turn { value, ticket });
+impl BuildTable {
+    /// Enters the build of `value`, or the wait for the one under way.
+    pub fn enter(&self, value: LazyId, caller: Caller<'_>) -> Entry {
+        let mut inner = lock(&self.0);
+        let table = Handle {
+            inner: Arc::clone(&self.0),
+            pid: process::id(),
         };
-        let over = making.over.subscribe();
+        let Some(build) = inner.builds.get(&value) else {
+            let id = BuildId(NEXT.fetch_add(1, Ordering::Relaxed));
+            let build = Build {
+                id,
+                thread: thread::current().id(),
+                ended: watch::channel(()).0,
+            };
+            inner.builds.insert(value, build);
+            return Entry::Build(BuildGuard { table, value, id });
+        };
+        let ended = build.ended.subscribe();
         if inner.depends_on(value, caller) {
-            return Entry::Circular;
+            return Entry::Deadlock;
         }
-        let waits = caller.inside.iter().map(|making| (*making, value));
-        inner.waits.extend(waits.clone());
-        Entry::Others(Over {
-            over,
-            waits: waits.collect(),
+        let waits: Vec<_> = caller.inside.iter().map(|build| (*build, value)).collect();
+        inner.waits.extend(&waits);
+        Entry::Wait(BuildWait {
+            table,
+            ended,
+            waits,
         })
     }
 }
 
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Inner {
-    /// Whether `value` cannot be made before `caller` has gone on.
-    fn depends_on(&self, value: Ticket, caller: Caller<'_>) -> bool {
+    /// Whether the build of `value` cannot end before `caller` has gone on.
+    fn depends_on(&self, value: LazyId, caller: Caller<'_>) -> bool {
         let here = thread::current().id();
         let mut needed = vec![value];
         let mut next = 0;
-        while let Some(making) = needed.get(next).map(|value| self.under_way.get(value)) {
+        while let Some(value) = needed.get(next) {
             next += 1;
-            let Some(making) = making else { continue };
-            if caller.inside.contains(&making.ticket) || (caller.blocks && making.thread == here) {
+            let Some(build) = self.builds.get(value) else {
+                continue;
+            };
+            if caller.inside.contains(&build.id) || (caller.blocks && build.thread == here) {
                 return true;
             }
-            for (_, value) in self.waits.iter().filter(|(by, _)| *by == making.ticket) {
+            for (_, value) in self.waits.iter().filter(|(by, _)| *by == build.id) {
                 if !needed.contains(value) {
                     needed.push(*value);
                 }
@@ -121,57 +129,95 @@ impl Inner {
     }
 }
 
-/// The right to make one value, until it is dropped.
+/// The table that a guard has an entry in, and the process that it was made in.
 #[derive(Debug)]
-#[must_use]
-pub struct Turn {
-    value: Ticket,
-    ticket: Ticket,
+struct Handle {
+    inner: Arc<Mutex<Inner>>,
+    pid: u32,
 }
 
-impl Turn {
-    /// This making, for what it calls: see [`Caller::inside`].
-    pub const fn ticket(&self) -> Ticket {
-        self.ticket
+impl Handle {
+    /// The table, or `None` in a forked child: a thread that does not exist there may have held the
+    /// lock at the fork. The child has a table of its own, without this entry.
+    fn inner(&self) -> Option<MutexGuard<'_, Inner>> {
+        (self.pid == process::id()).then(|| lock(&self.inner))
     }
 }
 
-impl Drop for Turn {
+/// The right to build one value. Dropping it ends the build.
+#[derive(Debug)]
+#[must_use]
+pub struct BuildGuard {
+    table: Handle,
+    value: LazyId,
+    id: BuildId,
+}
+
+impl BuildGuard {
+    /// The id of this build, for the [`Caller::inside`] of what its factory calls.
+    pub const fn id(&self) -> BuildId {
+        self.id
+    }
+}
+
+impl Drop for BuildGuard {
     fn drop(&mut self) {
-        // The process's own, which in a forked child is not the one that gave the turn.
-        let process = process();
-        let mut inner = process.makings.inner();
-        if matches!(inner.under_way.get(&self.value), Some(making) if making.ticket == self.ticket)
-        {
-            inner.under_way.remove(&self.value);
+        if let Some(mut inner) = self.table.inner() {
+            inner.builds.remove(&self.value);
         }
     }
 }
 
-/// The end of somebody else's making.
+/// The wait for another caller's build.
 #[derive(Debug)]
 #[must_use]
-pub struct Over {
-    over: watch::Receiver<()>,
-    waits: Vec<(Ticket, Ticket)>,
+pub struct BuildWait {
+    table: Handle,
+    ended: watch::Receiver<()>,
+    waits: Vec<(BuildId, LazyId)>,
 }
 
-impl Over {
-    /// Waits for it.
+impl BuildWait {
+    /// Waits until the build has ended.
     pub async fn wait(mut self) {
-        // Nothing is ever sent: an error, which says that the sender is gone, ends it.
-        while self.over.changed().await.is_ok() {}
+        // Nothing is ever sent: the error says that the sender was dropped.
+        while self.ended.changed().await.is_ok() {}
     }
 }
 
-impl Drop for Over {
+impl Drop for BuildWait {
     fn drop(&mut self) {
-        let process = process();
-        let mut inner = process.makings.inner();
+        let Some(mut inner) = self.table.inner() else {
+            return;
+        };
         for wait in &self.waits {
             if let Some(at) = inner.waits.iter().position(|known| known == wait) {
                 inner.waits.swap_remove(at);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_in_a_forked_child_takes_no_lock() {
+        let table = BuildTable::default();
+        let caller = Caller {
+            inside: &[],
+            blocks: false,
+        };
+        let value = LazyId::next();
+        let (Entry::Build(mut guard), Entry::Wait(mut wait)) =
+            (table.enter(value, caller), table.enter(value, caller))
+        else {
+            panic!("one builds, the other waits");
+        };
+        (guard.table.pid, wait.table.pid) = (0, 0);
+        let held_by_a_thread_of_the_parent = lock(&table.0);
+        drop((guard, wait)); // would wait for itself
+        drop(held_by_a_thread_of_the_parent);
     }
 }

@@ -1,7 +1,7 @@
-//! Tracing events on their way to Python's logging.
+//! A queue of the crate's tracing events for Python's `logging`.
 //!
-//! Events may be made anywhere, in a tokio thread or under a lock. They are only queued; threads
-//! that belong to Python take them out and hand them to `logging` when they hold nothing else.
+//! Events are emitted anywhere, in a tokio thread or under a lock, and therefore only queued. Python's
+//! threads take them out and hand them to `logging` when they hold no lock.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -10,30 +10,28 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use crate::process::process;
-
-/// Enough for the DEBUG lines of a long wait; beyond it the oldest are given up.
+/// Enough for the DEBUG lines of a long wait. When it is full, the oldest record is dropped.
 const CAPACITY: usize = 4096;
 
-/// The crate's own events. HTTP/2 and gRPC libraries trace every frame: not ours to show.
+/// The prefix of the crate's own targets. HTTP/2 and gRPC libraries trace every frame.
 const OURS: &str = "seedcore_ray";
 
-/// One event, ready for a logger.
+/// One event as a logger takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The severity.
     pub level: Level,
-    /// The logger's name: `seedcore_ray.session`.
+    /// The logger's name: the event's target, one of [`log_target`](crate::log_target).
     pub logger: String,
-    /// The text.
+    /// The message, then the other fields as `key=value`.
     pub message: String,
 }
 
-/// Events that wait for a Python thread.
+/// Records that wait for a Python thread.
 #[derive(Default)]
 pub struct Queue {
     records: Mutex<VecDeque<Record>>,
@@ -44,7 +42,7 @@ impl Queue {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one; the oldest goes when there is no room.
+    /// Adds a record. Drops the oldest one when the queue is full.
     pub fn push(&self, record: Record) {
         let mut records = self.records();
         if records.len() == CAPACITY {
@@ -53,56 +51,36 @@ impl Queue {
         records.push_back(record);
     }
 
-    /// Whether nothing waits.
+    /// Whether no record waits.
     pub fn is_empty(&self) -> bool {
         self.records().is_empty()
     }
 
-    /// Takes all of them out, in order.
+    /// Removes and returns all records, in order.
     pub fn take(&self) -> VecDeque<Record> {
         mem::take(&mut *self.records())
     }
 }
 
-/// Sends the crate's events to the process's queue from now on.
-pub fn install() {
+/// Passes the crate's events to `sink` from now on. Only the first call has an effect.
+pub fn install(sink: fn(Record)) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(ToQueue);
-        // An error means that a test harness has its own subscriber: leave it that.
+        let subscriber = tracing_subscriber::registry()
+            .with(Targets::new().with_target(OURS, LevelFilter::DEBUG))
+            .with(ToSink(sink));
+        // An error means that a test harness has set its own subscriber, which stays.
         let _ = tracing::subscriber::set_global_default(subscriber);
     });
 }
 
-struct ToQueue;
+struct ToSink(fn(Record));
 
-impl ToQueue {
-    fn is_ours(metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with(OURS) && *metadata.level() <= Level::DEBUG
-    }
-}
-
-impl<S: Subscriber> Layer<S> for ToQueue {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Self::is_ours(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        Self::is_ours(metadata)
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::DEBUG)
-    }
-
+impl<S: Subscriber> Layer<S> for ToSink {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        process().logs.push(Record {
+        (self.0)(Record {
             level: *event.metadata().level(),
             logger: logger_of(event.metadata().target()),
             message: text.0,
@@ -110,21 +88,43 @@ impl<S: Subscriber> Layer<S> for ToQueue {
     }
 }
 
-/// `seedcore_ray::probe::tls` logs as `seedcore_ray.probe`: a logger for each room of the house.
+/// The target as it is. Without an explicit one, `seedcore_ray::probe::tls` gives
+/// `seedcore_ray.probe`, so that no line gets lost below another root logger.
 fn logger_of(target: &str) -> String {
     target.split("::").take(2).collect::<Vec<_>>().join(".")
 }
 
-/// The message, then the other fields as `key=value`.
+/// The message, then the other fields as `key=value`, written for people.
 #[derive(Default)]
 struct Text(String);
 
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+impl Text {
+    fn push(&mut self, field: &Field, value: impl fmt::Display) {
         // Writing to a String cannot fail.
         let _ = match field.name() {
-            "message" => write!(self.0, "{value:?}"),
-            name => write!(self.0, " {name}={value:?}"),
+            "message" => write!(self.0, "{value}"),
+            name => write!(self.0, " {name}={value}"),
         };
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, value);
+    }
+
+    /// Three significant digits, no more than three of them decimals: `1234`, `12.3`, `0.012`.
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        let decimals = match value.abs() {
+            100.0.. => 0,
+            10.0.. => 1,
+            1.0.. => 2,
+            _ => 3,
+        };
+        self.push(field, format_args!("{value:.decimals$}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.push(field, format_args!("{value:?}"));
     }
 }

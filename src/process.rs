@@ -1,4 +1,4 @@
-//! The one global: everything that belongs to this process and not to its parent.
+//! The one global: the state that belongs to this process and not to its parent.
 
 use std::mem;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use arc_swap::{ArcSwap, Guard};
 use once_cell::sync::Lazy;
 
 use crate::health::Policy;
-use crate::lazy::Makings;
+use crate::lazy::BuildTable;
 use crate::log_queue::Queue;
 use crate::runtime::Runtime;
 use crate::session::Session;
 
-/// What a forked child gets anew.
+/// State that a forked child gets anew.
 #[derive(Default)]
 pub struct Process {
     /// The connection and its flag.
     pub session: Arc<Session>,
-    /// Where blocking calls wait and probes run.
+    /// The runtime that blocking calls wait on and probes run on.
     pub runtime: Runtime,
-    /// Log lines on their way to Python.
+    /// Log records for Python's logging.
     pub logs: Queue,
     /// Whether and how connections are watched.
     pub policy: Policy,
-    /// Who is making which lazy value.
-    pub makings: Makings,
+    /// The builds of lazy values under way.
+    pub builds: BuildTable,
     asked: AtomicBool,
 }
 
@@ -47,10 +47,11 @@ pub fn process() -> Guard<Arc<Process>> {
     PROCESS.load()
 }
 
-/// To be called in a child right after a fork: fresh locks, no runtime, nothing connected.
+/// Replaces the inherited state, in a child right after a fork: fresh locks, no runtime, nothing
+/// connected.
 ///
-/// What was inherited is leaked on purpose. Its threads do not exist here, its locks may be held
-/// by them for ever, and dropping a runtime whose threads are gone can hang.
+/// The inherited state is leaked on purpose. Its threads do not exist here, they may have held its
+/// locks at the fork, and dropping a runtime whose threads are gone can hang.
 pub fn after_fork(parent_had_ray: bool) {
     let session = if parent_had_ray {
         Session::forked()
@@ -59,7 +60,7 @@ pub fn after_fork(parent_had_ray: bool) {
     };
     let child = Process {
         session: Arc::new(session),
-        // What was said before a server forked its workers holds for each of them.
+        // A monitor policy set before a server forks its workers holds for each of them.
         policy: PROCESS.load().policy.clone(),
         ..Process::default()
     };

@@ -1,4 +1,4 @@
-//! The tokio runtime's life: made on first use, never at import; ended on our own terms.
+//! The tokio runtime: started on first use, never at import; stopped before the interpreter ends.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,39 +8,42 @@ use std::{io, mem, thread};
 
 use tokio::runtime::{Builder, Handle, Runtime as Tokio};
 
-/// How long the end of the process may wait for tasks that are still on.
+/// How long the end of the process waits for visits and tasks.
 const EXIT_BOUND: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
-enum Life {
+enum State {
     #[default]
-    Unborn,
+    NotStarted,
     Running(Tokio),
     Stopped,
 }
 
-/// A runtime that does not exist until somebody needs it.
+/// A runtime that starts when it is first needed.
 #[derive(Default)]
 pub struct Runtime {
-    life: Mutex<Life>,
-    /// Visits that are not over.
+    state: Mutex<State>,
+    /// How many [`Visit`]s there are.
     visits: AtomicUsize,
 }
 
 impl Runtime {
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A handle to spawn or block on; makes the runtime and its one thread when there is none.
+    /// Returns a handle to spawn or block on. Starts the runtime and its one thread if need be.
     ///
-    /// An error once it was stopped: nothing may be spawned that outlives the interpreter.
+    /// # Errors
+    ///
+    /// The runtime was stopped, since no task may outlive the interpreter; or no thread can be
+    /// started.
     pub fn handle(&self) -> io::Result<Handle> {
-        let mut life = self.life();
-        match &*life {
-            Life::Running(tokio) => return Ok(tokio.handle().clone()),
-            Life::Stopped => return Err(io::Error::other("the process is ending")),
-            Life::Unborn => {}
+        let mut state = self.state();
+        match &*state {
+            State::Running(tokio) => return Ok(tokio.handle().clone()),
+            State::Stopped => return Err(io::Error::other("the process is ending")),
+            State::NotStarted => {}
         }
         let tokio = Builder::new_multi_thread()
             .worker_threads(1)
@@ -48,13 +51,16 @@ impl Runtime {
             .enable_all()
             .build()?;
         let handle = tokio.handle().clone();
-        *life = Life::Running(tokio);
+        *state = State::Running(tokio);
         Ok(handle)
     }
 
-    /// Runs `future` on this thread, which must not be one of the runtime's.
+    /// Runs `future` on this thread, which must not be one of the runtime's. After [`Runtime::stop`],
+    /// for exit hooks, it does so without any other thread.
     ///
-    /// Exit hooks may come after [`Runtime::stop`]: they are served without any other thread.
+    /// # Errors
+    ///
+    /// The operating system refuses what a runtime needs.
     pub fn block_on<F: Future>(&self, future: F) -> io::Result<F::Output> {
         let _visit = self.visit();
         if let Ok(handle) = self.handle() {
@@ -66,33 +72,33 @@ impl Runtime {
         Ok(output)
     }
 
-    /// Whether the process is ending: see [`Runtime::stop`].
+    /// Whether [`Runtime::stop`] was called: the process is ending.
     pub fn is_stopped(&self) -> bool {
-        matches!(*self.life(), Life::Stopped)
+        matches!(*self.state(), State::Stopped)
     }
 
-    /// Keeps the runtime, and the interpreter, until it is dropped.
+    /// Makes [`Runtime::stop`], and so the end of the interpreter, wait until the visit is dropped.
     ///
-    /// For as long as a future lives that is polled in several [`Runtime::block_on`]s: its timers
-    /// panic on a runtime that was stopped. And for as long as a thread that has Rust on its stack
-    /// may have to attach: an interpreter that has ended meanwhile unwinds the thread, and Rust
-    /// answers that by ending the process (`FATAL: exception not rethrown`).
+    /// Needed while a future lives that is polled in several [`Runtime::block_on`]s: its timers panic
+    /// on a stopped runtime. And while a thread with Rust on its stack may have to attach: an
+    /// interpreter that has ended meanwhile unwinds the thread, and Rust answers that by ending the
+    /// process (`FATAL: exception not rethrown`).
     pub fn visit(&self) -> Visit<'_> {
         self.visits.fetch_add(1, Ordering::AcqRel);
         Visit(&self.visits)
     }
 
-    /// Stops the threads for good, waiting for them no longer than half a second. Call it detached
-    /// from the interpreter: a task may be about to deliver its result there.
+    /// Stops the runtime for good. Waits up to 0.5 s for visits, then as long for tasks. Call it
+    /// detached from the interpreter: a task may be about to deliver its result there.
     pub fn stop(&self) {
-        let life = mem::replace(&mut *self.life(), Life::Stopped);
-        // Visitors may be there before there is a runtime.
+        let state = mem::replace(&mut *self.state(), State::Stopped);
+        // There may be visits before there is a runtime.
         let is_empty = self.wait_for_visits();
-        if let Life::Running(tokio) = life {
+        if let State::Running(tokio) = state {
             if is_empty {
                 tokio.shutdown_timeout(EXIT_BOUND);
             } else {
-                // Better leave it all to the end of the process.
+                // Left to the end of the process.
                 mem::forget(tokio);
             }
         }
@@ -110,7 +116,7 @@ impl Runtime {
     }
 }
 
-/// A stay that [`Runtime::stop`] waits for.
+/// Something that [`Runtime::stop`] waits for.
 #[must_use]
 pub struct Visit<'a>(&'a AtomicUsize);
 

@@ -49,6 +49,8 @@ pub use loss::{Monitored, Phase};
 pub use outcome::{Arrival, Joined, Turn};
 pub use shutdown::{Shutdown, ShutdownStep};
 
+const NOT_YET: &str = "not connected to Ray yet, the connect is still under way";
+
 /// What Ray is being used for by us at the moment.
 enum Owner {
     Connect(Arc<Flight>),
@@ -196,17 +198,16 @@ impl Session {
         if let Some(cause) = self.last_error().or_else(|| self.refusal("Ray")) {
             return cause;
         }
-        let message = match self.state() {
-            State::Connecting => "not connected to Ray yet, the connect is still under way",
-            _ if self.generation() > 0 => "not connected to Ray any more, it was shut down",
-            _ => "not connected to Ray, nobody has called ensure_ray_initialized()",
+        let message: String = match self.state() {
+            State::Connecting => match self.last_probe().and_then(|probe| probe.error) {
+                Some(cause) => format!("{NOT_YET}: {}", cause.message),
+                None => NOT_YET.to_owned(),
+            },
+            _ if self.generation() > 0 => "not connected to Ray any more, it was shut down".into(),
+            _ => "not connected to Ray, nobody has called ensure_ray_initialized()".into(),
         };
-        ConnectError::new(
-            Kind::NotConnected,
-            "",
-            message,
-            "Connect first, and use this after ensure_ray_initialized() has returned True.",
-        )
+        let hint = "Connect first, and use this after ensure_ray_initialized() has returned True.";
+        ConnectError::new(Kind::NotConnected, "", message, hint)
     }
 
     /// Takes out the events since the last call.

@@ -15,17 +15,18 @@ __all__ = [
     "MAX_SECONDS",
     "VERSION",
     "Attempt",
+    "Build",
     "Connection",
     "Driver",
     "Event",
     "Lazy",
-    "Making",
     "Monitor",
     "Probe",
     "_after_fork",
     "_at_exit",
     "_empty",
     "answers_future",
+    "begin_build",
     "begin_connect",
     "cluster_info",
     "connect",
@@ -43,7 +44,6 @@ __all__ = [
     "last_error",
     "lazy",
     "look",
-    "making",
     "metrics_families",
     "metrics_text",
     "not_lost_future",
@@ -181,7 +181,7 @@ def stop_monitor() -> None:
     """Stop watching."""
 
 def take_events() -> list[Event]:
-    """What has happened since this was last asked, in order."""
+    """What has happened since the last call, in order."""
 
 @final
 class Event:
@@ -343,24 +343,24 @@ class Driver:
 def flush_logs() -> None:
     """Write what is queued into Python's logging."""
 
-def making(lazy: Lazy[_T], tries: int) -> Making[_T]:
-    """The next step towards the value, for a caller who has made it `tries` times."""
+def begin_build(
+    lazy: Lazy[_T], inside: tuple[int, ...], tries: int, blocks: bool
+) -> tuple[_T] | Build[_T] | Awaitable[object] | None:
+    """The value in a tuple; or a `Build`; or None or an awaitable, after which to ask again."""
 
 @final
-class Making(Generic[_T]):
-    """One caller's step on the way to a lazy value, on an event loop."""
+class Build(Generic[_T]):
+    """One build of a lazy value."""
 
     @property
-    def made(self) -> tuple[_T] | None:
-        """The value in a tuple, or None when it has to be made."""
-    def over(self) -> Awaitable[object] | None:
-        """The end of somebody else's making; None when it is the caller's turn."""
+    def id(self) -> int:
+        """Identifies it in the `inside` of what its factory calls."""
     def call(self) -> Coroutine[Any, Any, _T] | None:
         """Call the factory; the coroutine of an async one is returned, to be awaited."""
     def keep(self, value: _T) -> None:
         """Keep the value that was awaited."""
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_raised: object) -> None: ...
+    def leave(self) -> None:
+        """Leave the build. A thread that has the work finishes it."""
 
 # Hooks of the interpreter, and the price of a call into this module.
 

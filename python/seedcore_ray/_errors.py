@@ -1,4 +1,4 @@
-"""What a failed connect raises, and what needs a connection where there is none."""
+"""The exceptions of a failed connect, and of a use without a connection."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ if TYPE_CHECKING:
 
 
 class RayConnectionError(ConnectionError):
-    """This process is not connected to Ray, and why.
+    """Says why this process is not connected to Ray.
 
-    ``str()`` gives the cause and the next thing to try. It can be pickled, so it crosses process
-    boundaries and reaches a Ray driver from a task whole.
+    ``str()`` gives the cause and the next thing to try. Pickling keeps every attribute, so that the
+    error reaches a Ray driver whole from a task.
 
     Attributes:
         kind: the cause, one of a fixed set of names (``refused``, ``dns``, ``wrong_port``...).
-        address: the address as it may be shown; never with a secret in it.
+        address: the address, without secrets.
         hint: what to try next.
         attempts: how many times the address was tried.
-        retry_after_s: seconds after which asking again makes sense, or None if nobody knows.
+        retry_after_s: seconds after which a retry makes sense, or None if that is unknown.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class RayConnectionError(ConnectionError):
 
 
 class RayNotReadyError(RayConnectionError):
-    """Something was used that needs a connection to Ray, and there is none at the moment.
+    """Something was used that needs a connection to Ray while there is none.
 
     ``kind``, ``address``, ``hint`` and the rest are those of the last failed connect; ``kind`` is
     ``not_connected`` where none has failed.

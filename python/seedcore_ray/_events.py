@@ -1,7 +1,6 @@
-"""Callbacks for what happens to the connection.
+"""Callbacks for events of the connection.
 
-They run on a thread of their own, one after the other, so that neither a slow one nor one that
-raises can hold up the monitor.
+They run one after the other on a thread of their own, so that none of them can hold up the monitor.
 """
 
 from __future__ import annotations
@@ -12,46 +11,38 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from seedcore_ray import _core
 
-if TYPE_CHECKING:
-    import asyncio
-
 _log = logging.getLogger("seedcore_ray.events")
 
-# A loop that was stopped and never closed runs nothing any more: no reason to deliver nothing more.
+# A loop that was stopped and never closed runs nothing any more. The other callbacks go on.
 _PATIENCE_S = 60.0
 
-_Callback = TypeVar("_Callback", bound="Callable[[_core.Event], Any]")
+_AnyCallback = Callable[[_core.Event], Any]
+_Callback = TypeVar("_Callback", bound=_AnyCallback)
 
 
 class _Listener:
     """One callback, and the event loop it was registered on."""
 
-    def __init__(self, callback: Callable[[_core.Event], Any]) -> None:
-        self._get: Callable[[], Callable[[_core.Event], Any] | None]
+    def __init__(self, callback: _AnyCallback) -> None:
+        import asyncio
+
+        self.get: Callable[[], _AnyCallback | None] = lambda: callback
         if hasattr(callback, "__self__") and hasattr(callback, "__func__"):
-            self._get = weakref.WeakMethod(callback)
-        else:
-            self._get = lambda: callback
-        self._loop = _running_loop()
+            self.get = weakref.WeakMethod(callback)
+        self._loop = asyncio._get_running_loop()
 
-    def is_for(self, callback: Callable[[_core.Event], Any]) -> bool:
-        return self._get() == callback
-
-    @property
-    def is_dead(self) -> bool:
-        return self._get() is None
-
-    def hear(self, event: _core.Event) -> None:
-        callback = self._get()
-        if callback is None:
-            return
-        answer = callback(event)
-        if isinstance(answer, Awaitable):
-            self._await(answer)
+    def tell(self, event: _core.Event) -> None:
+        try:
+            if (callback := self.get()) is not None:
+                answer = callback(event)
+                if isinstance(answer, Awaitable):
+                    self._await(answer)
+        except BaseException:
+            _log.exception("a callback for %r failed", event)
 
     def _await(self, answer: Awaitable[Any]) -> None:
         import asyncio
@@ -66,28 +57,22 @@ class _Listener:
             asyncio.run(wait())
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    import asyncio
-
-    return asyncio._get_running_loop()
-
-
 # A signal handler or a finalizer may call in here on a thread that is in here already.
 _lock = threading.RLock()
 _listeners: list[_Listener] = []
-# Each event with those who listened when it happened.
+# Each event with the callbacks that were registered when it happened.
 _events: queue.SimpleQueue[tuple[_core.Event, list[_Listener]]] = queue.SimpleQueue()
 _thread: threading.Thread | None = None
 
 
 def on_event(callback: _Callback) -> _Callback:
-    """Have ``callback(event)`` called for whatever happens to the connection from now on.
+    """Call ``callback(event)`` for every event of the connection from now on.
 
     Args:
         callback: takes one ``Event``; its ``name`` is ``connected``, ``unhealthy``, ``recovered``,
             ``lost``, ``reconnected`` or ``failed``. Called in order on a thread of ours, never two
-            at once. An ``async def`` runs on the event loop that is running now, or, where none is,
-            on one of its own. A bound method is held weakly: it goes with its object.
+            at once. An ``async def`` runs on the event loop that is running now, or, if none is, on
+            one of its own. A bound method is held weakly: it goes with its object.
 
     Returns:
         ``callback``, so that this can be used as a decorator.
@@ -97,26 +82,26 @@ def on_event(callback: _Callback) -> _Callback:
     if not callable(callback):
         raise TypeError(f"on_event takes a callable, not {type(callback).__name__}")
     with _lock:
-        deliver()  # what happened before is not for this one
+        deliver()  # earlier events are not for this one
         _listeners.append(_Listener(callback))
     return callback
 
 
-def off_event(callback: Callable[[_core.Event], Any]) -> None:
-    """Call ``callback`` no more; one that was never registered is no error."""
+def off_event(callback: _AnyCallback) -> None:
+    """Call ``callback`` no more. One that was never registered is no error."""
     for listener in list(_listeners):
-        if listener.is_for(callback):
+        if listener.get() == callback:
             _remove(listener)
 
 
 def _remove(listener: _Listener) -> None:
-    # One by one, not a new list: whoever interrupts may have changed the old one.
+    # In place, not a new list: a signal handler may have changed the old one meanwhile.
     with suppress(ValueError):
         _listeners.remove(listener)
 
 
 def deliver() -> None:
-    """Hand over what has happened. Called by Rust whenever something may have."""
+    """Hand new events to the thread. Called by Rust whenever there may be some."""
     global _thread
     with _lock:
         for event in _core.take_events():
@@ -133,21 +118,14 @@ def _run() -> None:
     while True:
         event, listeners = _events.get()
         for listener in listeners:
-            if listener.is_dead:
+            if listener.get() is None:
                 _remove(listener)
             elif listener in _listeners:
-                _tell(listener, event)
-
-
-def _tell(listener: _Listener, event: _core.Event) -> None:
-    try:
-        listener.hear(event)
-    except BaseException:
-        _log.exception("a callback for %r failed", event)
+                listener.tell(event)
 
 
 def forget_threads() -> None:
-    """In a forked child: the callbacks stay, the thread and whatever it held are gone."""
+    """Keep the callbacks in a forked child, without the thread and what it held."""
     global _lock, _events, _thread
     _lock = threading.RLock()
     _events = queue.SimpleQueue()

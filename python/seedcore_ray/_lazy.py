@@ -1,6 +1,6 @@
-"""What a lazy value does in Python: be made for an event loop, and be parted with.
+"""Building a lazy value, on a thread or for an event loop, and closing one.
 
-Imported on first need, and ``asyncio`` not before somebody awaits.
+Imported on first need, and ``asyncio`` not before something is awaited.
 """
 
 from __future__ import annotations
@@ -8,14 +8,42 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from seedcore_ray import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+# The builds that the running code is part of, the outermost first. It reaches tasks and threads.
+_inside: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar(
+    "seedcore_ray_builds", default=()
+)
+
+
+@contextmanager
+def _entered(build: _core.Build[Any]) -> Iterator[None]:
+    token = _inside.set((*_inside.get(), build.id))
+    try:
+        yield
+    finally:
+        build.leave()
+        with suppress(ValueError):  # closed from another context, after the loop has ended
+            _inside.reset(token)
+
+
+def get(lazy: _core.Lazy[T]) -> T:
+    """``Lazy.get`` where there is no value: built on this thread, or waited for."""
+    tries = 0
+    while not isinstance(step := _core.begin_build(lazy, _inside.get(), tries, True), tuple):
+        if isinstance(step, _core.Build):
+            tries += 1
+            with _entered(step):
+                step.call()
+    return step[0]
 
 
 async def aget(lazy: _core.Lazy[T]) -> T:
@@ -26,36 +54,34 @@ async def aget(lazy: _core.Lazy[T]) -> T:
     a plain one to finish: its value is kept.
     """
     tries = 0
-    while True:
-        making = _core.making(lazy, tries)
-        if (made := making.made) is not None:
-            return made[0]
-        if (over := making.over()) is not None:
-            await over
-            continue
-        tries += 1
-        with making:
-            coroutine = await _on_thread(making.call)
-            if coroutine is not None:
-                await _on_thread(making.keep, await coroutine)
+    while not isinstance(step := _core.begin_build(lazy, _inside.get(), tries, False), tuple):
+        if isinstance(step, _core.Build):
+            tries += 1
+            with _entered(step):
+                coroutine = await _on_thread(step.call)
+                if coroutine is not None:
+                    await _on_thread(step.keep, await coroutine)
+        elif step is not None:
+            await step
+    return step[0]
 
 
 async def _on_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call it where it may block: not on asyncio's own threads, all of which may wait for it."""
+    """Call it on a thread of its own: all of asyncio's threads may be waiting for it."""
     import asyncio
     from concurrent.futures import Future
 
     done: Future[T] = Future()
-    done.set_running_or_notify_cancel()  # from here on, only the one who awaits can be cancelled
+    done.set_running_or_notify_cancel()  # from here on, only what awaits it can be cancelled
 
     def work() -> None:
         try:
             done.set_result(function(*args))
-        except StopIteration as error:  # nothing that is awaited can raise it
+        except StopIteration as error:  # a future cannot raise it
             refused = RuntimeError("StopIteration was raised where nothing iterates")
             refused.__cause__ = error
             done.set_exception(refused)
-        except BaseException as error:  # whatever it is, it belongs to the caller
+        except BaseException as error:  # raised again where it is awaited
             done.set_exception(error)
 
     context = contextvars.copy_context()

@@ -1,13 +1,11 @@
-"""What pytest gets from us, in any project that runs it beside seedcore-ray: docs/testing.md.
+"""The pytest plugin (docs/testing.md): fixtures for a real cluster and for a stand-in for ``ray``.
 
-Fixtures that give a test a real cluster or a stand-in for ``ray``. None of them costs anything
-before a test asks for it: nothing heavy is imported here.
+Nothing heavy is imported here, so that a fixture costs nothing before a test asks for it.
 
-And one repair. A host that still has its own ``utils/ray_utils.py`` may have pytest collect that
-file, for doctests (``--doctest-modules``). Nothing imports it any more: its name is ours. pytest
-would stop at "import file mismatch" or, in importlib mode, run the old file under that name for all
-tests that follow. So the superseded files are left out of the collection, for as long as they are
-superseded. One that is named on the command line is collected all the same: that is asking for it.
+A host's own copy of the drop-in modules (``utils/ray_utils.py``) is left out of the collection, for
+``--doctest-modules``, while the import hook supersedes it: pytest would stop at "import file
+mismatch" or, in importlib mode, run the old file under that name for all tests that follow. A file
+that is named on the command line is collected all the same.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one option."""
+    """Add ``--seedcore-ray-address``."""
     parser.getgroup("seedcore-ray").addoption(
         _OPTION,
         metavar="ADDRESS",
@@ -50,14 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the ``ray`` marker."""
     config.addinivalue_line(
         "markers", "ray: start a Ray head for this test, and let RAY_ADDRESS lead to it"
     )
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give the head to what is marked."""
+    """Give the head to tests that are marked with ``ray``."""
     names = getattr(item, "fixturenames", None)
     if names is not None and _FOR_THE_MARKER not in names and item.get_closest_marker("ray"):
         names.insert(0, _FOR_THE_MARKER)
@@ -69,7 +67,7 @@ def ray_head_options() -> Mapping[str, Any]:
     return {}
 
 
-# The other fixtures ask for this one: a suite may have another ``ray_head`` of its own.
+# Used by the other fixtures, since a suite may have a ``ray_head`` of its own.
 @pytest.fixture(scope="session")
 def _head_of_the_session(
     pytestconfig: pytest.Config, ray_head_options: Mapping[str, Any]

@@ -1,4 +1,4 @@
-//! What happened to the connection, on its way to callbacks (`seedcore_ray/_events.py`).
+//! Events as Python's callbacks take them (`seedcore_ray/_events.py`).
 
 use std::time::UNIX_EPOCH;
 
@@ -22,10 +22,10 @@ pub struct Event {
     generation: u64,
     /// The address.
     address: String,
-    /// A `RayConnectionError`, for something bad.
+    /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None.
     cause: Option<Py<PyAny>>,
-    /// How many seconds what ended here had lasted: the connection for `lost`, the silence for
-    /// `recovered`, the absence for `reconnected`; else None.
+    /// How many seconds the state that ended here had lasted: the connection for `lost`, the silence
+    /// for `recovered`, the absence for `reconnected`; else None.
     after_s: Option<f64>,
 }
 
@@ -54,17 +54,14 @@ impl Event {
     }
 }
 
-/// What has happened since this was last asked, in order.
+/// What has happened since the last call, in order.
 #[pyfunction]
 pub fn take_events(py: Python<'_>) -> PyResult<Vec<Event>> {
-    let events = process().session.take_events();
-    events
-        .into_iter()
-        .map(|event| Event::new(py, event))
-        .collect()
+    let events = process().session.take_events().into_iter();
+    events.map(|event| Event::new(py, event)).collect()
 }
 
-/// Hands what has happened to the thread that runs the callbacks, where somebody listens.
+/// Hands new events to the thread that runs the callbacks, if any is registered.
 pub fn deliver(py: Python<'_>) {
     let Some(module) = imported(py, "seedcore_ray._events") else {
         return;

@@ -17,7 +17,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         .call_method("register_at_fork", (), Some(&hooks))?;
     py.import("atexit")?
         .call_method1("register", (module.getattr("_at_exit")?,))?;
-    crate::log_queue::install();
+    crate::log_queue::install(logs::enqueue);
     Ok(())
 }
 

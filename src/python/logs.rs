@@ -1,4 +1,4 @@
-//! Queued events on their last step: into Python's logging.
+//! Delivery of queued log records to Python's `logging`.
 
 use std::cell::Cell;
 
@@ -15,13 +15,19 @@ thread_local! {
     static FLUSHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Hands everything that is queued to Python's logging, on this thread and in its context. Events for
-/// callbacks go the same way.
+/// Queues a record for Python: the sink of [`install`](crate::log_queue::install).
+pub fn enqueue(record: Record) {
+    process().logs.push(record);
+}
+
+/// Write what is queued into Python's logging, on this thread and in its context, and hand events to
+/// their callbacks.
 ///
-/// Levels are asked for here and now, so `logging.basicConfig` counts whether it came before or
-/// after our import. A broken filter or handler is reported as unraisable and breaks nothing.
+/// Levels are checked at delivery, so that `logging.basicConfig` counts before and after our import.
+/// A filter or handler that raises is reported as unraisable and breaks nothing.
 ///
-/// A handler may call us again: what that logs waits for the next flush, or it would never end.
+/// A handler may call this crate. What that logs waits for the next flush, or this one might not end.
+#[pyfunction(name = "flush_logs")]
 pub fn flush(py: Python<'_>) {
     if is_flushing() {
         return;
@@ -42,56 +48,39 @@ pub fn flush(py: Python<'_>) {
     FLUSHING.set(false);
 }
 
-/// As [`flush`], on a thread of its own: for somebody whom a slow log handler must not hold up.
+/// As [`flush`], on a thread of its own, for a caller that a slow log handler must not hold up.
 pub fn flush_elsewhere(py: Python<'_>) {
     events::deliver(py);
     if process().logs.is_empty() {
         return;
     }
-    // Where no thread is to be had, what is queued is written with the next lines.
+    // If no thread can be started, the records are written with the next ones.
     let _ = py
         .import(intern!(py, "seedcore_ray._monitor"))
         .and_then(|module| module.call_method0(intern!(py, "flush_elsewhere")));
 }
 
-/// Writes what is queued into Python's logging.
-#[pyfunction]
-pub fn flush_logs(py: Python<'_>) {
-    flush(py);
-}
-
-/// Whether this thread is inside a log handler that we called.
+/// Whether this thread is inside a log handler called by [`flush`].
 pub fn is_flushing() -> bool {
     FLUSHING.get()
 }
 
 fn emit(py: Python<'_>, record: &Record) -> PyResult<()> {
-    let logger = py
-        .import(intern!(py, "logging"))?
-        .call_method1(intern!(py, "getLogger"), (&record.logger,))?;
+    let (name, message) = (&record.logger, &record.message);
     let level = level_of(record.level);
-    if !logger
-        .call_method1(intern!(py, "isEnabledFor"), (level,))?
-        .is_truthy()?
-    {
+    let logging = py.import(intern!(py, "logging"))?;
+    let logger = logging.call_method1(intern!(py, "getLogger"), (name,))?;
+    let is_enabled = logger.call_method1(intern!(py, "isEnabledFor"), (level,))?;
+    if !is_enabled.is_truthy()? {
         return Ok(());
     }
-    // Args are None, not (): a message with a percent sign is not a format.
+    // Args are None, not (): a percent sign in the message is not a format.
     let none = py.None();
-    let made = logger.call_method1(
-        intern!(py, "makeRecord"),
-        (
-            &record.logger,
-            level,
-            "seedcore_ray",
-            0,
-            &record.message,
-            &none,
-            &none,
-        ),
-    )?;
-    logger.call_method1(intern!(py, "handle"), (made,))?;
-    Ok(())
+    let arguments = (name, level, "seedcore_ray", 0, message, &none, &none);
+    let made = logger.call_method1(intern!(py, "makeRecord"), arguments)?;
+    logger
+        .call_method1(intern!(py, "handle"), (made,))
+        .map(drop)
 }
 
 const fn level_of(level: Level) -> u8 {

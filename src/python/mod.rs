@@ -45,13 +45,13 @@ mod _core {
     #[pymodule_export]
     use super::gateway::{gateway_urls, resolve_host, serve_urls};
     #[pymodule_export]
-    use super::lazy::build::{Making, making};
+    use super::lazy::build::{Build, begin_build};
     #[pymodule_export]
     use super::lazy::{Lazy, lazy};
     #[pymodule_export]
     use super::lifecycle::{_after_fork, _at_exit, _empty};
     #[pymodule_export]
-    use super::logs::flush_logs;
+    use super::logs::flush;
     #[pymodule_export]
     use super::metrics::{metrics_families, metrics_text};
     #[pymodule_export]

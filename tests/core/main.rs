@@ -10,7 +10,7 @@ mod doctor;
 mod effective;
 mod exposition;
 mod gateway;
-mod makings;
+mod lazy;
 mod settings;
 mod targets;
 

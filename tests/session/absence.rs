@@ -1,4 +1,4 @@
-//! Why there is no connection, in the words of whoever must not make one.
+//! Why there is no connection, as a caller is told that must not connect.
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::flight::Deadline;
@@ -31,6 +31,13 @@ async fn a_connect_is_under_way() {
     let waiting = scene.session.not_connected_reason();
     assert_eq!(waiting.kind, Kind::NotConnected);
     assert!(waiting.message.contains("still under way"), "{waiting}");
+    let probed = failure(Kind::Refused, HEAD);
+    scene.session.probed(millis(1), Some(probed.clone()));
+    let waiting = scene.session.not_connected_reason().message;
+    assert!(
+        waiting.ends_with(&format!("still under way: {}", probed.message)),
+        "{waiting}"
+    );
     let failed = caller.await.unwrap().result.err();
     assert_eq!(Some(scene.session.not_connected_reason()), failed);
 }

@@ -1,4 +1,4 @@
-//! The runtime's life: from first use to the end of the process.
+//! The runtime, from first use to the end of the process.
 
 use std::sync::mpsc;
 use std::thread;

@@ -78,3 +78,32 @@ report(value=value.get(), children=children, theirs=theirs)
     )
     assert told["value"] == "value" and told["children"] == ["other"]
     assert told["theirs"] == "made"
+
+
+def test_a_child_leaves_through_the_factory_of_its_parent() -> None:
+    told = play(
+        """
+import types
+from seedcore_ray import lazy
+sys.modules["ray"] = types.SimpleNamespace(is_initialized=lambda: True)
+class Left(Exception):
+    pass
+children = []
+def make():
+    if not children:
+        children.append(os.fork())
+        if children == [0]:
+            raise Left
+    return "value"
+value = lazy(make)
+read, write = os.pipe()
+try:
+    mine = value.get()
+except Left:
+    os.write(write, value.get().encode())
+    os._exit(0)
+os.close(write)
+report(mine=mine, theirs=os.read(read, 100).decode(), ended=os.waitpid(children[0], 0)[1])
+"""
+    )
+    assert told == {"mine": "value", "theirs": "value", "ended": 0}

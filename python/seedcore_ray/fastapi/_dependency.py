@@ -1,4 +1,4 @@
-"""``require_ray``: for what cannot be answered without Ray."""
+"""``require_ray``: for requests that cannot be answered without Ray."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from seedcore_ray import _core
 from seedcore_ray.fastapi import _unavailable
-from seedcore_ray.fastapi._middleware import KEY
+from seedcore_ray.fastapi._middleware import KEY, absence
 
 
 async def require_ray(connection: HTTPConnection) -> Any:
@@ -26,13 +25,10 @@ async def require_ray(connection: HTTPConnection) -> Any:
     Raises:
         HTTPException: 503, before anything of Ray was called.
     """
-    use = connection.scope.get(KEY)
-    if use is None:  # no lifespan of ours runs: all that is known is the connection
-        now = _core.connection()
-        if now.state != "connected":
-            raise _unavailable.unavailable(_unavailable.reason(now))
+    if why := absence(connection.scope):
+        raise _unavailable.unavailable(why)
+    if (served := connection.scope.get(KEY)) is None:
         return None
-    if absence := use.keeper.absence():
-        raise _unavailable.unavailable(absence)
-    use.needs_ray()
-    return use.keeper.value
+    supervisor, request = served
+    supervisor.needs_ray(request)
+    return supervisor.value

@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 
 from seedcore_ray import _core
 from seedcore_ray.fastapi import _unavailable
-from seedcore_ray.fastapi._middleware import KEY
+from seedcore_ray.fastapi._middleware import absence
 from seedcore_ray.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def health_router(*, metrics: bool = False) -> Any:
         from fastapi import APIRouter
     except ModuleNotFoundError:
         return Router(routes)
-    # As Starlette's routes: nothing of them is validated, nor in the API's description.
+    # As Starlette's routes: they are not validated, and not part of the API's description.
     router = APIRouter()
     router.routes.extend(routes)
     return router
@@ -52,28 +52,20 @@ async def _livez(request: Request) -> Response:
 
 async def _readyz(request: Request) -> Response:
     now = _core.connection()
-    use = request.scope.get(KEY)
-    if use is not None:
-        absence = use.keeper.absence()
-    else:
-        absence = None if now.state == "connected" else _unavailable.reason(now)
+    why = absence(request.scope)
     told: dict[str, Any] = {
-        "ready": absence is None,
+        "ready": why is None,
         "state": now.state,
         "address": now.address,
         "namespace": now.namespace,
         "generation": now.generation,
         "since": now.since,
     }
-    if absence is None:
+    if why is None:
         return JSONResponse(told)
-    told["cause"] = {"kind": absence.kind, "message": str(absence)}
-    headers = {"Retry-After": _unavailable.retry_after(absence)}
-    return JSONResponse(told, status_code=503, headers=headers)
+    told["cause"] = {"kind": why.kind, "message": str(why)}
+    return JSONResponse(told, status_code=503, headers=_unavailable.retry_after(why))
 
 
 async def _metrics(request: Request) -> Response:
-    import seedcore_ray
-
-    package: Any = seedcore_ray
-    return Response(package.metrics_text(), media_type=CONTENT_TYPE)
+    return Response(_core.metrics_text(), media_type=CONTENT_TYPE)

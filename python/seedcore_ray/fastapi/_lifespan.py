@@ -1,15 +1,20 @@
-"""``ray_lifespan``: what begins and ends with the service."""
+"""``ray_lifespan``: connects when the service starts, disconnects when it ends."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import Any
 
 from seedcore_ray._async_api import _LEFT_OUT
-from seedcore_ray.fastapi._middleware import Guard
-from seedcore_ray.fastapi._supervisor import Keeper, OnReady
+from seedcore_ray.fastapi._middleware import RayMiddleware
+from seedcore_ray.fastapi._supervisor import OnReady, Supervisor
 
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -58,33 +63,27 @@ def ray_lifespan(
     asked: dict[str, Any] = {"ray_address": ray_address, "init_kwargs": init_kwargs or None}
     if ray_namespace is not _LEFT_OUT:
         asked["ray_namespace"] = ray_namespace
-    own = lifespan or _nothing
 
     @asynccontextmanager
     async def manage(app: Any) -> AsyncIterator[Any]:
-        async with own(app) as state:
-            keeper = Keeper(app, on_ready, asked, {"release": "always", **(monitor or {})})
-            with _guarded(app, keeper):
-                async with keeper.at_work(wait_s):
+        async with lifespan(app) if lifespan else nullcontext() as state:
+            supervisor = Supervisor(app, on_ready, asked, {"release": "always", **(monitor or {})})
+            with _installed(app, supervisor):
+                async with supervisor.running(wait_s):
                     yield state
 
     return manage
 
 
-@asynccontextmanager
-async def _nothing(app: Any) -> AsyncIterator[None]:
-    yield
-
-
 @contextmanager
-def _guarded(app: Any, keeper: Keeper) -> Iterator[None]:
-    """Stand between the app's routes and its middleware, which then see a 503 and no exception.
+def _installed(app: Any, supervisor: Supervisor) -> Iterator[None]:
+    """Put ours between the app's middleware and its routes, so that theirs sees a 503.
 
     ``add_middleware`` is refused once the app has started, which is before its lifespan runs.
     """
     router = getattr(app, "router", app)
     bare = router.middleware_stack
-    router.middleware_stack = Guard(bare, keeper)
+    router.middleware_stack = RayMiddleware(bare, supervisor)
     try:
         yield
     finally:

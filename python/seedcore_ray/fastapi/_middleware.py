@@ -1,54 +1,66 @@
-"""The middleware that ``ray_lifespan`` puts before the routes: no Ray, no 500 but a 503."""
+"""The middleware that ``ray_lifespan`` puts before the routes: 503, not 500, without Ray."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from seedcore_ray.fastapi._request_scope import Use
-from seedcore_ray.fastapi._unavailable import unavailable
+from seedcore_ray import _core
+from seedcore_ray.fastapi import _unavailable
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from seedcore_ray._errors import RayConnectionError
-    from seedcore_ray.fastapi._supervisor import Keeper
+    from seedcore_ray.fastapi._supervisor import Supervisor
 
 KEY = "seedcore_ray"
-"""Where a request's ``Use`` is in its scope."""
+"""Where a request's scope has its ``Supervisor`` and its ``RequestScope``."""
 
 _TRY_AGAIN_LATER = 1013
 
 
-class Guard:
+class RayMiddleware:
     """ASGI, for requests and WebSockets; pure, so that it costs no task of its own."""
 
-    def __init__(self, app: ASGIApp, keeper: Keeper) -> None:
+    def __init__(self, app: ASGIApp, supervisor: Supervisor) -> None:
         self._app = app
-        self._keeper = keeper
+        self._supervisor = supervisor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        use = scope[KEY] = Use(self._keeper)
+        request = self._supervisor.begin()
+        scope[KEY] = self._supervisor, request
         answer = _Answer(send)
         try:
             await self._app(scope, receive, answer.send)
         except BaseException as error:
-            absence = await use.explain(error, needed_ray=use.over())
+            absence = await self._supervisor.explain(request, error)
             if absence is None:
                 await answer.let_go()
                 raise
             await answer.give_up(absence, error)
         else:
-            use.over()
+            self._supervisor.finish(request)
             await answer.let_go()
 
 
-class _Answer:
-    """What a request is answered with, where a 500 is held back until it is known why.
+def absence(scope: Scope) -> RayConnectionError | None:
+    """Why a request cannot use Ray now; None when it can.
 
-    A mounted app answers 500 for an exception before it lets us see that exception.
+    Where no ``ray_lifespan`` runs, all that is known is the connection.
+    """
+    if served := scope.get(KEY):
+        supervisor: Supervisor = served[0]
+        return supervisor.absence()
+    return _unavailable.reason(_core.connection())
+
+
+class _Answer:
+    """Sends the answer to a request, but holds back a 500 until its cause is known.
+
+    A mounted app answers 500 for an exception before the exception gets here.
     """
 
     def __init__(self, send: Send) -> None:
@@ -58,32 +70,30 @@ class _Answer:
         self._is_accepted = False
 
     async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start" and message["status"] == 500:
-            self._held.append(message)
-            return
-        if self._held:
-            self._held.append(message)
-            if message.get("more_body"):  # nobody's answer to an exception
-                await self.let_go()
-            return
-        self._has_begun = True
-        self._is_accepted |= kind == "websocket.accept"
-        await self._send(message)
+        is_500 = message["type"] == "http.response.start" and message["status"] == 500
+        if not (is_500 or self._held):
+            return await self._pass_on(message)
+        self._held.append(message)
+        if message.get("more_body"):  # no answer to an exception is streamed
+            await self.let_go()
 
     async def let_go(self) -> None:
-        """It was a 500 of the app's own."""
+        """Send what is held back: it was a 500 of the app's own."""
         held, self._held = self._held, []
         for message in held:
-            self._has_begun = True
-            await self._send(message)
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._has_begun = True
+        self._is_accepted |= message["type"] == "websocket.accept"
+        await self._send(message)
 
     async def give_up(self, absence: RayConnectionError, error: BaseException) -> None:
-        """Answer that Ray is not there; by an exception, so that the app's own handlers see it."""
+        """Answer that Ray is absent, by an exception, so that the app's own handlers see it."""
         if self._is_accepted:
             with suppress(RuntimeError):  # closed already
                 await self._send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
             return
         if self._has_begun:
             raise absence from error
-        raise unavailable(absence) from error
+        raise _unavailable.unavailable(absence) from error

@@ -1,4 +1,4 @@
-"""Why Ray is not there, as a ``RayConnectionError``, and that as an answer to a request."""
+"""Why Ray cannot be used, as a ``RayConnectionError``, and that as an answer to a request."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ import math
 from starlette.exceptions import HTTPException
 
 from seedcore_ray import _core
-from seedcore_ray._errors import RayConnectionError
+from seedcore_ray._errors import RayConnectionError, RayNotReadyError
 
-_UNKNOWN_S = 5
-"""To ask again after that where nobody knows better: no reconnect waits longer for its next try."""
+_RETRY_AFTER_S = 5
+"""Where nothing better is known: no reconnect waits longer before its next try."""
 
 
-def reason(now: _core.Connection, ailing: RayConnectionError | None = None) -> RayConnectionError:
-    """Why this process is not connected.
+def reason(
+    now: _core.Connection, unhealthy: RayConnectionError | None = None
+) -> RayConnectionError | None:
+    """Why this process cannot use Ray; None when it can.
 
     Args:
-        now: the connection, which is not ``connected``.
-        ailing: what was told of a connection that is ``unhealthy``.
+        now: the connection.
+        unhealthy: the cause of its last ``unhealthy`` event, while that holds.
     """
+    if now.state == "connected":
+        return None
     if now.state == "unhealthy":
-        return ailing or silence(now)
-    if cause := _core.last_error():
-        return cause
-    said = now.last_probe.error if now.last_probe else None
-    if now.state == "connecting":
-        message = "still connecting" + (f": {said}" if said else "")
-    else:
-        message = "not connected to Ray"
-    return RayConnectionError(message, kind="not_connected", address=now.address or "")
+        return unhealthy or silence(now)
+    try:
+        _core.require_ray()
+    except RayNotReadyError as error:
+        return error
+    # Ray has a connection that the session has only just lost, or not noticed yet.
+    return _core.last_error() or interrupted(now.address or "")
 
 
 def silence(now: _core.Connection) -> RayConnectionError:
-    """The cluster has stopped to answer."""
+    """The cluster has stopped answering."""
     said = now.last_probe.error if now.last_probe else None
     return RayConnectionError(
-        said or f"{now.address} has stopped to answer", kind="lost", address=now.address or ""
+        said or f"{now.address} has stopped answering", kind="lost", address=now.address or ""
     )
 
 
 def interrupted(address: str) -> RayConnectionError:
-    """The connection was lost under a request, and may be back by now."""
+    """The connection was lost during a request, and may be back by now."""
     return RayConnectionError(
         "the connection to Ray was lost or replaced in the middle of this",
         kind="lost",
@@ -51,13 +53,13 @@ def interrupted(address: str) -> RayConnectionError:
     )
 
 
-def retry_after(absence: RayConnectionError) -> str:
-    """The header's value: whole seconds, at least one."""
+def retry_after(absence: RayConnectionError) -> dict[str, str]:
+    """The ``Retry-After`` header: whole seconds, at least one."""
     wait_s = absence.retry_after_s
-    return str(_UNKNOWN_S if wait_s is None else max(1, math.ceil(wait_s)))
+    seconds = _RETRY_AFTER_S if wait_s is None else max(1, math.ceil(wait_s))
+    return {"Retry-After": str(seconds)}
 
 
 def unavailable(absence: RayConnectionError) -> HTTPException:
-    """503 with ``Retry-After``, in the form that the app gives to its other errors."""
-    headers = {"Retry-After": retry_after(absence)}
-    return HTTPException(503, detail=str(absence), headers=headers)
+    """503 with ``Retry-After``, which the app answers in the form of its other errors."""
+    return HTTPException(503, detail=str(absence), headers=retry_after(absence))

@@ -6,13 +6,12 @@
     with FakeRay() as ray:
         ray.fails("init", ConnectionError("no cluster"))
 
-Nothing of a head is shared with another Ray on the machine, and nothing is left when it stops. It
-needs ``ray`` to be installed, never imports it. As pytest fixtures: ``seedcore_ray.pytest_plugin``.
+A head shares nothing with another Ray on the machine and leaves nothing when it stops. It needs
+``ray`` installed and never imports it. As pytest fixtures: ``seedcore_ray.pytest_plugin``.
 """
 
-from seedcore_ray.testing.existing import ExistingCluster
 from seedcore_ray.testing.fake import FakeRay
-from seedcore_ray.testing.head import CertFiles, HeadError, RayHead
+from seedcore_ray.testing.head import CertFiles, ExistingCluster, HeadError, RayHead
 from seedcore_ray.testing.ports import accepts, free_ports
 
 __all__ = [

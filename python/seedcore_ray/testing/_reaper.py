@@ -1,10 +1,10 @@
-"""Watches over one head: runs as a script beside it, and leaves nothing behind.
+"""The subreaper of one head, run as a script: it ends the head together with its owner.
 
 ``python _reaper.py DIRECTORY COMMAND...`` runs ``ray start`` and prints ``started RC``. The head's
-processes are daemons whose parent has ended; as their subreaper the keeper inherits them all, so it
-knows the whole tree without ever matching a name. It waits on its standard input: ``stop`` or end
-of file (its owner died, by whatever signal) kills the tree and removes the directory, ``keep``
-kills the tree only.
+processes are daemons whose parent has ended; as their subreaper it inherits them all, and knows the
+whole tree without matching names. It waits on its standard input: ``stop`` or end of file (its
+owner died, by whatever signal) kills the tree and removes the directory, ``keep`` kills the tree
+only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""``ray start`` of a head whose Ray Client servers have ports that no other head gives out.
+"""``ray start`` of a head whose Ray Client servers have ports that no other head uses.
 
 ``python _start.py FIRST LAST start --head ...``. Ray runs a server for each client, on ports from
-23000 on, and only looks whether one is bound *now*: the server binds a second later, and shares the
-port if somebody else was quicker. Two heads of one machine thus put a client of the one into the
-cluster of the other. Ray has no setting for it, so the process that gives the ports out is started
-through this file.
+23000 on, and only checks whether a port is bound *now*: the server binds a second later, and shares
+the port if another one was quicker. Two heads of one machine thus put a client of one into the
+cluster of the other. Ray has no setting for it, so this file starts the process that assigns them.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def start(first: str, last: str, arguments: list[str]) -> None:
 
 
 def serve(first: str, last: str, arguments: list[str]) -> None:
-    """Be the client server, with these ports to give out."""
+    """Be the client server, with these ports to assign."""
     from ray.util.client.server import proxier
 
     proxier.MIN_SPECIFIC_SERVER_PORT = int(first)
@@ -45,7 +44,7 @@ def serve(first: str, last: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    # Our folder is not among the folders that Ray's processes import from.
+    # Ray's processes do not import from this folder.
     del sys.path[0]
     _, low, high, *rest = sys.argv
     (start if rest[0] == "start" else serve)(low, high, rest)

@@ -1,14 +1,12 @@
-"""A stand-in for ``ray`` that runs tasks in place and fails when it is told to."""
+"""A stand-in for ``ray`` that runs tasks at once, in the caller, and fails when it is told to."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import repeat
 from types import ModuleType
 from typing import Any, NamedTuple
-
-from seedcore_ray.testing.fake_tasks import Actor, ActorClass, Make, Ref, Task
 
 _SCRIPTED = ("init", "is_initialized", "shutdown", "get", "task", "actor")
 
@@ -116,12 +114,12 @@ class FakeRay(ModuleType):
         """Forget an actor."""
         self._actors = {key: kept for key, kept in self._actors.items() if kept is not actor}
 
-    # -- within
+    # -- for tasks and actors
 
     def _remote(self, target: Any, **options: Any) -> Task | ActorClass:
         if isinstance(target, type):
-            return ActorClass(target, self._run, self._keep, options)
-        return Task(target, self._run)
+            return ActorClass(self, target, options)
+        return Task(self, target, "task")
 
     def _run(self, what: str, name: str, work: Callable[[], Any]) -> Ref:
         self._need_connection()
@@ -131,7 +129,7 @@ class FakeRay(ModuleType):
         except Exception as error:
             return Ref(error=error)
 
-    def _keep(self, make: Make, options: dict[str, Any]) -> Actor:
+    def _actor(self, make: Callable[[], Actor], options: dict[str, Any]) -> Actor:
         self._need_connection()
         if (name := options.get("name")) is None:
             return make()
@@ -144,12 +142,83 @@ class FakeRay(ModuleType):
 
     def _need_connection(self) -> None:
         if not self._connected:
-            raise RuntimeError("Ray has not been started yet: the stand-in wants init() first")
+            raise RuntimeError("Ray has not been started yet: the stand-in needs init() first")
 
     def _note(self, what: str, *args: Any, **kwargs: Any) -> None:
         self.calls.append(Call(what, args, kwargs))
         for error in self._script.get(what, ()):
             raise error
+
+
+class Ref:
+    """An ``ObjectRef`` that holds its value or its error already."""
+
+    def __init__(self, value: Any = None, *, error: Exception | None = None) -> None:
+        self._value = value
+        self._error = error
+
+    def value(self) -> Any:
+        """The value; raises the error of the task."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        yield from ()
+        return self.value()
+
+
+class Task:
+    """A remote function, or a method of an actor."""
+
+    def __init__(self, ray: FakeRay, function: Callable[..., Any], what: str) -> None:
+        self._ray = ray
+        self._function = function
+        self._what = what
+
+    def remote(self, *args: Any, **kwargs: Any) -> Ref:
+        """Call it now."""
+        name = getattr(self._function, "__name__", repr(self._function))
+        return self._ray._run(self._what, name, lambda: self._function(*_values(args), **kwargs))
+
+    def options(self, **_: Any) -> Task:
+        """Itself: resources mean nothing here."""
+        return self
+
+
+class ActorClass:
+    """A remote class."""
+
+    def __init__(self, ray: FakeRay, cls: type, options: dict[str, Any]) -> None:
+        self._ray = ray
+        self._cls = cls
+        self._options = options
+
+    def remote(self, *args: Any, **kwargs: Any) -> Actor:
+        """Make an instance now; named ones can be found with ``get_actor``."""
+        return self._ray._actor(
+            lambda: Actor(self._ray, self._cls(*_values(args), **kwargs)), self._options
+        )
+
+    def options(self, **options: Any) -> ActorClass:
+        """The same with a name, a namespace, ``get_if_exists``; the rest means nothing here."""
+        return ActorClass(self._ray, self._cls, {**self._options, **options})
+
+
+class Actor:
+    """A handle: ``handle.method.remote(...)``."""
+
+    def __init__(self, ray: FakeRay, instance: object) -> None:
+        self._ray = ray
+        self._instance = instance
+
+    def __getattr__(self, name: str) -> Task:
+        return Task(self._ray, getattr(self._instance, name), "actor")
+
+
+def _values(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """References among the arguments of a task arrive as their values."""
+    return tuple(arg.value() if isinstance(arg, Ref) else arg for arg in args)
 
 
 def _known(what: str) -> str:

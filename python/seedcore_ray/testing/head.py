@@ -1,4 +1,4 @@
-"""A private Ray head: free ports, its own directory and home, gone without a trace at ``stop``."""
+"""A private Ray head: free ports, its own directory and home, removed completely by ``stop``."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from seedcore_ray.testing.processes import Process, descendants, exists, send_si
 
 Part = Literal["gcs_server", "raylet", "proxier"]
 
-_KEEPER = Path(__file__).with_name("_reaper.py")
+_REAPER = Path(__file__).with_name("_reaper.py")
 _START = Path(__file__).with_name("_start.py")
 _MIB = 1024 * 1024
-# Ray makes the machine's own address of it for itself, and listens on both.
+# Ray turns it into the machine's own address for itself, and listens on both.
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
 
 
 class HeadError(RuntimeError):
-    """The head did not start, or is not what a caller took it for."""
+    """The head did not start, or is not in the state that a method needs."""
 
 
 @dataclass(frozen=True)
@@ -53,34 +53,30 @@ class CertFiles:
 
 
 @dataclass(frozen=True)
-class _Ports:
-    """Every fixed port of a head. Those Ray lets the kernel choose are not here."""
+class ExistingCluster:
+    """A cluster that was there before the tests, in the place of a ``RayHead``."""
 
-    gcs: int
-    client: int
-    node_manager: int
-    object_manager: int
-    agent_grpc: int
-    agent_http: int
-    runtime_env_agent: int
-    metrics: int
-    dashboard: int
+    address: str
+    """As given: ``auto``, ``host:port`` or ``ray://host[:port]``."""
 
-    def flags(self) -> list[str]:
-        return [
-            f"--port={self.gcs}",
-            f"--ray-client-server-port={self.client}",
-            f"--node-manager-port={self.node_manager}",
-            f"--object-manager-port={self.object_manager}",
-            f"--dashboard-agent-grpc-port={self.agent_grpc}",
-            f"--dashboard-agent-listen-port={self.agent_http}",
-            f"--runtime-env-agent-port={self.runtime_env_agent}",
-            f"--metrics-export-port={self.metrics}",
-            f"--dashboard-port={self.dashboard}",
-            # 0: the kernel chooses. The default, 10002-19999, is everybody's.
-            "--min-worker-port=0",
-            "--max-worker-port=0",
-        ]
+    def env(self) -> dict[str, str]:
+        """Nothing: the environment has the credentials already."""
+        return {}
+
+
+# Every fixed port of a head. The kernel chooses the others.
+_GCS, _CLIENT = "--port", "--ray-client-server-port"
+_PORTS = (
+    _GCS,
+    _CLIENT,
+    "--node-manager-port",
+    "--object-manager-port",
+    "--dashboard-agent-grpc-port",
+    "--dashboard-agent-listen-port",
+    "--runtime-env-agent-port",
+    "--metrics-export-port",
+    "--dashboard-port",
+)
 
 
 class RayHead:
@@ -110,10 +106,10 @@ class RayHead:
         self._private_pids = private_pids
         self._python = python
         self._start_timeout_s = start_timeout_s
-        self._ports = _Ports(*free_ports(9))
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self._server_ports: PortBlock | None = None
         self._base: Path | None = None
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._owner = os.getpid()
 
     # -- where it is
@@ -121,12 +117,12 @@ class RayHead:
     @property
     def gcs_port(self) -> int:
         """Port of the GCS: what native drivers connect to."""
-        return self._ports.gcs
+        return self._ports[_GCS]
 
     @property
     def client_port(self) -> int:
         """Port of the Ray Client server."""
-        return self._ports.client
+        return self._ports[_CLIENT]
 
     @property
     def address(self) -> str:
@@ -136,12 +132,12 @@ class RayHead:
     @property
     def gcs_address(self) -> str:
         """``host:port`` for a native driver."""
-        return f"{_HOST}:{self._ports.gcs}"
+        return f"{_HOST}:{self.gcs_port}"
 
     @property
     def client_address(self) -> str:
         """``ray://host:port`` for a Ray Client."""
-        return f"ray://{_HOST}:{self._ports.client}"
+        return f"ray://{_HOST}:{self.client_port}"
 
     @property
     def auto_address(self) -> str:
@@ -178,14 +174,14 @@ class RayHead:
         """
         if not self._private_pids:
             return []
-        keeper = next(p for p in descendants(self._keeper_pid()) if _KEEPER.name in p.command)
-        return ["nsenter", "--target", str(keeper.pid), "--pid", "--mount", "--"]
+        reaper = next(p for p in descendants(self._reaper_pid()) if _REAPER.name in p.command)
+        return ["nsenter", "--target", str(reaper.pid), "--pid", "--mount", "--"]
 
     # -- its life
 
     def start(self) -> RayHead:
         """Start it and wait until both of its ports accept."""
-        if self._keeper is not None:
+        if self._reaper is not None:
             raise HeadError("the head runs already")
         if self._base is None:
             # Short: Ray puts Unix sockets below, whose paths end at 107 characters.
@@ -195,7 +191,7 @@ class RayHead:
         atexit.register(self.stop)
         give_up = time.monotonic() + self._start_timeout_s
         self._server_ports = claim_block()
-        self._keeper = self._launch(self._server_ports)
+        self._reaper = self._launch(self._server_ports)
         try:
             self._wait_until_started(give_up)
         except BaseException as error:
@@ -240,7 +236,7 @@ class RayHead:
 
     def processes(self) -> list[Process]:
         """All live processes of the head."""
-        return [p for p in descendants(self._keeper_pid()) if _KEEPER.name not in p.command]
+        return [p for p in descendants(self._reaper_pid()) if _REAPER.name not in p.command]
 
     def kill(self, part: Part) -> None:
         """SIGKILL one part of the head; returns when it and its sockets are gone."""
@@ -261,12 +257,8 @@ class RayHead:
         self._signal_all(part, signal.SIGCONT)
 
     def client_servers(self) -> list[Process]:
-        """The servers the head runs for Ray Clients: one per client that is connected."""
+        """The servers for Ray Clients, one for each; it ends some seconds after its client."""
         return [p for p in self.processes() if "--mode=specific-server" in p.command]
-
-    def client_server_count(self) -> int:
-        """How many of them there are. One is gone some seconds after its client has left."""
-        return len(self.client_servers())
 
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of what ``ray start`` printed."""
@@ -283,7 +275,7 @@ class RayHead:
             [
                 *(namespace if self._private_pids else []),
                 sys.executable,
-                str(_KEEPER),
+                str(_REAPER),
                 str(self.directory),
                 *self._ray_start(servers),
             ],
@@ -291,7 +283,7 @@ class RayHead:
             stdout=subprocess.PIPE,
             env=self._environment(),
             cwd=self.directory,
-            # Ctrl-C at the terminal is for the owner; the keeper ends the head when told.
+            # Ctrl-C at the terminal is for the owner; the reaper ends the head when told.
             start_new_session=True,
         )
 
@@ -301,7 +293,9 @@ class RayHead:
             *(self._python, str(_START), str(servers.first), str(servers.last)),
             *("start", "--head"),
             f"--node-ip-address={_HOST}",
-            *self._ports.flags(),
+            *(f"{flag}={port}" for flag, port in self._ports.items()),
+            # 0: the kernel chooses. The default, 10002-19999, is everybody's.
+            *("--min-worker-port=0", "--max-worker-port=0"),
             f"--temp-dir={self.temp_dir}",
             f"--num-cpus={self._num_cpus}",
             f"--object-store-memory={80 * _MIB}",
@@ -330,43 +324,43 @@ class RayHead:
         }
 
     def _wait_until_started(self, give_up: float) -> None:
-        keeper = self._keeper
-        assert keeper is not None and keeper.stdout is not None
-        ready, _, _ = select.select([keeper.stdout], [], [], max(0.0, give_up - time.monotonic()))
+        reaper = self._reaper
+        assert reaper is not None and reaper.stdout is not None
+        ready, _, _ = select.select([reaper.stdout], [], [], max(0.0, give_up - time.monotonic()))
         if not ready:
             raise HeadError(f"`ray start` did not end within {self._start_timeout_s:g} s")
-        if (line := keeper.stdout.readline()) != b"started 0\n":
-            raise HeadError(f"`ray start` failed: {line.decode().strip() or 'keeper died'}")
-        for port in (self._ports.gcs, self._ports.client):
+        if (line := reaper.stdout.readline()) != b"started 0\n":
+            raise HeadError(f"`ray start` failed: {line.decode().strip() or 'reaper died'}")
+        for port in (self.gcs_port, self.client_port):
             while not accepts(_HOST, port):
                 if time.monotonic() > give_up:
                     raise HeadError(f"port {port} does not accept")
                 time.sleep(_POLL_S)
 
     def _end(self, order: bytes) -> None:
-        keeper, self._keeper = self._keeper, None
-        if keeper is None:
+        reaper, self._reaper = self._reaper, None
+        if reaper is None:
             return
-        assert keeper.stdin is not None and keeper.stdout is not None
+        assert reaper.stdin is not None and reaper.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            keeper.stdin.write(order)
-            keeper.stdin.close()
+            reaper.stdin.write(order)
+            reaper.stdin.close()
         try:
-            keeper.wait(timeout=20)
+            reaper.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            os.killpg(keeper.pid, signal.SIGKILL)
-            keeper.wait()
-        keeper.stdout.close()
+            os.killpg(reaper.pid, signal.SIGKILL)
+            reaper.wait()
+        reaper.stdout.close()
         if self._server_ports is not None:
             self._server_ports.release()
 
     def _is_inherited(self) -> bool:
         return os.getpid() != self._owner
 
-    def _keeper_pid(self) -> int:
-        if self._keeper is None:
+    def _reaper_pid(self) -> int:
+        if self._reaper is None:
             raise HeadError("the head is not running")
-        return self._keeper.pid
+        return self._reaper.pid
 
     def _part(self, part: Part) -> Process:
         for process in self.processes():

@@ -1,4 +1,4 @@
-"""Ports that nobody else is going to take."""
+"""Free TCP ports that stay free for their caller."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# Ray workers listen on ports that the kernel chooses, the Ray Client servers of other people's
-# heads on 23000-23999: those of ours are below, single ports above.
+# Ray workers listen on ports that the kernel chooses, and the Ray Client servers of other heads on
+# 23000-23999: the blocks for ours are below, single ports above.
 _BLOCKS = range(16_000, 23_000, 100)
 _LOW = 24_000
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -18,10 +18,9 @@ _claims: list[socket.socket] = []
 def free_ports(count: int) -> list[int]:
     """``count`` distinct TCP ports that are free now.
 
-    They lie below the range from which the kernel serves ``bind(0)`` and outgoing connections: a
-    port of that range is soon someone else's, and a head that restarts on it would find it taken.
-    As long as this process lives, none is given a second time, to any process of the machine: test
-    runs side by side stay out of each other's way.
+    They lie below the range that the kernel uses for ``bind(0)`` and outgoing connections, where a
+    head that restarts would find its port taken. While this process lives, no process of the
+    machine gets one of them again, so that test runs side by side do not collide.
     """
     ports: list[int] = []
     candidates = random.sample(range(_LOW, _ephemeral_low()), k=2_000)
@@ -36,19 +35,19 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class PortBlock:
-    """Ports in a row that ``claim_block`` gives to nobody else until they are given back."""
+    """Consecutive ports, claimed on this machine until they are released."""
 
     first: int
     last: int
     claim: socket.socket
 
     def release(self) -> None:
-        """Give them back. Twice is fine."""
+        """Release them. Twice is fine."""
         self.claim.close()
 
 
 def claim_block() -> PortBlock:
-    """A hundred ports in a row for the Ray Client servers of one head."""
+    """Claim a hundred consecutive ports for the Ray Client servers of one head."""
     for first in random.sample(_BLOCKS, k=len(_BLOCKS)):
         if claim := _claim(f"block-{first}"):
             return PortBlock(first, first + _BLOCKS.step - 1, claim)

@@ -44,8 +44,8 @@ def descendants(pid: int, *, zombies: bool = False) -> list[Process]:
 def kill_descendants(pid: int, deadline_s: float) -> None:
     """SIGKILL everything below ``pid``, our own, until nothing is left.
 
-    More than once, for a child may fork while we look. Zombies count: one whose other threads are
-    still on their way out holds its ports.
+    Repeatedly, since a child may fork meanwhile. Zombies count: one whose other threads are still
+    exiting holds its ports.
     """
     give_up = time.monotonic() + deadline_s
     while alive := descendants(pid, zombies=True):
@@ -93,7 +93,7 @@ def _read(pid: int) -> Process | None:
         stat = (directory / "stat").read_text(errors="replace")
         command = (directory / "cmdline").read_bytes()
     except OSError:
-        return None  # gone while we looked
+        return None  # it has ended meanwhile
     # The name stands in brackets and may itself hold spaces and brackets.
     head, _, tail = stat.rpartition(")")
     state, parent = tail.split()[:2]

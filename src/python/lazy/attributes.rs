@@ -1,4 +1,4 @@
-//! Which look-ups on a lazy value are its own.
+//! The rules that say whose attribute a name on a lazy value is.
 
 use std::cell::Cell;
 
@@ -8,12 +8,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
-use super::Lazy;
+use super::slot::Lazy;
 use crate::python::interop::exit_guard::passed_through;
 
 /// Whose attribute a name means.
 pub enum Name {
-    /// The value's: the value is made for it.
+    /// The value's: looking it up makes the value.
     Value,
     /// The Lazy's.
     Own,
@@ -34,7 +34,7 @@ impl Name {
     }
 }
 
-/// Whether a name may be set or deleted.
+/// Refuses to set or delete a name that is not the value's.
 pub fn check_settable(name: &Bound<'_, PyString>) -> PyResult<()> {
     match Name::of(name) {
         Name::Value => Ok(()),
@@ -44,15 +44,15 @@ pub fn check_settable(name: &Bound<'_, PyString>) -> PyResult<()> {
     }
 }
 
-/// A private name that is not the Lazy's.
+/// Looks up a [`Name::Private`]: on the Lazy, else on the value if there is one.
 pub fn private<'py>(
     lazy: &Bound<'py, Lazy>,
     name: &Bound<'py, PyString>,
-    missing: PyErr,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = lazy.py();
-    if !missing.is_instance_of::<PyAttributeError>(py) {
-        return Err(missing);
+    match own(lazy, name) {
+        Err(missing) if missing.is_instance_of::<PyAttributeError>(py) => {}
+        result => return result,
     }
     match lazy.get().current(py) {
         Some(value) => passed_through(|| value.getattr(name)),
@@ -81,18 +81,19 @@ pub fn own<'py>(
 }
 
 thread_local! {
-    /// What a look-up has just raised: PyO3 has a message of its own for a missing attribute.
+    /// The `AttributeError` of the look-up that Python is about to repeat as `__getattr__`, which
+    /// would otherwise replace its message.
     static MISSING: Cell<Option<PyErr>> = const { Cell::new(None) };
 }
 
-/// Remembers what a look-up raised, if Python will try again.
+/// Keeps `error` for [`missing`], if Python will call `__getattr__`.
 pub fn remember(py: Python<'_>, error: &PyErr) {
     if error.is_instance_of::<PyAttributeError>(py) {
         MISSING.set(Some(error.clone_ref(py)));
     }
 }
 
-/// What the look-up before this one raised.
+/// The error that the failed look-up raised.
 pub fn missing(name: &Bound<'_, PyString>) -> PyErr {
     let missing = MISSING.take();
     missing.unwrap_or_else(|| PyAttributeError::new_err(name.to_string()))

@@ -1,17 +1,17 @@
-//! How a lazy value comes to be: one caller at a time calls the factory, the others wait.
+//! Building a lazy value: one caller at a time calls the factory, the others wait.
 
-use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
-use pyo3::intern;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::{IntoPyObjectExt as _, intern};
 use tracing::debug;
 
+use super::slot::Lazy;
 use crate::error::{ConnectError, Kind};
-use crate::lazy::{Caller, Entry, Over, Ticket, Turn};
+use crate::lazy::{BuildGuard, BuildId, Caller, Entry};
+use crate::log_target;
 use crate::process::process;
 use crate::python::connection::held::HeldConnection;
 use crate::python::connection::require;
@@ -19,90 +19,24 @@ use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking;
 use crate::python::interop::errors::not_ready;
 use crate::python::interop::exit_guard::survived;
-use crate::python::lazy::Lazy;
 use crate::python::logs;
 
-/// How often a value is made before it is given up that the connection holds for so long.
+/// How often one caller builds a value whose connection goes away meanwhile.
 const TRIES: u32 = 3;
 
-/// The logger of `_lazy.py`, where `on_close` is called.
-const LOGGER: &str = "seedcore_ray::lazy";
-
-/// The way to a value, one step on.
-enum Step<'py> {
-    /// There it is.
-    Made(Bound<'py, PyAny>),
-    /// Somebody else makes it.
-    Others(Over),
-    /// The caller makes it.
-    Mine(Work),
-}
-
-fn step<'py>(lazy: &Bound<'py, Lazy>, tries: u32, blocks: bool) -> PyResult<Step<'py>> {
-    let py = lazy.py();
-    let connection = require::required(py, Some(lazy.get().name()))?;
-    let inside = inside(py)?;
-    let caller = Caller {
-        inside: &inside,
-        blocks,
-    };
-    let entry = process().makings.enter(lazy.get().ticket(), caller);
-    // Whoever made it may have finished since this caller looked.
-    if let Some(value) = lazy.get().current(py) {
-        return Ok(Step::Made(value));
-    }
-    match entry {
-        Entry::Others(over) => Ok(Step::Others(over)),
-        Entry::Circular => Err(circular(lazy.get().name())),
-        Entry::Mine(_) if tries == TRIES => Err(restless(py, lazy.get().name())),
-        Entry::Mine(turn) => Ok(Step::Mine(Work {
-            lazy: lazy.clone().unbind(),
-            turn,
-            connection,
-        })),
-    }
-}
-
-/// Makes the value, or waits for who does, on a thread that may block.
-pub fn make<'py>(lazy: &Bound<'py, Lazy>) -> PyResult<Bound<'py, PyAny>> {
-    let py = lazy.py();
-    let mut tries = 0;
-    loop {
-        match step(lazy, tries, true)? {
-            Step::Made(value) => return Ok(value),
-            Step::Others(over) => blocking::block(py, over.wait())?,
-            Step::Mine(work) => {
-                tries += 1;
-                let outside = go_inside(py, work.turn.ticket())?;
-                let result = make_here(py, work);
-                come_out(py, &outside)?;
-                result?;
-            }
-        }
-    }
-}
-
-fn make_here(py: Python<'_>, work: Work) -> PyResult<()> {
-    let value = work.produce(py)?;
-    if is_coroutine(&value)? {
-        value.call_method0(intern!(py, "close"))?;
-        return Err(needs_await(work.lazy.get().name()));
-    }
-    work.keep(value)
-}
-
-/// The right and the duty to make one value.
+/// The right to build a value on a connection.
 struct Work {
     lazy: Py<Lazy>,
-    turn: Turn,
+    guard: BuildGuard,
     connection: Arc<HeldConnection>,
 }
 
 impl Work {
-    /// Parts with the old value and calls the factory.
-    fn produce<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.lazy.get().close(py)?;
-        self.lazy.get().produce(py)
+    /// Closes the old value and calls the factory.
+    fn call<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lazy = self.lazy.get();
+        lazy.close(py)?;
+        lazy.factory.bind(py).call0()
     }
 
     /// Keeps the value, unless the connection that it was made on is gone.
@@ -110,186 +44,136 @@ impl Work {
         let py = value.py();
         let lazy = self.lazy.get();
         if !self.connection.stands(py) {
-            debug!(target: LOGGER, "{} lost its connection while it was made", lazy.name());
-            return lazy.part_with(&value);
+            debug!(target: log_target::LAZY, "{} lost its connection while it was made", lazy.name);
+            return lazy.on_close(&value);
         }
         lazy.keep(value, self.connection);
-        debug!(target: LOGGER, "made {}", lazy.name());
-        drop(self.turn);
+        debug!(target: log_target::LAZY, "made {}", lazy.name);
+        drop(self.guard);
         logs::flush(py);
         Ok(())
     }
 }
 
-/// One caller's step on the way to a value, on an event loop (`seedcore_ray/_lazy.py`).
+/// One build, for `seedcore_ray/_lazy.py`.
 #[pyclass(frozen, module = "seedcore_ray._core")]
-pub struct Making {
-    state: Mutex<State>,
-    /// What the context variable was before.
-    outside: Mutex<Option<Py<PyAny>>>,
+pub struct Build {
+    /// Identifies it in the `inside` of what its factory calls.
+    #[pyo3(get)]
+    id: u64,
+    blocks: bool,
+    /// `None` while a thread has the work, and after that.
+    work: Mutex<Option<Work>>,
+    is_left: AtomicBool,
 }
 
-enum State {
-    Made(Py<PyAny>),
-    Others(Over),
-    Mine(Work),
-    /// A thread is at it.
-    LostConnection,
-    /// The caller has left.
-    Left,
-}
-
-/// The next step towards the value of `lazy`, for a caller who has made it `tries` times.
+/// Begin the next step towards the value of `lazy`.
+///
+/// Args:
+///     inside: the builds that the caller is part of, the outermost first.
+///     tries: how often the caller has built it.
+///     blocks: wait for another caller's build here and now, on a thread that may block.
+///
+/// Returns:
+///     The value in a tuple; or a `Build`, for the caller to carry out; or, after another caller's
+///     build, the caller asks again: None when it has ended, or an awaitable that waits for it.
 ///
 /// Raises:
 ///     RayNotReadyError, RuntimeError: as `Lazy.get`.
 #[pyfunction]
-pub fn making(lazy: &Bound<'_, Lazy>, tries: u32) -> PyResult<Making> {
-    let state = match survived(|| step(lazy, tries, false))? {
-        Step::Made(value) => State::Made(value.unbind()),
-        Step::Others(over) => State::Others(over),
-        Step::Mine(work) => State::Mine(work),
-    };
-    Ok(Making {
-        state: Mutex::new(state),
-        outside: Mutex::new(None),
+pub fn begin_build<'py>(
+    lazy: &Bound<'py, Lazy>,
+    inside: Vec<u64>,
+    tries: u32,
+    blocks: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    survived(|| {
+        let py = lazy.py();
+        let name = &lazy.get().name;
+        let connection = require::required(py, Some(name))?;
+        let inside: Vec<_> = inside.into_iter().map(BuildId).collect();
+        let caller = Caller {
+            inside: &inside,
+            blocks,
+        };
+        let entry = process().builds.enter(lazy.get().id, caller);
+        // Another caller's build may have ended since this one looked.
+        if let Some(value) = lazy.get().current(py) {
+            return (value,).into_bound_py_any(py);
+        }
+        match entry {
+            Entry::Wait(wait) if blocks => {
+                blocking::block(py, wait.wait())?;
+                Ok(py.None().into_bound(py))
+            }
+            Entry::Wait(wait) => awaitable(py, wait.wait()),
+            Entry::Deadlock => Err(deadlock(name)),
+            Entry::Build(_) if tries == TRIES => Err(unstable(py, name)),
+            Entry::Build(guard) => Build {
+                id: guard.id().0,
+                blocks,
+                work: Mutex::new(Some(Work {
+                    lazy: lazy.clone().unbind(),
+                    guard,
+                    connection,
+                })),
+                is_left: AtomicBool::new(false),
+            }
+            .into_bound_py_any(py),
+        }
     })
 }
 
-impl Making {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Build {
+    fn work(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outside(&self) -> MutexGuard<'_, Option<Py<PyAny>>> {
-        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the work, which a thread does to its end even when the caller leaves.
+    /// Takes the work, which this thread finishes even if the caller leaves meanwhile.
     fn take(&self) -> PyResult<Work> {
-        let state = mem::replace(&mut *self.state(), State::LostConnection);
-        match state {
-            State::Mine(work) => Ok(work),
-            _ => Err(PyRuntimeError::new_err("this making is over")),
-        }
-    }
-
-    /// Gives the work back to the caller; false when that one has left.
-    fn give_back(&self, work: Work) -> bool {
-        let mut state = self.state();
-        let is_awaited = matches!(*state, State::LostConnection);
-        if is_awaited {
-            *state = State::Mine(work);
-        }
-        is_awaited
+        let work = self.work().take();
+        work.ok_or_else(|| PyRuntimeError::new_err("this build has ended"))
     }
 }
 
 #[pymethods]
-impl Making {
-    /// The value in a tuple, or None when it has to be made.
-    #[getter]
-    fn made<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let value = match &*self.state() {
-            State::Made(value) => Some(value.clone_ref(py)),
-            _ => None,
-        };
-        value.map(|value| PyTuple::new(py, [value])).transpose()
-    }
-
-    /// The end of somebody else's making, to be awaited; None when it is the caller's turn.
-    fn over<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let state = mem::replace(&mut *self.state(), State::Left);
-        match state {
-            State::Others(over) => awaitable(py, over.wait()).map(Some),
-            state => {
-                *self.state() = state;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Calls the factory, on a thread that may block. What the factory gives is kept, but for a
-    /// coroutine, which is returned: the caller awaits it and then calls `keep`.
+impl Build {
+    /// Calls the factory; may block. What it returns is kept, except a coroutine, which is returned:
+    /// the caller awaits it and then calls `keep`.
     fn call<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         survived(|| {
             let work = self.take()?;
-            let value = work.produce(py)?;
+            let value = work.call(py)?;
             if !is_coroutine(&value)? {
                 return work.keep(value).map(|()| None);
             }
-            if self.give_back(work) {
-                return Ok(Some(value));
+            if self.blocks {
+                value.call_method0(intern!(py, "close"))?;
+                return Err(needs_await(&work.lazy.get().name));
             }
-            value.call_method0(intern!(py, "close")).map(|_| None)
+            *self.work() = Some(work);
+            if self.is_left.load(Ordering::SeqCst) {
+                self.leave();
+                return value.call_method0(intern!(py, "close")).map(|_| None);
+            }
+            Ok(Some(value))
         })
     }
 
-    /// Keeps the value that was awaited, on a thread that may block.
+    /// Keeps the value that was awaited; may block.
     fn keep(&self, value: Bound<'_, PyAny>) -> PyResult<()> {
         survived(|| self.take()?.keep(value))
     }
 
-    /// From now on, all that runs in this context is inside the making.
-    fn __enter__(&self, py: Python<'_>) -> PyResult<()> {
-        let ticket = match &*self.state() {
-            State::Mine(work) => work.turn.ticket(),
-            _ => return Ok(()),
-        };
-        *self.outside() = Some(go_inside(py, ticket)?.unbind());
-        Ok(())
-    }
-
-    /// The caller leaves; what a thread is at, it finishes.
-    #[pyo3(signature = (*_raised))]
-    fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let left = mem::replace(&mut *self.state(), State::Left);
-        drop(left);
-        let Some(outside) = self.outside().take() else {
-            return Ok(());
-        };
-        match come_out(py, outside.bind(py)) {
-            // Closed from another context, when the loop had ended: this one ends with its task.
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(()),
-            result => result,
-        }
+    /// Leaves the build. A thread that has the work finishes it.
+    fn leave(&self) {
+        self.is_left.store(true, Ordering::SeqCst);
+        let work = self.work().take();
+        drop(work);
     }
 }
 
-/// The makings that the running code is inside of, the outermost first: a `ContextVar`, so that it
-/// reaches into tasks and into the threads that a factory is called on.
-fn makings(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static INSIDE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let variable = INSIDE.get_or_try_init(py, || {
-        py.import(intern!(py, "contextvars"))?
-            .call_method1(intern!(py, "ContextVar"), ("seedcore_ray_makings",))
-            .map(Bound::unbind)
-    })?;
-    Ok(variable.bind(py))
-}
-
-fn inside(py: Python<'_>) -> PyResult<Vec<Ticket>> {
-    let none = PyTuple::empty(py);
-    let tickets: Vec<u64> = makings(py)?
-        .call_method1(intern!(py, "get"), (none,))?
-        .extract()?;
-    Ok(tickets.into_iter().map(Ticket).collect())
-}
-
-/// Enters a making; the result is for [`come_out`].
-fn go_inside(py: Python<'_>, making: Ticket) -> PyResult<Bound<'_, PyAny>> {
-    let mut tickets: Vec<u64> = inside(py)?.into_iter().map(|ticket| ticket.0).collect();
-    tickets.push(making.0);
-    makings(py)?.call_method1(intern!(py, "set"), (PyTuple::new(py, tickets)?,))
-}
-
-fn come_out(py: Python<'_>, outside: &Bound<'_, PyAny>) -> PyResult<()> {
-    makings(py)?
-        .call_method1(intern!(py, "reset"), (outside,))
-        .map(drop)
-}
-
-/// What an `async def` gives when it is called. Not all that can be awaited: a factory may well
+/// Whether calling an `async def` gave `value`. Not whether it can be awaited: a factory may well
 /// return an `ObjectRef`.
 fn is_coroutine(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = value.py();
@@ -303,14 +187,14 @@ fn needs_await(name: &str) -> PyErr {
     ))
 }
 
-fn circular(name: &str) -> PyErr {
+fn deadlock(name: &str) -> PyErr {
     PyRuntimeError::new_err(format!(
         "{name} would wait for itself: its factory or its on_close uses it, directly or through \
-         another lazy; or a task of this event loop is making it, and then await its aget()"
+         another lazy; or a task of this event loop is making it, in which case await its aget()"
     ))
 }
 
-fn restless(py: Python<'_>, name: &str) -> PyErr {
+fn unstable(py: Python<'_>, name: &str) -> PyErr {
     let cause = ConnectError::new(
         Kind::NotConnected,
         "",

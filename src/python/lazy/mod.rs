@@ -1,26 +1,23 @@
-//! What must exist only after Ray does: a stand-in that makes it on first use (`Lazy`).
+//! `lazy` and the transparent proxy that it returns.
 //!
-//! A look-up on a made value is a pointer, two or three of Ray's attributes and the look-up itself,
-//! no lock. How a value comes to be is in `making.rs`.
+//! A look-up on a made value reads a pointer and two or three of Ray's attributes before the look-up
+//! itself, and takes no lock.
 
 mod attributes;
 pub mod build;
+mod slot;
 
-use std::mem;
-use std::sync::Arc;
-
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-use crate::lazy::Ticket;
-use crate::process::{Process, process};
-use crate::python::connection::held::HeldConnection;
+use crate::lazy::LazyId;
 use crate::python::interop::exit_guard::{passed_through, survived};
-use attributes::{Name, check_settable, own, private};
+use attributes::{Name, check_settable};
+pub use slot::Lazy;
 
 /// Declare what must exist only after Ray does: it is made on first use.
 ///
@@ -56,7 +53,7 @@ pub fn lazy(
         name: name.unwrap_or_else(|| name_of(&factory)),
         factory: factory.unbind(),
         on_close: on_close.map(Bound::unbind),
-        ticket: Ticket::next(),
+        id: LazyId::next(),
         made: ArcSwapOption::empty(),
     })
 }
@@ -72,7 +69,7 @@ fn check_callable(object: &Bound<'_, PyAny>, role: &str) -> PyResult<()> {
     )))
 }
 
-/// `app.managers.Manager`, for a class or a function; for what has no name, that of its class.
+/// The full name of a class or a function, such as `app.managers.Manager`; else that of the class.
 fn name_of(factory: &Bound<'_, PyAny>) -> String {
     let text = |object: &Bound<'_, PyAny>, name: &str| object.getattr(name)?.extract::<String>();
     let full_name = |object: &Bound<'_, PyAny>| {
@@ -87,89 +84,7 @@ fn name_of(factory: &Bound<'_, PyAny>) -> String {
         .unwrap_or_else(|_| "a lazy".into())
 }
 
-/// What must exist only after Ray does: made on first use, made anew after a reconnect.
-///
-/// Attributes, calls and items are those of the value, but for `get`, `aget` and `reset`. A name with
-/// a leading underscore is looked up on a made value only, so that tools which look at everything
-/// make nothing. Equality and hash are the Lazy's own, so that they outlast the value.
-#[pyclass(frozen, generic, weakref, module = "seedcore_ray._core")]
-pub struct Lazy {
-    name: String,
-    factory: Py<PyAny>,
-    on_close: Option<Py<PyAny>>,
-    ticket: Ticket,
-    made: ArcSwapOption<Made>,
-}
-
-/// A value, and all that it depends on.
-struct Made {
-    value: Py<PyAny>,
-    connection: Arc<HeldConnection>,
-    /// A forked child must not touch its parent's.
-    process: Arc<Process>,
-}
-
-impl Lazy {
-    /// What errors and logs call it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Tells it from all others.
-    pub const fn ticket(&self) -> Ticket {
-        self.ticket
-    }
-
-    /// Calls the factory.
-    pub fn produce<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.factory.bind(py).call0()
-    }
-
-    /// The value, where there is one that works.
-    pub fn current<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let made = self.made.load();
-        let made = made.as_ref()?;
-        let stands = made.connection.stands(py);
-        stands.then(|| made.value.bind(py).clone())
-    }
-
-    /// Keeps a value that was made on `connection`.
-    pub fn keep(&self, value: Bound<'_, PyAny>, connection: Arc<HeldConnection>) {
-        self.made.store(Some(Arc::new(Made {
-            value: value.unbind(),
-            connection,
-            process: Guard::into_inner(process()),
-        })));
-    }
-
-    /// Parts with the value, if there is one.
-    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(made) = self.made.swap(None) else {
-            return Ok(());
-        };
-        if !Arc::ptr_eq(&made.process, &process()) {
-            // Ray's handles reach for a core that is not there.
-            mem::forget(made);
-            return Ok(());
-        }
-        self.part_with(made.value.bind(py))
-    }
-
-    /// Hands `value` to `on_close`, which can break nothing.
-    pub fn part_with(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(on_close) = &self.on_close else {
-            return Ok(());
-        };
-        let py = value.py();
-        survived(|| {
-            py.import(intern!(py, "seedcore_ray._lazy"))?
-                .call_method1(intern!(py, "close"), (&self.name, on_close, value))
-                .map(drop)
-        })
-    }
-}
-
-/// Does it with the value, made if need be.
+/// Calls `body` with the value, which is made if need be.
 #[inline]
 fn of_value<'py, T>(
     lazy: &Bound<'py, Lazy>,
@@ -181,21 +96,25 @@ fn of_value<'py, T>(
     {
         return passed_through(|| body(made.value.bind(py)));
     }
-    let value = survived(|| build::make(lazy))?;
+    let value = survived(|| {
+        py.import(intern!(py, "seedcore_ray._lazy"))?
+            .call_method1(intern!(py, "get"), (lazy,))
+    })?;
     passed_through(|| body(&value))
 }
 
 #[pymethods]
 impl Lazy {
-    /// The value itself: for `isinstance`, for what wants its type, for `with`.
+    /// The value itself: for `isinstance`, for code that needs its type, for `with`.
     ///
-    /// Waits while another thread makes it; Ctrl-C works.
+    /// Waits while another thread makes it; Ctrl-C ends the wait.
     ///
     /// Raises:
     ///     RayNotReadyError: there is no connection to Ray at the moment.
     ///     RuntimeError: its own factory asks for it, or the factory is async and `aget` has not
     ///         been awaited.
-    ///     Exception: what the factory raised. Whoever waited for it tries the factory in turn.
+    ///     Exception: what the factory raised. Each caller that waited for it tries the factory in
+    ///         turn.
     fn get<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         of_value(slf, |value| Ok(value.clone()))
     }
@@ -205,7 +124,7 @@ impl Lazy {
     #[getter]
     fn aget<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        // A method of Python's own, so that whoever asks sees that it is an `async def`.
+        // A Python method, so that `inspect` sees an `async def`.
         py.import(intern!(py, "seedcore_ray._lazy"))?
             .getattr(intern!(py, "aget"))?
             .call_method1(intern!(py, "__get__"), (slf,))
@@ -222,13 +141,13 @@ impl Lazy {
     ) -> PyResult<Bound<'py, PyAny>> {
         match Name::of(name) {
             Name::Value => of_value(slf, |value| value.getattr(name)),
-            Name::Own => own(slf, name),
-            Name::Private => own(slf, name).or_else(|missing| private(slf, name, missing)),
+            Name::Own => attributes::own(slf, name),
+            Name::Private => attributes::private(slf, name),
         }
         .inspect_err(|error| attributes::remember(slf.py(), error))
     }
 
-    /// Python's second try, after an AttributeError: it stays the first one's.
+    /// Called by Python after an AttributeError, which it raises again.
     #[allow(clippy::unused_self, reason = "a slot's signature")]
     fn __getattr__(&self, name: &Bound<'_, PyString>) -> PyResult<()> {
         Err(attributes::missing(name))
@@ -317,17 +236,17 @@ impl Lazy {
         of_value(slf, |value| value.del_item(key))
     }
 
-    /// A Lazy is one of a kind, as a module or a function is.
+    /// The Lazy itself: it is unique, as a module or a function is.
     fn __copy__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
         slf.clone()
     }
 
-    /// A Lazy is one of a kind, as a module or a function is.
+    /// The Lazy itself: it is unique, as a module or a function is.
     fn __deepcopy__<'py>(slf: &Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
         slf.clone()
     }
 
-    /// Raises: its connection is this process's.
+    /// Raises: its connection belongs to this process.
     fn __reduce_ex__(&self, _protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         Err(PyTypeError::new_err(format!(
             "cannot pickle the Lazy {}: it belongs to this process's connection to Ray. Pass the \
