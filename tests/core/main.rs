@@ -6,11 +6,11 @@ use seedcore_ray::config::Env;
 
 mod address_properties;
 mod addresses;
+mod builds;
 mod doctor;
 mod effective;
 mod exposition;
 mod gateway;
-mod makings;
 mod settings;
 mod targets;
 
