@@ -32,13 +32,13 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 PACKAGE := pyproject.toml README.md LICENSE \
 	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
-PYTHON_SOURCES := python data/purelib tests benches examples
+PYTHON_SOURCES := python data/purelib tests benches chaos examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench resilience \
-	soak fuzz matrix wheel deny lock clean
+.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench chaos \
+	resilience soak fuzz matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -126,8 +126,10 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
-resilience: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
-	$(BIN)/python -m benches.resilience
+chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
+	$(BIN)/python -m chaos
+
+resilience: chaos ## The same, after the document that it writes
 
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
@@ -165,5 +167,5 @@ lock: ## Pin requirements/*.in anew (needs uv)
 clean: ## Remove everything that was made here
 	cargo clean
 	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
-	find python tests benches examples data -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python tests benches chaos examples data -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so

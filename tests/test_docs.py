@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from benches import readme
+from benches.figures import Row
+from chaos import store
+from chaos.document import document
 from seedcore_ray.cli import _app
+from tests.support.rows import dumps
 
 ROOT = Path(__file__).parents[1]
 _PAGES = tuple(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md")))
@@ -96,6 +102,20 @@ def test_every_dependency_has_its_reason() -> None:
     reasons = _names(r"(?m)^\| (`.*?`) \|", "docs/dependencies.md")
     explained = {name.split("[")[0] for cell in reasons for name in re.findall(r"`(.*?)`", cell)}
     assert explained == crates | packages
+
+
+def test_generated_documents_show_the_results() -> None:
+    written = {**readme.documents(), ROOT / "docs/resilience.md": document(store.read())}
+    for path, text in written.items():
+        assert path.read_text() == text, path
+
+
+def test_results_are_kept_one_row_a_line() -> None:
+    path = ROOT / "benches/results.json"
+    kept = json.loads(path.read_text())
+    rows = [{"group": row["group"], **Row.from_json(row).as_json()} for row in kept["rows"]]
+    assert path.read_text() == dumps({"run": kept["run"], "rows": rows}) + "\n"
+    assert (ROOT / "chaos/results.json").read_text() == store.text(store.read())
 
 
 def test_readme_is_short() -> None:

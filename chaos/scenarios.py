@@ -9,8 +9,8 @@ from functools import partial
 from itertools import product
 from typing import Literal
 
-from benches.resilience.services import Blocked, Mode, Service, Who
-from benches.resilience.stage import Stage
+from chaos.services import Blocked, Mode, Service, Who
+from chaos.stage import Stage
 
 Table = Literal["outages", "blocked", "readers", "askers", "exits", "forks"]
 

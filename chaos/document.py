@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benches.resilience.scenarios import SCENARIOS, Scenario
+from chaos.scenarios import SCENARIOS, Scenario
 
 Results = dict[str, Any]
 Fields = dict[str, Any]

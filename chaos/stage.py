@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from benches.resilience.services import Running, Service
+from chaos.services import Running, Service
 from seedcore_ray.testing import RayHead, accepts
 from seedcore_ray.testing.head import Part
 from tests.support.peers import TcpRelay
@@ -70,7 +70,7 @@ class Stage:
 
     def _env(self) -> dict[str, str]:
         # Disconnected, bare Ray's next task would connect to any Ray of this machine, natively and
-        # of its own accord, or start one (ray-facts, "Stray clusters"): not what is shown here.
+        # of its own accord, or start one (docs/ray-internals.md, "auto"): not what is shown here.
         return {**self.head.env(), "RAY_ENABLE_AUTO_CONNECT": "0"}
 
     def _address_of(self, service: Service) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from benches.resilience.services import Running
+from chaos.services import Running
 
 Said = list[dict[str, Any]]
 
@@ -16,30 +16,30 @@ class Outcome:
 
     who: str
     mode: str
-    blocked: str
-    release: str
-    leaves: str
-    events: list[str]
+    blocked: str = ""
+    release: str = "auto"
+    leaves: str = "return"
+    events: list[str] = field(default_factory=list)
     """What it was told of its connection, in order."""
-    noticed_s: float | None
+    noticed_s: float | None = None
     """From the loss until the service could know."""
-    lost_s: float | None
+    lost_s: float | None = None
     """From the loss until the connection was given up."""
-    connected_s: float | None
+    connected_s: float | None = None
     """From the new head's port being open until the service was connected to it."""
-    task_s: float | None
+    task_s: float | None = None
     """From the new head's port being open until a task had run."""
-    task_after_start_s: float | None
+    task_after_start_s: float | None = None
     """The same from the end of ``ray start``, when all of the head is up; may be negative."""
-    ended_s: float | None
+    ended_s: float | None = None
     """From the loss until the process ended by itself."""
-    left_s: float | None
+    left_s: float | None = None
     """From the order to end until the process was gone."""
-    leaving_in: str | None
+    leaving_in: str | None = None
     """The state of the connection at that order."""
-    rc: int | None
+    rc: int | None = None
     """Exit code; None for a process that had to be killed."""
-    has_traceback: bool
+    has_traceback: bool = False
     failures: list[str] = field(default_factory=list)
     """What its calls raised, each once."""
     kept: dict[str, bool] = field(default_factory=dict)

@@ -14,15 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benches.resilience import network
-from benches.resilience.checks import check
-from benches.resilience.document import document
-from benches.resilience.outcome import outcome
-from benches.resilience.scenarios import SCENARIOS
-from benches.resilience.stage import Stage
+from chaos import network, store
+from chaos.checks import check
+from chaos.document import document
+from chaos.outcome import outcome
+from chaos.scenarios import SCENARIOS
+from chaos.stage import Stage
 
-_ROOT = Path(__file__).parents[2]
-_RESULTS = Path(__file__).with_name("results.json")
+_ROOT = Path(__file__).parents[1]
 _DOCUMENT = _ROOT / "docs" / "resilience.md"
 _AT_ONCE = 2
 # On a busy machine `ray start` itself gives up at times.
@@ -40,7 +39,7 @@ def main() -> int:
     if options.here:
         print(json.dumps(_play(options.scenarios[0], options.python)))
         return 0
-    results = json.loads(_RESULTS.read_text()) if _RESULTS.exists() else {}
+    results = store.read()
     failed = False
     if not options.document:
         failed = _measure(results, options.scenarios or list(_BY_KEY), options.python)
@@ -75,7 +74,7 @@ def _measure(results: dict[str, Any], keys: list[str], python: str) -> bool:
         for key, played in zip(keys, plays, strict=True):
             if played["outcomes"]:
                 kept["scenarios"][key] = played
-            _RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            store.write(results)
             _print(key, played)
             failed |= not all(verdict["passed"] for verdict in played["checks"])
     return failed
@@ -83,7 +82,7 @@ def _measure(results: dict[str, Any], keys: list[str], python: str) -> bool:
 
 def _play_apart(key: str, python: str) -> dict[str, Any]:
     """In a process, and where that is possible in a network, of its own."""
-    command = [sys.executable, "-m", "benches.resilience", "--here", "--python", python, key]
+    command = [sys.executable, "-m", "chaos", "--here", "--python", python, key]
     for _ in range(_TRIES):
         done = subprocess.run([*network.PREFIX, *command], stdout=subprocess.PIPE, cwd=_ROOT)
         if done.returncode == 0:

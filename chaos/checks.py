@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benches.resilience.outcome import Outcome
+from chaos.outcome import Outcome
 
 # The defaults: interval 5 s, 3 misses, probe timeout 2 s.
 _REFUSED_S = 5 + 1
