@@ -22,15 +22,18 @@ from typing import Any
 
 from benches import (
     calls,
+    command_line,
     connects,
+    credentials,
+    event_loop,
     failures,
     footprint,
-    hardened,
+    forks,
     interrupts,
+    lazy,
     metrics,
-    operate,
+    monitor,
     readiness,
-    stay,
 )
 from benches.chart import caption
 from benches.figures import Check, Row, table
@@ -45,9 +48,12 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "failures": failures.rows,
     "interrupts": lambda lab: interrupts.rows(),
     "connects": connects.rows,
-    "hardened": hardened.rows,
-    "operate": operate.rows,
-    "stay": stay.rows,
+    "forks": forks.rows,
+    "event_loop": event_loop.rows,
+    "credentials": credentials.rows,
+    "command_line": command_line.rows,
+    "lazy": lazy.rows,
+    "monitor": monitor.rows,
     "readiness": readiness.rows,
 }
 
