@@ -75,13 +75,14 @@ demo: $(INSTALLED) ## Connect to a private Ray head as a user's program would
 
 test: lint test-rust stubs test-python ## All that CI checks
 
-lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy
+lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 	cargo fmt --check
 	cargo clippy --locked --quiet --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PYTHON_SOURCES)
+	cargo test --locked --quiet --test layers -- --nocapture
 
 test-rust: ## The core, without a Python
 	cargo test --locked
