@@ -38,7 +38,7 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench chaos \
-	resilience soak fuzz matrix wheel deny lock clean
+	resilience soak fuzz architecture matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -132,6 +132,10 @@ chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
 
 resilience: chaos ## The same, after the document that it writes
+
+architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
+	DRAW_ARCHITECTURE=1 cargo test --locked --quiet --test layers the_picture
+	$(BIN)/python tests/imports.py --draw
 
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)

@@ -66,3 +66,8 @@ def test_a_module_without_a_floor_is_told(package: Path, capfd: pytest.CaptureFi
     shutil.copy(package / "_stub.py", package / "_new.py")
     assert imports.lint(package) == 1
     assert "_new" in capfd.readouterr().out
+
+
+def test_the_picture_shows_the_imports() -> None:
+    """``make architecture`` draws it anew."""
+    assert imports.PICTURE.read_text() == imports.drawn()

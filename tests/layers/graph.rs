@@ -167,6 +167,24 @@ pub fn circles(edges: &Edges) -> Vec<Vec<(String, String)>> {
     found.into_iter().map(inside).collect()
 }
 
+/// A Mermaid flowchart of what each stands on, without what follows from the rest.
+pub fn drawing(edges: &Edges) -> String {
+    let mut lines = vec!["```mermaid".to_owned(), "flowchart TD".to_owned()];
+    for (from, targets) in edges {
+        let follows = |to: &&String| {
+            let others = targets.iter().filter(|other| other != to);
+            others
+                .into_iter()
+                .any(|other| reachable(edges, other).contains(*to))
+        };
+        let direct = targets.iter().filter(|to| !follows(to));
+        lines.extend(direct.map(|to| format!("    {from} --> {to}")));
+        let is_alone = targets.is_empty() && edges.values().all(|others| !others.contains(from));
+        lines.extend(is_alone.then(|| format!("    {from}")));
+    }
+    lines.join("\n") + "\n```\n"
+}
+
 fn reachable(edges: &Edges, from: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut left: Vec<&String> = edges[from].iter().collect();

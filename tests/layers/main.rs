@@ -10,14 +10,16 @@ mod source;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
+use std::{env, fs};
 
-use graph::{Edges, Modules, circles, merged};
+use graph::{Edges, Modules, circles, drawing, merged};
 
 /// Of `src/python/`: a file, or a folder whose other files only it names.
 const MOST_ROOMS: usize = 16;
 /// From one of these rooms to another.
 const MOST_IMPORTS: usize = 60;
 
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ARCHITECTURE.md");
 const PYTHON: &str = "crate::python";
 
 static SRC: LazyLock<Modules> = LazyLock::new(|| {
@@ -57,6 +59,25 @@ fn the_core_knows_no_python() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// `make architecture` draws it anew.
+#[test]
+fn the_picture_shows_the_imports() {
+    let shown = fs::read_to_string(PICTURE).expect("the picture can be read");
+    let drawn = with_drawing(
+        &with_drawing(&shown, "core", &core()),
+        "python",
+        &python_side(),
+    );
+    if env::var_os("DRAW_ARCHITECTURE").is_some() {
+        fs::write(PICTURE, &drawn).expect("the picture can be written");
+    } else {
+        assert!(
+            shown == drawn,
+            "other imports than ARCHITECTURE.md shows: make architecture"
+        );
+    }
+}
+
 #[test]
 fn the_python_side_has_few_rooms() {
     let spelled_out = named_from_outside(&SRC.named());
@@ -74,6 +95,40 @@ fn the_python_side_has_few_rooms() {
     let names: Vec<&String> = rooms.keys().collect();
     assert!(count <= MOST_ROOMS, "{count} rooms: {names:#?}");
     assert!(imports <= MOST_IMPORTS, "{imports} imports: {rooms:#?}");
+}
+
+/// The folders and single files of `src/`, `python` as one of them.
+fn core() -> Edges {
+    let name = |module: &str| module.split("::").nth(1).unwrap_or("lib").to_owned();
+    let mut rooms = merged(&IMPORTS, name);
+    rooms.remove("lib");
+    rooms
+}
+
+/// Those of `src/python/`.
+fn python_side() -> Edges {
+    let mut rooms = merged(&IMPORTS, folder);
+    rooms.retain(|room, _| is_within(room, PYTHON) && room != PYTHON);
+    let short = |room: &str| room.rsplit("::").next().unwrap_or(room).to_owned();
+    let inside = |room: &&String| is_within(room, PYTHON);
+    let of =
+        |targets: &BTreeSet<String>| targets.iter().filter(inside).map(|to| short(to)).collect();
+    rooms
+        .iter()
+        .map(|(room, targets)| (short(room), of(targets)))
+        .collect()
+}
+
+fn with_drawing(document: &str, name: &str, imports: &Edges) -> String {
+    let (begin, end) = (
+        format!("<!-- {name}:begin -->\n"),
+        format!("<!-- {name}:end -->\n"),
+    );
+    let (before, rest) = document
+        .split_once(&begin)
+        .expect("it has a place to begin");
+    let (_, after) = rest.split_once(&end).expect("it has a place to end");
+    [before, &begin, &drawing(imports), &end, after].concat()
 }
 
 /// `crate::session` for all of `src/session/`, and `crate::python::lazy` for `src/python/lazy/`.
