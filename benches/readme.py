@@ -69,9 +69,10 @@ def _table(run: dict[str, Any], rows: list[Row]) -> str:
         lines.append(f"| {shown} | {' | '.join(figures)} |")
     circumstances = (
         f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores ({run['processor']}), "
-        f"{run['date'][:10]}. Whatever took longer than {run['cap_s']:g} s was stopped."
+        f"{run['date'][:10]}."
     )
-    return "\n".join([*lines, "", circumstances, "[All rows](docs/bench.svg)."]) + "\n"
+    stopped = f"Calls longer than {run['cap_s']:g} s were stopped. [All rows](docs/bench.svg)."
+    return "\n".join([*lines, "", circumstances, stopped]) + "\n"
 
 
 def _show(figure: Figure | None) -> str:

@@ -13,9 +13,9 @@ Fields = dict[str, Any]
 _INTRODUCTION = """\
 # When Ray goes away
 
-What becomes of a service when its head is killed, restarted, frozen or cut off: on bare Ray, and
-with us. Measured on real heads, every setting at its default, by `make resilience`, which writes
-this file.
+What happens to a service when its head is killed, restarted, frozen or cut off: on bare Ray, and
+with us. Measured on real heads, every setting at its default, by `make chaos`, which writes this
+file.
 
 The service is connected and idle: it holds an actor handle and an object ref, and no thread of it
 is inside Ray. Once the head is back it runs a task as soon as it can. "Noticed" counts from the
@@ -23,19 +23,20 @@ loss, "connected again" and "first task" from the moment when the new head's por
 brackets from the end of `ray start`, when all of the head is up. Natively `ray.init` waits for the
 raylet, which `ray start` starts last.
 
-Two of these days are no better with us. A native driver whose raylet dies is ended by Ray 2.60
-within seconds, whoever watches (2.44 lets it live). And a network that is silent for longer than
-`SEEDCORE_RAY_LOSS_GRACE_S` costs the handles, where bare Ray waits on: silence does not tell a
-cluster that is cut off from one that is dead, and waiting for a dead one ends the process.
+Two of these scenarios are no better with us. A native driver whose raylet dies is ended by Ray 2.60
+within seconds, with or without a monitor (2.44 lets it live). And a network that is silent for
+longer than `SEEDCORE_RAY_LOSS_GRACE_S` costs the handles, where bare Ray keeps waiting: silence
+does not tell a cluster that is cut off from one that is dead, and waiting for a dead one ends the
+process.
 """
 
 _WARNING = """\
-## What nobody can save
+## What no library can save
 
 A native driver with a thread of its own inside `ray.cluster_resources()`,
 `ray.available_resources()` or `ray.nodes()` at the moment when the GCS dies. That call does not end
 when Ray is shut down, and Ray aborts the process as soon as a new head answers on the same port;
-without one, Ray ends it after a minute. No library can help it.
+without one, Ray ends it after a minute.
 
 Ours never makes such a call: `get_ray_cluster_info()` reads the same over a channel of its own and
 is bounded by `SEEDCORE_RAY_PROBE_TIMEOUT_S`. **Use that instead**, above all in loops, health
@@ -47,7 +48,7 @@ _ASKERS = """\
 
 A native driver's `ray.get_actor()`, and its first `.remote()` of a function or a class, which Ray
 writes into the GCS, wait for as long as the GCS is away. When a new head answers, they end with an
-error that speaks of something else (`ValueError`: no such actor; `AuthenticationError`, on 2.44
+error that names something else (`ValueError`: no such actor; `AuthenticationError`, on 2.44
 `RaySystemError`: `WrongClusterID`), and we connect again. When none does within a minute, Ray ends
 the process: the wait outlives `ray.shutdown()`, and no timeout of Ray's bounds it.
 
@@ -59,7 +60,7 @@ So ask for actors once for each connection (`on_ready`, `lazy`), not once for ea
 _BLOCKED = """\
 ## Threads that are blocked in Ray
 
-Ray's shutdown frees what a call of a native driver still uses that waits in it: the call ends with
+Ray's shutdown frees what a blocked call of a native driver still uses: the call ends with
 `SystemExit(0)`, which ends a process with exit code 0 when it reaches the main thread, or it spins
 for ever. So the monitor waits for such calls, and ends them first only when asked to
 (`start_monitor(release="always")`, Ray 2.44 and newer). Such a call ends with a
@@ -70,9 +71,10 @@ ever. Here the GCS was killed and did not come back; the process was looked at f
 _EXITS = """\
 ## Leaving while the GCS is dead
 
-Bare Ray's excepthook tells the GCS what ends a driver before it prints it, and waits for that: an
-exception or Ctrl-C ends nothing for a minute, and the traceback is never seen. With the monitor on
-it is printed, and the process ends as after `ray.shutdown()`, which takes 5 s without a GCS.
+Bare Ray's excepthook reports to the GCS what ends a driver before it prints it, and waits for the
+reply: an exception or Ctrl-C ends nothing for a minute, and the traceback is never seen. With the
+monitor on it is printed, and the process ends as after `ray.shutdown()`, which takes 5 s without a
+GCS.
 """
 
 _FORKS = """\
@@ -202,7 +204,7 @@ def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[st
         yield [_whose(one), _process(one)]
 
 
-_ASKER_HEADER = ("new head", "", "what becomes of it", "the call")
+_ASKER_HEADER = ("new head", "", "what happens to it", "the call")
 
 
 def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
