@@ -37,8 +37,8 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench chaos \
-	resilience soak fuzz architecture matrix wheel deny lock clean
+.PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
+	bench chaos resilience soak fuzz architecture matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -88,8 +88,13 @@ lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 test-rust: ## The core, without a Python
 	cargo test --locked
 
-stubs: $(INSTALLED) ## Compare the stubs with the built module
+stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
+	$(BIN)/python tests/docstrings.py
+
+docstrings: $(INSTALLED) ## Put the built module's docstrings into the stubs
+	$(BIN)/python tests/docstrings.py --write
+	$(BIN)/ruff format python/seedcore_ray/_core.pyi
 
 # Unpacked, not installed: no server is started, and whoever is not root can do it too.
 promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where apt is

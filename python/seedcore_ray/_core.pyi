@@ -1,4 +1,5 @@
-"""The Rust core. Written by hand; `make stubs` compares it with the built module.
+"""The Rust core. Written by hand; `make stubs` compares it with the built module. `src/python/`
+explains what is internal.
 
 Parameters with `...` as their default can be left out, and then the environment counts.
 """
@@ -69,42 +70,43 @@ def ensure_ray_initialized(
     """Connect this process to Ray once; True when connected."""
 
 def connect() -> None:
-    """Connect from the environment, or raise RayConnectionError."""
+    """Connect from the environment; idempotent."""
 
 def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
     """Wait until connected and answering; connects when nobody has."""
 
 def shutdown_ray() -> None:
-    """Disconnect. Idempotent, never raises."""
+    """Disconnect. Idempotent, never raises, safe when Ray is dead."""
 
 # Look.
 
 def is_ray_available() -> bool:
-    """The monitor's last look, if good and recent, or a real control-plane round trip."""
+    """Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout,
+    or the monitor's last look, when that was good and is not older than its interval and such a
+    bound.
+    """
 
 def is_connected() -> bool:
-    """Connected and answering, as `is_ray_available` tells."""
+    """Connected **and** answering; bounded by the probe timeout."""
 
-def cluster_info() -> dict[str, Any]:
-    """What the cluster has, as a dict with `status`."""
-
-def connection_info() -> dict[str, Any]:
-    """The connection as a dict with `status`."""
-
+def cluster_info() -> dict[str, Any]: ...
+def connection_info() -> dict[str, Any]: ...
 def connection() -> Connection:
-    """What this process holds. Reads memory only."""
+    """What this process holds. Reads memory only: no look at the cluster."""
 
 def last_error() -> RayConnectionError | None:
-    """Why this process is not connected; None when it is, or when nobody has asked yet."""
+    """Why the last connect failed, as a `RayConnectionError`; None once one has succeeded, after
+    `shutdown_ray`, or when nobody has asked yet. A failed `force_reinit` leaves it beside the
+    connection that was kept.
+    """
 
 def generation() -> int:
-    """How many connections this process has made."""
+    """How many connections have been made in this process. A handle made under another generation
+    is dead.
+    """
 
-def init_timeout_s() -> float:
-    """The bound of `ray.init`, in seconds."""
-
-def probe_timeout_s() -> float:
-    """The bound of one look at the cluster, in seconds."""
+def init_timeout_s() -> float: ...
+def probe_timeout_s() -> float: ...
 
 @final
 class Probe:
@@ -131,7 +133,7 @@ class Connection:
     def state(
         self,
     ) -> Literal["idle", "connecting", "connected", "unhealthy", "lost", "reconnecting", "failed"]:
-        """Where the session stands."""
+        """`idle`, `connecting`, `connected`, `unhealthy`, `lost`, `reconnecting` or `failed`."""
     @property
     def address(self) -> str | None:
         """The address in use, or the one last tried."""
@@ -146,7 +148,7 @@ class Connection:
         """`argument`, the name of a variable, or `default`; None for an adopted connection."""
     @property
     def mode(self) -> Literal["native", "client", "adopted"] | None:
-        """Who connected and how; None when nobody has."""
+        """`native`, `client` or `adopted`."""
     @property
     def since(self) -> float | None:
         """When it was connected, in seconds since the epoch."""
@@ -175,10 +177,11 @@ def start_monitor(
     """Watch the connection of this process, or the next one, like that."""
 
 def stop_monitor() -> None:
-    """Stop watching."""
+    """Stop watching. A cluster that is lost from now on is lost as with bare Ray; a reconnect that
+    is waiting for one is given up.
+    """
 
-def take_events() -> list[Event]:
-    """What has happened since this was last asked, in order."""
+def take_events() -> list[Event]: ...
 
 @final
 class Event:
@@ -188,7 +191,7 @@ class Event:
     def name(
         self,
     ) -> Literal["connected", "unhealthy", "recovered", "lost", "reconnected", "failed"]:
-        """What."""
+        """`connected`, `unhealthy`, `recovered`, `lost`, `reconnected` or `failed`."""
     @property
     def at(self) -> float:
         """When, in seconds since the epoch."""
@@ -200,62 +203,50 @@ class Event:
         """The address."""
     @property
     def cause(self) -> RayConnectionError | None:
-        """Why, for something bad."""
+        """A `RayConnectionError`, for something bad."""
     @property
     def after_s(self) -> float | None:
-        """How many seconds what ended here had lasted."""
+        """How many seconds what ended here had lasted: the connection for `lost`, the silence for
+        `recovered`, the absence for `reconnected`; else None.
+        """
 
 @final
 class Monitor:
-    """Keeps an eye on one connection; for the thread that carries it out."""
-
     @property
-    def native(self) -> bool:
-        """Whether it is a native driver's connection; else a Ray Client's."""
+    def native(self) -> bool: ...
     @property
-    def always(self) -> bool:
-        """Whether calls that are blocked in Ray may be ended."""
-    def next(self) -> Literal["release", "task"] | None:
-        """Wait until there is something to be done to Ray; None at the end."""
-    def ending(self, threads: str) -> None:
-        """Their calls of Ray are about to be ended."""
-    def release_begins(self) -> bool:
-        """Ray is about to be shut down. False when it need not be any more."""
-    def released(self, error: str | None) -> None:
-        """Ray was shut down."""
-    def blocked(self, threads: str) -> None:
-        """They are blocked inside Ray: it is not shut down yet."""
-    def task_ended(self, error: str | None) -> None:
-        """A task came back, or did not."""
+    def always(self) -> bool: ...
+    def next(self) -> Literal["release", "task"] | None: ...
+    def ending(self, threads: str) -> None: ...
+    def release_begins(self) -> bool: ...
+    def released(self, error: str | None) -> None: ...
+    def blocked(self, threads: str) -> None: ...
+    def task_ended(self, error: str | None) -> None: ...
 
 # What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
 
-def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]:
-    """One look at what a connect would go for, its fallbacks included, within `timeout_s`."""
-
+def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]: ...
 def examine(
     ray_address: str | None = None,
     timeout_s: float | None = None,
     ray_version: str | None = None,
     not_served: str | None = None,
-) -> dict[str, Any]:
-    """Every hop to every candidate, the settings in force, and a diagnosis."""
-
-def effective_settings() -> list[dict[str, Any]]:
-    """The settings in force, each with where it came from."""
+) -> dict[str, Any]: ...
+def effective_settings() -> list[dict[str, Any]]: ...
 
 # Metrics.
 
 def metrics_text() -> str:
     """All metrics of this process as OpenMetrics 1.0 text. Reads memory only."""
 
-def metrics_families() -> list[tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]]:
-    """The same as tuples: name, type, help, unit, samples of name's suffix, labels, value."""
+def metrics_families() -> list[
+    tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]
+]: ...
 
 # Need.
 
 def require_ray(what: str | None = None) -> None:
-    """Return when connected; else raise RayNotReadyError, which names `what`. Never connects."""
+    """Make sure that this process is connected to Ray, for a constructor that assumes it."""
 
 @overload
 def lazy(
@@ -278,10 +269,12 @@ class Lazy(Generic[_T]):
     """What must exist only after Ray does: made on first use, made anew after a reconnect."""
 
     def get(self) -> _T:
-        """The value itself."""
+        """The value itself: for `isinstance`, for what wants its type, for `with`."""
     @property
     def aget(self) -> Callable[[], Coroutine[Any, Any, _T]]:
-        """The value, without blocking the event loop: to be called and awaited."""
+        """The value, without blocking the event loop: a plain factory is called on a thread, an
+        async one is awaited. Raises as `get` does.
+        """
     def reset(self) -> None:
         """Forget the value, which goes to `on_close`: the next use makes a new one."""
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
@@ -303,27 +296,18 @@ class Lazy(Generic[_T]):
 
 # The URLs of Ray Serve.
 
-def gateway_urls() -> dict[str, str]:
-    """`SERVE_GATEWAY`, `ML`, `COG` and `ORG`, computed from the environment now."""
-
+def gateway_urls() -> dict[str, str]: ...
 def serve_urls(
     base_gateway: str | None = None,
     ml_base: str | None = None,
     cog_base: str | None = None,
-) -> dict[str, str]:
-    """The URLs of `get_serve_urls`. What is left out or blank comes from the environment."""
-
-def resolve_host(text: str) -> str | None:
-    """An address of the host that `text` names, looked up for at most 0.4 s."""
+) -> dict[str, str]: ...
+def resolve_host(text: str) -> str | None: ...
 
 # For the rest of this package: what an event loop waits for, and the thread of a connect.
 
-def answers_future(wait_s: float) -> Awaitable[bool]:
-    """Whether the cluster answers within `wait_s` seconds; False when not connected."""
-
-def comeback_future(wait_s: float) -> Awaitable[bool]:
-    """Wait at most `wait_s` seconds for a lost cluster to be back; False when it is not."""
-
+def answers_future(wait_s: float) -> Awaitable[bool]: ...
+def comeback_future(wait_s: float) -> Awaitable[bool]: ...
 def attempt(
     ray_address: str | None = None,
     ray_namespace: str | None = ...,
@@ -331,73 +315,43 @@ def attempt(
     connect_timeout_s: float | None = None,
     init_kwargs: dict[str, Any] | None = None,
     wait_for_local: bool = False,
-) -> Attempt | None:
-    """Begin to connect. None when connected already; raises what is known at once."""
+) -> Attempt | None: ...
 
 @final
 class Attempt:
-    """One caller's wish to be connected, on an event loop."""
-
-    def join(self) -> Awaitable[bool | RayConnectionError] | None:
-        """Take a seat in the flight under way, or launch one. None when connected."""
-    def finish(self) -> None:
-        """After the connect, on the caller's thread."""
-    def flush(self) -> None:
-        """After a failure, on the caller's thread: lines written elsewhere are logged."""
+    def join(self) -> Awaitable[bool | RayConnectionError] | None: ...
+    def finish(self) -> None: ...
+    def flush(self) -> None: ...
 
 @final
 class Flight:
-    """One connect attempt, handed to the thread that carries it out."""
-
     @property
-    def force(self) -> bool:
-        """Whether a live connection has to go first."""
+    def force(self) -> bool: ...
     @property
-    def starts_cluster(self) -> bool:
-        """Whether `local` starts a cluster of its own."""
+    def starts_cluster(self) -> bool: ...
     @property
-    def wanted(self) -> bool:
-        """Whether anybody still wants the connection."""
-    def preflight(self) -> bool:
-        """Sweep until the target answers. False when the flight ended without that."""
-    def init_seconds_left(self) -> float:
-        """Seconds left for `ray.init`; negative when its time is up."""
-    def accepts(self, ray_version: str, python_version: str) -> bool:
-        """Whether Ray will accept the cluster's versions; if not, the flight has ended."""
-    def init_arguments(self) -> dict[str, Any]:
-        """What to call `ray.init` with."""
-    def dropped(self) -> None:
-        """The live connection was shut down to make room."""
-    def arrived(self, ray: Any) -> bool:
-        """`ray.init` came back. False when nobody wants the connection any more."""
-    def take_monitor(self) -> Monitor | None:
-        """What keeps an eye on the connection; None where nothing is to."""
-    def overtaken(self, ray: Any) -> None:
-        """Somebody else connected in the meantime: theirs is used."""
-    def called_off(self) -> None:
-        """It ended because nobody wants it any more."""
-    def failed(self, error: BaseException) -> None:
-        """`ray.init` or `import ray` raised."""
+    def wanted(self) -> bool: ...
+    def preflight(self) -> bool: ...
+    def init_seconds_left(self) -> float: ...
+    def accepts(self, ray_version: str, python_version: str) -> bool: ...
+    def init_arguments(self) -> dict[str, Any]: ...
+    def dropped(self) -> None: ...
+    def arrived(self, ray: Any) -> bool: ...
+    def take_monitor(self) -> Monitor | None: ...
+    def overtaken(self, ray: Any) -> None: ...
+    def called_off(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
 
-def flush_logs() -> None:
-    """Write what is queued into Python's logging."""
-
-def making(lazy: Lazy[_T], tries: int) -> Making[_T]:
-    """The next step towards the value, for a caller who has made it `tries` times."""
+def flush_logs() -> None: ...
+def making(lazy: Lazy[_T], tries: int) -> Making[_T]: ...
 
 @final
 class Making(Generic[_T]):
-    """One caller's step on the way to a lazy value, on an event loop."""
-
     @property
-    def made(self) -> tuple[_T] | None:
-        """The value in a tuple, or None when it has to be made."""
-    def over(self) -> Awaitable[object] | None:
-        """The end of somebody else's making; None when it is the caller's turn."""
-    def call(self) -> Coroutine[Any, Any, _T] | None:
-        """Call the factory; the coroutine of an async one is returned, to be awaited."""
-    def keep(self, value: _T) -> None:
-        """Keep the value that was awaited."""
+    def made(self) -> tuple[_T] | None: ...
+    def over(self) -> Awaitable[object] | None: ...
+    def call(self) -> Coroutine[Any, Any, _T] | None: ...
+    def keep(self, value: _T) -> None: ...
     def __enter__(self) -> None: ...
     def __exit__(self, *_raised: object) -> None: ...
 

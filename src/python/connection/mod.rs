@@ -51,7 +51,7 @@ impl Probe {
 /// What this process holds, and where each part of it came from.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]
 pub struct Connection {
-    /// `idle`, `connecting`, `connected` or `failed`.
+    /// `idle`, `connecting`, `connected`, `unhealthy`, `lost`, `reconnecting` or `failed`.
     state: &'static str,
     /// The address in use, or the one last tried.
     address: Option<String>,
