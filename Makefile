@@ -32,13 +32,13 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 PACKAGE := pyproject.toml README.md LICENSE \
 	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
-PYTHON_SOURCES := python data/purelib tests benches examples
+PYTHON_SOURCES := python data/purelib tests benches chaos examples
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs promtool test-python bench resilience \
-	soak fuzz matrix wheel deny lock clean
+.PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
+	bench chaos resilience soak fuzz architecture matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -75,19 +75,26 @@ demo: $(INSTALLED) ## Connect to a private Ray head as a user's program would
 
 test: lint test-rust stubs test-python ## All that CI checks
 
-lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy
+lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 	cargo fmt --check
 	cargo clippy --locked --quiet --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PYTHON_SOURCES)
+	-$(BIN)/python tests/imports.py
+	cargo test --locked --quiet --test layers -- --nocapture
 
 test-rust: ## The core, without a Python
 	cargo test --locked
 
-stubs: $(INSTALLED) ## Compare the stubs with the built module
+stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
+	$(BIN)/python tests/docstrings.py
+
+docstrings: $(INSTALLED) ## Put the built module's docstrings into the stubs
+	$(BIN)/python tests/docstrings.py --write
+	$(BIN)/ruff format python/seedcore_ray/_core.pyi
 
 # Unpacked, not installed: no server is started, and whoever is not root can do it too.
 promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where apt is
@@ -126,8 +133,14 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
-resilience: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
-	$(BIN)/python -m benches.resilience
+chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
+	$(BIN)/python -m chaos
+
+resilience: chaos ## The same, after the document that it writes
+
+architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
+	DRAW_ARCHITECTURE=1 cargo test --locked --quiet --test layers the_picture
+	$(BIN)/python tests/imports.py --draw
 
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
@@ -165,5 +178,5 @@ lock: ## Pin requirements/*.in anew (needs uv)
 clean: ## Remove everything that was made here
 	cargo clean
 	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
-	find python tests benches examples data -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python tests benches chaos examples data -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so

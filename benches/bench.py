@@ -1,8 +1,8 @@
 """Every number we promise, measured in one run, side by side.
 
 ``python -m benches.bench`` from the repository's root, with the wheel and ``ray[client]``
-installed. Prints a table and writes ``benches/results.json`` and ``docs/bench.svg``. Exits
-1 when a row fails.
+installed. Prints a table and writes ``benches/results.json``, from which ``benches.readme`` draws.
+Exits 1 when a row fails.
 """
 
 from __future__ import annotations
@@ -16,24 +16,29 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benches import (
     calls,
+    command_line,
     connects,
+    credentials,
+    event_loop,
     failures,
     footprint,
-    hardened,
+    forks,
     interrupts,
+    lazy,
     metrics,
-    operate,
+    monitor,
     readiness,
-    stay,
 )
-from benches.chart import svg
+from benches.chart import caption
 from benches.figures import Check, Row, table
 from benches.lab import CAP_S, Lab
+from tests.support.rows import dumps
 
 _ROOT = Path(__file__).parent.parent
 _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
@@ -43,9 +48,12 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "failures": failures.rows,
     "interrupts": lambda lab: interrupts.rows(),
     "connects": connects.rows,
-    "hardened": hardened.rows,
-    "operate": operate.rows,
-    "stay": stay.rows,
+    "forks": forks.rows,
+    "event_loop": event_loop.rows,
+    "credentials": credentials.rows,
+    "command_line": command_line.rows,
+    "lazy": lazy.rows,
+    "monitor": monitor.rows,
     "readiness": readiness.rows,
 }
 
@@ -55,7 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="every number we promise, side by side")
     parser.add_argument("groups", nargs="*", help=f"only these of {', '.join(_GROUPS)}")
     parser.add_argument("--json", type=Path, default=_ROOT / "benches" / "results.json")
-    parser.add_argument("--svg", type=Path, default=_ROOT / "docs" / "bench.svg")
+    parser.add_argument("--samples", type=Path, help="write every single sample there, too")
     options = parser.parse_args()
     if unknown := set(options.groups) - set(_GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}")
@@ -67,13 +75,14 @@ def main() -> int:
     rows = [row for group in results.values() for row in group]
     run = {**_circumstances(), "wall_s": round(time.monotonic() - began, 1)}
     print(table(rows))
-    print(f"\nmedians; bare Ray and the reference are stopped after {CAP_S:g} s. {_caption(run)}")
+    print(f"\nmedians; bare Ray and the reference are stopped after {CAP_S:g} s. {caption(run)}")
     print(f"measured in {run['wall_s']:.0f} s")
     # A part of the numbers must not pass for all of them.
     if not options.groups:
-        groups = {name: [row.as_json() for row in group] for name, group in results.items()}
-        options.json.write_text(json.dumps({"run": run, "groups": groups}, indent=1) + "\n")
-        options.svg.write_text(svg(rows, _caption(run)))
+        kept = [{"group": name, **row.as_json()} for name in results for row in results[name]]
+        options.json.write_text(dumps({"run": run, "rows": kept}) + "\n")
+    if options.samples:
+        options.samples.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     return 1 if any(row.verdict == "FAIL" for row in rows) else 0
 
 
@@ -113,13 +122,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "unknown")
-
-
-def _caption(run: dict[str, Any]) -> str:
-    return (
-        f"seedcore-ray {run['seedcore_ray']}, Ray {run['ray']}, Python {run['python']}, "
-        f"{run['cores']} cores, {run['date'][:10]}"
-    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from benches.figures import Figure, Row
 
@@ -43,6 +44,14 @@ def svg(rows: Sequence[Row], caption: str) -> str:
     return "\n".join(parts) + "\n"
 
 
+def caption(run: dict[str, Any]) -> str:
+    """What a run was measured on."""
+    return (
+        f"seedcore-ray {run['seedcore_ray']}, Ray {run['ray']}, Python {run['python']}, "
+        f"{run['cores']} cores, {run['date'][:10]}"
+    )
+
+
 def _on_axis(figure: Figure | None) -> bool:
     # A head that comes late may be answered by us before the poller sees it: no logarithm there.
     return figure is not None and figure.unit == "s" and figure.value > 0
@@ -75,8 +84,7 @@ def _axis(height: int) -> list[str]:
 
 
 def _line(row: Row, y: int) -> list[str]:
-    named = {"ours": row.ours, "empty": row.empty, "ray": row.ray, "reference": row.reference}
-    figures = {name: figure for name, figure in named.items() if figure and _on_axis(figure)}
+    figures = {name: figure for name, figure in row.figures.items() if _on_axis(figure)}
     spread = [_x(figure.value) for figure in figures.values()]
     parts = [
         f'<text x="{_LEFT - 16}" y="{y + 4}" text-anchor="end">{escape(row.what)}</text>',

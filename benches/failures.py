@@ -26,6 +26,23 @@ _PROGRAM = """
     error = seedcore_ray.last_error()
     report(seconds=seconds, connected=connected, kind=str(error.kind) if error else None)
 """
+_BREAKER = """
+    import logging, sys, timeit
+    from functools import partial
+    import seedcore_ray
+    from seedcore.utils.ray_utils import ensure_ray_initialized
+
+    logging.getLogger("seedcore_ray").addHandler(logging.NullHandler())
+    address = sys.argv[1]
+    ensure_ray_initialized(address, connect_timeout_s=0.6)
+    ensure_ray_initialized(address)
+    kind = str(seedcore_ray.last_error().kind)
+    samples = []
+    if kind == "circuit_open":
+        timer = timeit.Timer("call()", globals={"call": partial(ensure_ray_initialized, address)})
+        samples = [timer.timeit(20_000) / 20_000 for _ in range(15)]
+    report(kind=kind, samples=samples)
+"""
 _MALFORMED = """
     import logging, sys, time
     import seedcore_ray
@@ -82,7 +99,7 @@ def rows(lab: Lab) -> list[Row]:
                 rounds=3,
             ),
         ]
-        return [_malformed_row(), *compared(failures)]
+        return [_malformed_row(), *compared(failures), _breaker_row()]
 
 
 def compared(failures: list[Failure]) -> list[Row]:
@@ -147,3 +164,12 @@ def _malformed_row() -> Row:
         note=f"the first call of a process: {median_of(samples, 'first')}",
         extra={"kind": samples[0]["kind"]},
     )
+
+
+def _breaker_row() -> Row:
+    what = "call while the breaker is open"
+    seen = fields(_BREAKER, f"127.0.0.1:{closed_port()}")
+    if not seen["samples"]:
+        return Row(what, note=f"no breaker: the second call's cause is {seen['kind']}")
+    figure = Figure.median(seen["samples"])
+    return Row(what, figure, checks=(Check.below(figure, 1e-6),))

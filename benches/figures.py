@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Unit = Literal["s", "bytes"]
@@ -27,6 +27,17 @@ class Figure:
     def median(cls, samples: Sequence[float], unit: Unit = "s") -> Figure:
         """The median of the samples."""
         return cls(statistics.median(samples), unit, samples=tuple(samples))
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Figure:
+        """What ``as_json`` has kept."""
+        unit: Unit = "bytes" if "bytes" in kept else "s"
+        return cls(kept[unit], unit, kept.get("capped", False))
+
+    def as_json(self) -> dict[str, Any]:
+        """The median alone, with more digits than are shown."""
+        kept: dict[str, Any] = {self.unit: float(f"{self.value:.6g}")}
+        return {**kept, "capped": True} if self.capped else kept
 
     def __str__(self) -> str:
         more = "> " if self.capped else ""
@@ -86,9 +97,34 @@ class Row:
             return "FAIL"
         return "skip" if self.ours is None else "pass"
 
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """By column, those that were measured."""
+        columns = {
+            "ours": self.ours,
+            "empty": self.empty,
+            "ray": self.ray,
+            "reference": self.reference,
+        }
+        return {name: figure for name, figure in columns.items() if figure is not None}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Row:
+        """What ``as_json`` has kept."""
+        figures: dict[str, Any] = {
+            name: Figure.from_json(figure) for name, figure in kept["figures"].items()
+        }
+        checks = tuple(Check(*check) for check in kept["checks"].items())
+        return cls(kept["what"], **figures, checks=checks, note=kept.get("note", ""))
+
     def as_json(self) -> dict[str, Any]:
-        """All of it, samples included, for the results file."""
-        return {**asdict(self), "verdict": self.verdict}
+        """What the results file keeps: no samples, no ``extra``."""
+        return {
+            "what": self.what,
+            "figures": {name: figure.as_json() for name, figure in self.figures.items()},
+            "checks": {check.text: check.passed for check in self.checks},
+            **({"note": self.note} if self.note else {}),
+        }
 
 
 def table(rows: Sequence[Row]) -> str:

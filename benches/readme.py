@@ -1,4 +1,4 @@
-"""Writes the README's table from ``benches/results.json``, between its two markers."""
+"""Writes the README's table, between its two markers, and ``docs/bench.svg`` from the results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benches.figures import Figure
+from benches.chart import caption, svg
+from benches.figures import Figure, Row
 
 _ROOT = Path(__file__).parent.parent
 _BEGIN, _END = "<!-- bench:begin -->\n", "<!-- bench:end -->"
@@ -33,39 +34,49 @@ _ROWS = {
 
 
 def main() -> int:
-    """Rewrite the table; ``--check`` only compares."""
-    parser = argparse.ArgumentParser(description="the README's table, from the last benchmark")
-    parser.add_argument("--check", action="store_true", help="exit 1 when it is another")
+    """Rewrite both; ``--check`` only compares."""
+    parser = argparse.ArgumentParser(description="table and chart, from the last benchmark")
+    parser.add_argument("--check", action="store_true", help="exit 1 when they are others")
     options = parser.parse_args()
-    results = json.loads((_ROOT / "benches" / "results.json").read_text())
-    readme = _ROOT / "README.md"
-    old = readme.read_text()
-    before, rest = old.split(_BEGIN)
-    _, after = rest.split(_END)
-    new = before + _BEGIN + table(results) + _END + after
+    written = documents()
     if options.check:
-        return int(new != old)
-    readme.write_text(new)
+        return int(any(path.read_text() != text for path, text in written.items()))
+    for path, text in written.items():
+        path.write_text(text)
     return 0
 
 
-def table(results: dict[str, Any]) -> str:
+def documents() -> dict[Path, str]:
+    """What is written into which file."""
+    results = json.loads((_ROOT / "benches" / "results.json").read_text())
+    run, rows = results["run"], [Row.from_json(row) for row in results["rows"]]
+    readme = _ROOT / "README.md"
+    before, rest = readme.read_text().split(_BEGIN)
+    _, after = rest.split(_END)
+    return {
+        readme: before + _BEGIN + _table(run, rows) + _END + after,
+        _ROOT / "docs" / "bench.svg": svg(rows, caption(run)),
+    }
+
+
+def _table(run: dict[str, Any], rows: list[Row]) -> str:
     """The chosen rows as Markdown, with what they were measured on. A row that is gone raises."""
-    rows = {row["what"]: row for group in results["groups"].values() for row in group}
+    by_name = {row.what: row for row in rows}
     lines = ["| | ours | bare Ray | usual helper |", "|---|---|---|---|"]
     for name, shown in _ROWS.items():
-        figures = [_show(rows[name][column]) for column in ("ours", "ray", "reference")]
+        row = by_name[name]
+        figures = [_show(figure) for figure in (row.ours, row.ray, row.reference)]
         lines.append(f"| {shown} | {' | '.join(figures)} |")
-    run = results["run"]
     circumstances = (
         f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores ({run['processor']}), "
-        f"{run['date'][:10]}. Whatever took longer than {run['cap_s']:g} s was stopped."
+        f"{run['date'][:10]}."
     )
-    return "\n".join([*lines, "", circumstances, "[All rows](docs/bench.svg)."]) + "\n"
+    stopped = f"Calls longer than {run['cap_s']:g} s were stopped. [All rows](docs/bench.svg)."
+    return "\n".join([*lines, "", circumstances, stopped]) + "\n"
 
 
-def _show(figure: dict[str, Any] | None) -> str:
-    return "" if figure is None else str(Figure(**figure))
+def _show(figure: Figure | None) -> str:
+    return "" if figure is None else str(figure)
 
 
 if __name__ == "__main__":

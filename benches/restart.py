@@ -22,9 +22,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benches.dashboard import STEP_S, Answer, Span, answered, svg
 from seedcore_ray.testing import RayHead
 from seedcore_ray.testing.ports import accepts, free_ports
+from tests.support.dashboard import STEP_S, Answer, Span, answered, svg
 from tests.support.polling import wait_until
 from tests.support.programs import Program
 

@@ -82,16 +82,10 @@ impl<S: Subscriber> Layer<S> for ToSink {
         event.record(&mut text);
         (self.0)(Record {
             level: *event.metadata().level(),
-            logger: logger_of(event.metadata().target()),
+            logger: event.metadata().target().to_owned(),
             message: text.0,
         });
     }
-}
-
-/// The target as it is. Without an explicit one, `seedcore_ray::probe::tls` gives
-/// `seedcore_ray.probe`, so that no line gets lost below another root logger.
-fn logger_of(target: &str) -> String {
-    target.split("::").take(2).collect::<Vec<_>>().join(".")
 }
 
 /// The message, then the other fields as `key=value`, written for people.

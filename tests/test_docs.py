@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import pytest
+
+from benches import readme
+from benches.figures import Row
+from chaos import store
+from chaos.document import document
 from seedcore_ray.cli._arguments import COMMANDS
+from tests.support.rows import dumps
 
 ROOT = Path(__file__).parents[1]
+_TOP = tuple(sorted(page.name for page in ROOT.glob("*.md")))
 _PAGES = tuple(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md")))
 
 
@@ -49,7 +58,7 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_every_state_and_event_is_explained() -> None:
-    page = "docs/how-it-works.md"
+    page = "docs/states.md"
     states = _names(r'=> "(\w+)",', "src/session/connection.rs") - {"native", "client", "adopted"}
     assert len(states) == 7
     drawn = _names(r"(?m)^    (\w+) -->", page) | _names(r"--> (\w+)", page)
@@ -71,8 +80,24 @@ def test_every_log_line_is_one_of_ours() -> None:
             assert part in source or part.partition(" ")[2] in source, line
 
 
+def test_prose_is_wrapped() -> None:
+    """Tables may be longer."""
+    for page in (*_TOP, *_PAGES):
+        text = re.sub(r"(?ms)^```.*?^```$", "", (ROOT / page).read_text())
+        long = [line for line in text.splitlines() if len(line) > 100 and "|" not in line[:5]]
+        assert not long, f"{page}: {long}"
+
+
+@pytest.mark.skip(reason="until the merge")
+def test_every_logger_is_explained() -> None:
+    used = _names(r'= "(seedcore_ray\.\w+)";', "src/log_target.rs")
+    files = [str(file.relative_to(ROOT)) for file in (ROOT / "python").rglob("*.py")]
+    used |= _names(r'getLogger\("(seedcore_ray\.\w+)"\)', *files)
+    assert used == _names(r"(?m)^\| `(seedcore_ray\.\w+)` \|", "docs/operations.md")
+
+
 def test_every_link_leads_somewhere() -> None:
-    for page in ("README.md", *_PAGES):
+    for page in (*_TOP, *_PAGES):
         text = (ROOT / page).read_text()
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
             led = (ROOT / page).parent / target if target else ROOT / page
@@ -100,6 +125,20 @@ def test_every_dependency_has_its_reason() -> None:
     reasons = _names(r"(?m)^\| (`.*?`) \|", "docs/dependencies.md")
     explained = {name.split("[")[0] for cell in reasons for name in re.findall(r"`(.*?)`", cell)}
     assert explained == crates | packages
+
+
+def test_generated_documents_show_the_results() -> None:
+    written = {**readme.documents(), ROOT / "docs/resilience.md": document(store.read())}
+    for path, text in written.items():
+        assert path.read_text() == text, path
+
+
+def test_results_are_kept_one_row_a_line() -> None:
+    path = ROOT / "benches/results.json"
+    kept = json.loads(path.read_text())
+    rows = [{"group": row["group"], **Row.from_json(row).as_json()} for row in kept["rows"]]
+    assert path.read_text() == dumps({"run": kept["run"], "rows": rows}) + "\n"
+    assert (ROOT / "chaos/results.json").read_text() == store.text(store.read())
 
 
 def test_readme_is_short() -> None:

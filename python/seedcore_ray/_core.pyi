@@ -1,4 +1,5 @@
-"""The Rust core. Written by hand; `make stubs` compares it with the built module.
+"""The Rust core. Written by hand; `make stubs` compares it with the built module. `src/python/`
+explains what is internal.
 
 Parameters with `...` as their default can be left out, and then the environment counts.
 """
@@ -75,36 +76,40 @@ def ensure_ray_initialized(
     """Connect this process to Ray once; True when connected."""
 
 def connect() -> None:
-    """Connect from the environment, or raise RayConnectionError."""
+    """Connect from the environment; idempotent."""
 
 def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
     """Wait until connected and answering; connects when nobody has."""
 
 def shutdown_ray() -> None:
-    """Disconnect. Idempotent, never raises."""
+    """Disconnect. Idempotent, never raises, safe when Ray is dead."""
 
 # Look.
 
 def is_ray_available() -> bool:
-    """The monitor's last look, if good and recent, or a real control-plane round trip."""
+    """Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout,
+    or the monitor's last look, when that was good and is not older than its interval and such a
+    bound.
+    """
 
 def is_connected() -> bool:
-    """Connected and answering, as `is_ray_available` tells."""
+    """Connected **and** answering; bounded by the probe timeout."""
 
-def cluster_info() -> dict[str, Any]:
-    """What the cluster has, as a dict with `status`."""
-
-def connection_info() -> dict[str, Any]:
-    """The connection as a dict with `status`."""
-
+def cluster_info() -> dict[str, Any]: ...
+def connection_info() -> dict[str, Any]: ...
 def connection() -> Connection:
-    """What this process holds. Reads memory only."""
+    """What this process holds. Reads memory only: no look at the cluster."""
 
 def last_error() -> RayConnectionError | None:
-    """Why this process is not connected; None when it is, or when nobody has asked yet."""
+    """Why the last connect failed, as a `RayConnectionError`; None once one has succeeded, after
+    `shutdown_ray`, or when nobody has asked yet. A failed `force_reinit` leaves it beside the
+    connection that was kept.
+    """
 
 def generation() -> int:
-    """How many connections this process has made."""
+    """How many connections have been made in this process. A handle made under another generation
+    is dead.
+    """
 
 def init_timeout_s() -> float: ...
 def probe_timeout_s() -> float: ...
@@ -134,7 +139,7 @@ class Connection:
     def state(
         self,
     ) -> Literal["idle", "connecting", "connected", "unhealthy", "lost", "reconnecting", "failed"]:
-        """Where the session stands."""
+        """`idle`, `connecting`, `connected`, `unhealthy`, `lost`, `reconnecting` or `failed`."""
     @property
     def address(self) -> str | None:
         """The address in use, or the one last tried."""
@@ -149,7 +154,7 @@ class Connection:
         """`argument`, the name of a variable, or `default`; None for an adopted connection."""
     @property
     def mode(self) -> Literal["native", "client", "adopted"] | None:
-        """Who connected and how; None when nobody has."""
+        """`native`, `client` or `adopted`."""
     @property
     def since(self) -> float | None:
         """When it was connected, in seconds since the epoch."""
@@ -178,10 +183,11 @@ def start_monitor(
     """Watch the connection of this process, or the next one, like that."""
 
 def stop_monitor() -> None:
-    """Stop watching."""
+    """Stop watching. A cluster that is lost from now on is lost as with bare Ray; a reconnect that
+    is waiting for one is given up.
+    """
 
-def take_events() -> list[Event]:
-    """What has happened since the last call, in order."""
+def take_events() -> list[Event]: ...
 
 @final
 class Event:
@@ -191,7 +197,7 @@ class Event:
     def name(
         self,
     ) -> Literal["connected", "unhealthy", "recovered", "lost", "reconnected", "failed"]:
-        """What."""
+        """`connected`, `unhealthy`, `recovered`, `lost`, `reconnected` or `failed`."""
     @property
     def at(self) -> float:
         """When, in seconds since the epoch."""
@@ -203,10 +209,12 @@ class Event:
         """The address."""
     @property
     def cause(self) -> RayConnectionError | None:
-        """Why, for something bad."""
+        """A `RayConnectionError`, for something bad."""
     @property
     def after_s(self) -> float | None:
-        """How many seconds what ended here had lasted."""
+        """How many seconds what ended here had lasted: the connection for `lost`, the silence for
+        `recovered`, the absence for `reconnected`; else None.
+        """
 
 @final
 class Monitor:
@@ -221,7 +229,7 @@ class Monitor:
     def blocked(self, threads: str) -> None: ...
     def task_ended(self, error: str | None) -> None: ...
 
-# For the command line.
+# What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
 
 def look(ray_address: str | None = None, timeout_s: float | None = None) -> dict[str, Any]: ...
 def examine(
@@ -248,7 +256,7 @@ def metrics_families() -> list[
 # Need.
 
 def require_ray(what: str | None = None) -> None:
-    """Return when connected; else raise RayNotReadyError, which names `what`. Never connects."""
+    """Make sure that this process is connected to Ray, for a constructor that assumes it."""
 
 @overload
 def lazy(
@@ -271,10 +279,12 @@ class Lazy(Generic[_T]):
     """What must exist only after Ray does: made on first use, made anew after a reconnect."""
 
     def get(self) -> _T:
-        """The value itself."""
+        """The value itself: for `isinstance`, for what wants its type, for `with`."""
     @property
     def aget(self) -> Callable[[], Coroutine[Any, Any, _T]]:
-        """The value, without blocking the event loop: to be called and awaited."""
+        """The value, without blocking the event loop: a plain factory is called on a thread, an
+        async one is awaited. Raises as `get` does.
+        """
     def reset(self) -> None:
         """Forget the value, which goes to `on_close`: the next use makes a new one."""
     def __class_getitem__(cls, key: Any) -> GenericAlias: ...
@@ -340,27 +350,20 @@ class Driver:
     def failed(self, error: BaseException) -> None: ...
     def take_monitor(self) -> Monitor | None: ...
 
-def flush_logs() -> None:
-    """Write what is queued into Python's logging."""
+def flush_logs() -> None: ...
 
 def begin_build(
     lazy: Lazy[_T], inside: tuple[int, ...], tries: int, blocks: bool
-) -> tuple[_T] | Build[_T] | Awaitable[object] | None:
-    """The value in a tuple; or a `Build`; or None or an awaitable, after which to ask again."""
+) -> tuple[_T] | Build[_T] | Awaitable[object] | None: ...
 
 @final
 class Build(Generic[_T]):
-    """One build of a lazy value."""
 
     @property
-    def id(self) -> int:
-        """Identifies it in the `inside` of what its factory calls."""
-    def call(self) -> Coroutine[Any, Any, _T] | None:
-        """Call the factory; the coroutine of an async one is returned, to be awaited."""
-    def keep(self, value: _T) -> None:
-        """Keep the value that was awaited."""
-    def leave(self) -> None:
-        """Leave the build. A thread that has the work finishes it."""
+    def id(self) -> int: ...
+    def call(self) -> Coroutine[Any, Any, _T] | None: ...
+    def keep(self, value: _T) -> None: ...
+    def leave(self) -> None: ...
 
 # Hooks of the interpreter, and the price of a call into this module.
 

@@ -11,7 +11,6 @@ import grpc
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import RAY_VERSION, play, run
 from tests.support import (
     SOON_S,
     AcceptAndClose,
@@ -22,6 +21,7 @@ from tests.support import (
     run_program,
 )
 from tests.support.peers import Babbler
+from tests.support.scenario import RAY_VERSION, play, run
 from tests.support.secrets import TOKEN
 
 # Asks for one address after the other, through both functions that can be asked.

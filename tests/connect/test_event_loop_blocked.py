@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, start
 from tests.support import SOON_S, GrpcPeer, closed_port, wait_until
+from tests.support.scenario import play, start
 
 _ASYNC = """
 import asyncio

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, run
 from tests.support import SOON_S, GrpcPeer, SilentListener, closed_port, run_program
+from tests.support.scenario import play, run
 
 _DEBUG = """
 import logging

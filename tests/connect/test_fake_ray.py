@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
+from tests.support.scenario import play
 
 _FAKES = """
 import types

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
 from tests.support import SOON_S, SilentListener
+from tests.support.scenario import play
 
 
 @pytest.mark.parametrize("mode", ["native", "client"])

@@ -8,8 +8,8 @@ import pytest
 from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
 from tests.support import run_program
+from tests.support.scenario import play
 
 _MODULES = (
     "seedcore_ray",

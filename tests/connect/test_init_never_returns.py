@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import start
 from tests.support import SOON_S, GrpcPeer
+from tests.support.scenario import start
 
 _ENV = {"SEEDCORE_RAY_INIT_TIMEOUT_S": "1.5", "SEEDCORE_RAY_CONNECT_TIMEOUT_S": "30"}
 

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, start
 from tests.support import SOON_S, GrpcPeer, SilentListener, TcpRelay, closed_port, wait_until
+from tests.support.scenario import play, start
 
 # Generous against a loaded machine; the promise is 100 ms.
 

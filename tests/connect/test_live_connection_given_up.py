@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
 from tests.support import SOON_S, closed_port
+from tests.support.scenario import play
 
 
 def test_another_target_is_warned_of_once_and_force_reinit_changes_it(ray_head: RayHead) -> None:

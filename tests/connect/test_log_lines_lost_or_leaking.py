@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play
 from tests.support import closed_port, run_program
+from tests.support.scenario import play
 
 _SETUP = """
 import logging, sys

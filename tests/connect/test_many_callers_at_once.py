@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import play, start
 from tests.support import SOON_S, closed_port
+from tests.support.scenario import play, start
 
 _COUNT = """
 import ray

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import RAY_VERSION, play, start
 from tests.support import SOON_S
+from tests.support.scenario import RAY_VERSION, play, start
 
 MODES = ("native", "client")
 _PROBE_TIMEOUT_S = 1.0

@@ -8,7 +8,7 @@ import pytest
 from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
-from tests.connect.scenario import RAY_VERSION, play
+from tests.support.scenario import RAY_VERSION, play
 
 
 def test_each_address_form_leads_to_its_cluster(ray_head: RayHead) -> None:

@@ -2,9 +2,9 @@
 //! minute of waiting takes no time here, and every bound is exact.
 
 mod abandoned_init;
-mod absence;
 mod breaker;
-mod closing;
+mod deadlines;
+mod detector;
 mod fallbacks;
 mod forcing;
 mod giving_up;
@@ -12,11 +12,11 @@ mod interleavings;
 mod joining;
 mod log_lines;
 mod metrics;
-mod patience;
-mod pulse;
+mod monitor;
+mod not_connected;
 mod queue;
 mod runtime;
 mod scene;
+mod shutdown;
 mod states;
 mod storm;
-mod watching;
