@@ -82,7 +82,7 @@ lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PYTHON_SOURCES)
-	-$(BIN)/python tests/imports.py
+	$(BIN)/python tests/imports.py
 	cargo test --locked --quiet --test layers -- --nocapture
 
 test-rust: ## The core, without a Python

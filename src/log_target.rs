@@ -9,3 +9,5 @@ pub const MONITOR: &str = "seedcore_ray.monitor";
 pub const PROBE: &str = "seedcore_ray.probe";
 /// Lazy values.
 pub const LAZY: &str = "seedcore_ray.lazy";
+/// Settings that cannot be used.
+pub const CONFIG: &str = "seedcore_ray.config";

@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from benches import readme
 from benches.figures import Row
 from chaos import store
@@ -88,7 +86,6 @@ def test_prose_is_wrapped() -> None:
         assert not long, f"{page}: {long}"
 
 
-@pytest.mark.skip(reason="until the merge")
 def test_every_logger_is_explained() -> None:
     used = _names(r'= "(seedcore_ray\.\w+)";', "src/log_target.rs")
     files = [str(file.relative_to(ROOT)) for file in (ROOT / "python").rglob("*.py")]

@@ -68,7 +68,6 @@ def test_a_module_without_a_floor_is_told(package: Path, capfd: pytest.CaptureFi
     assert "_new" in capfd.readouterr().out
 
 
-@pytest.mark.skip(reason="until the merge")
 def test_the_picture_shows_the_imports() -> None:
     """``make architecture`` draws it anew."""
     assert imports.PICTURE.read_text() == imports.drawn()

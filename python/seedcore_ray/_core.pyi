@@ -209,11 +209,11 @@ class Event:
         """The address."""
     @property
     def cause(self) -> RayConnectionError | None:
-        """A `RayConnectionError`, for something bad."""
+        """A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None."""
     @property
     def after_s(self) -> float | None:
-        """How many seconds what ended here had lasted: the connection for `lost`, the silence for
-        `recovered`, the absence for `reconnected`; else None.
+        """How many seconds the state that ended here had lasted: the connection for `lost`, the
+        silence for `recovered`, the absence for `reconnected`; else None.
         """
 
 @final
@@ -243,11 +243,7 @@ def effective_settings() -> list[dict[str, Any]]: ...
 # Metrics.
 
 def metrics_text() -> str:
-    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only.
-
-    Returns:
-        Text that ends in `# EOF`; its content type is `seedcore_ray.metrics.CONTENT_TYPE`.
-    """
+    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only."""
 
 def metrics_families() -> list[
     tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]
@@ -279,7 +275,7 @@ class Lazy(Generic[_T]):
     """What must exist only after Ray does: made on first use, made anew after a reconnect."""
 
     def get(self) -> _T:
-        """The value itself: for `isinstance`, for what wants its type, for `with`."""
+        """The value itself: for `isinstance`, for code that needs its type, for `with`."""
     @property
     def aget(self) -> Callable[[], Coroutine[Any, Any, _T]]:
         """The value, without blocking the event loop: a plain factory is called on a thread, an
@@ -314,9 +310,7 @@ def resolve_host(text: str) -> str | None: ...
 
 # For the rest of this package: what an event loop waits for, and the thread of a connect.
 
-def answers_future(wait_s: float) -> Awaitable[bool]:
-    """Whether the cluster answers within `wait_s` seconds; False when not connected."""
-
+def answers_future(wait_s: float) -> Awaitable[bool]: ...
 def not_lost_future(wait_s: float) -> Awaitable[bool]: ...
 def reconnect(monitor: Monitor) -> None: ...
 def begin_connect(
@@ -351,14 +345,12 @@ class Driver:
     def take_monitor(self) -> Monitor | None: ...
 
 def flush_logs() -> None: ...
-
 def begin_build(
     lazy: Lazy[_T], inside: tuple[int, ...], tries: int, blocks: bool
 ) -> tuple[_T] | Build[_T] | Awaitable[object] | None: ...
 
 @final
 class Build(Generic[_T]):
-
     @property
     def id(self) -> int: ...
     def call(self) -> Coroutine[Any, Any, _T] | None: ...

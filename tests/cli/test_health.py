@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from seedcore_ray import cli as cli_module
-from seedcore_ray.cli import _arguments, _doctor, _health
+from seedcore_ray.cli import _arguments, _doctor, _health, _plain
 from seedcore_ray.testing import RayHead
 from tests.cli.commands import cli, cli_json
 from tests.support import SOON_S, AcceptAndClose, GrpcPeer, SilentListener, WebServer, closed_port
@@ -112,7 +112,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_without_argparse_the_same_is_understood(
     command: str, words: list[str], heard: list[Any]
 ) -> None:
-    assert cli_module._plain([command, *words]) is not None
+    assert _plain.options([command, *words]) is not None
     assert cli_module.main([command, *words]) == 0
     assert _arguments.run([command, *words]) == 0
     assert len(heard) == 2 and heard[0] == heard[1]
@@ -122,14 +122,14 @@ def test_without_argparse_the_same_is_understood(
 def test_what_is_not_plain_is_left_to_argparse(
     words: list[str], expected: tuple[object, ...], heard: list[Any]
 ) -> None:
-    assert cli_module._plain(["health", *words]) is None
+    assert _plain.options(["health", *words]) is None
     assert cli_module.main(["health", *words]) == 0
     assert heard == [expected]
 
 
 @pytest.mark.parametrize("words", [["--help"], *MISTAKES], ids=" ".join)
 def test_no_mistake_passes_for_plain(words: list[str], heard: list[Any]) -> None:
-    assert cli_module._plain(["health", *words]) is None
+    assert _plain.options(["health", *words]) is None
     with pytest.raises(SystemExit) as end:
         cli_module.main(["health", *words])
     assert (end.value.code, heard) == (0 if words == ["--help"] else 2, [])

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from importlib import import_module
 
 from seedcore_ray import _core
-from seedcore_ray.cli import seconds
+from seedcore_ray.cli._plain import seconds
 
 _ABOUT = """\
 See what stands between this process and Ray.

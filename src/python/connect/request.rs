@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use crate::config::{Env, Settings};
 use crate::connect::{self, Wish};
 use crate::error::{ConnectError, Kind};
-use crate::log_target::CONNECT;
+use crate::log_target::{CONFIG, CONNECT};
 use crate::probe::version::ray_missing;
 use crate::process::process;
 use crate::python::connection::adoption::{compare, observed};
@@ -200,7 +200,7 @@ fn request(
     let (settings, bad) = Settings::from_env(&Env::Process);
     for setting in bad {
         if session.once.is_first(&setting.message) {
-            error!(target: CONNECT, "{}", setting.message);
+            error!(target: CONFIG, "{}", setting.message);
         }
     }
     let wish = Wish {
