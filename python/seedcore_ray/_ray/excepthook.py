@@ -33,7 +33,7 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
     if worker is None or mode is None or _gcs_answers():
         _next(kind, error, trace)
         return
-    # Ray's hook asks for this first, whoever has wrapped it meanwhile.
+    # Ray's hook checks this first, even if another hook wraps it.
     worker.mode = None
     try:
         _next(kind, error, trace)

@@ -27,7 +27,7 @@ def init(ray: Any, arguments: dict[str, Any], seconds_left: Callable[[], float])
     Args:
         ray: the module.
         arguments: those of ``ray.init``.
-        seconds_left: how long it may still be tried again; not at all where nobody waits.
+        seconds_left: how long it may still be tried again; 0 once no caller waits.
 
     Raises:
         BaseException: whatever Ray raises. Something half made may be left: see ``undo``.

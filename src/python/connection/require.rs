@@ -11,7 +11,7 @@ use crate::python::interop::errors::not_ready;
 use crate::python::interop::exit_guard::survived;
 use crate::python::ray::{self, Presence};
 
-/// The connection, whoever made it.
+/// The connection, no matter who made it.
 ///
 /// # Errors
 ///
