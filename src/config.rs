@@ -32,6 +32,9 @@ pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
 pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+const ENV_LOSS_GRACE: &str = "SEEDCORE_RAY_LOSS_GRACE_S";
+const ENV_RAY_DEADLINE: &str = "RAY_gcs_rpc_server_reconnect_timeout_s";
+const ENV_RAY_CLIENT_GRACE: &str = "RAY_CLIENT_RECONNECT_GRACE_PERIOD";
 
 /// The longest duration that a setting or an argument may have: a year. More would be a mistake, and
 /// could overflow an `Instant`.
@@ -122,12 +125,17 @@ pub struct Settings {
     pub breaker_reset: Duration,
     /// Interval of the monitor's checks: `SEEDCORE_RAY_HEALTH_INTERVAL_S`, 5 s. 0 switches it off.
     pub health_interval: Duration,
-    /// How long a silent cluster is waited for: `SEEDCORE_RAY_LOSS_GRACE_S`, 40 s.
-    pub loss_grace: Duration,
-    /// After how long without a GCS Ray itself ends a driver, 60 s. Ray reads its variable,
+    /// How long a silent cluster is waited for, where that was set: `SEEDCORE_RAY_LOSS_GRACE_S`. Else
+    /// 40 s, or longer where Ray itself was told to wait longer ([`crate::health::grace`]).
+    pub loss_grace: Option<Duration>,
+    /// After how long without a GCS Ray itself ends a driver, where that was set; else the cluster's
+    /// configuration says so, or 60 s. Ray reads its variable,
     /// `RAY_gcs_rpc_server_reconnect_timeout_s`, when `ray` is imported (docs/ray-internals.md, When
     /// the cluster dies).
-    pub ray_deadline: Duration,
+    pub ray_deadline: Option<Duration>,
+    /// How long a Ray Client itself tries to reach its server again, 30 s:
+    /// `RAY_CLIENT_RECONNECT_GRACE_PERIOD`. The server keeps the session as long.
+    pub ray_client_grace: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
 }
@@ -156,8 +164,9 @@ impl Settings {
             init_timeout: time("SEEDCORE_RAY_INIT_TIMEOUT_S", 30, Zero::Refused),
             breaker_reset: time("SEEDCORE_RAY_BREAKER_RESET_S", 5, Zero::Allowed),
             health_interval: time("SEEDCORE_RAY_HEALTH_INTERVAL_S", 5, Zero::Allowed),
-            loss_grace: time("SEEDCORE_RAY_LOSS_GRACE_S", 40, Zero::Allowed),
-            ray_deadline: time("RAY_gcs_rpc_server_reconnect_timeout_s", 60, Zero::Refused),
+            loss_grace: read_given(env, ENV_LOSS_GRACE, 40, Zero::Allowed, tell),
+            ray_deadline: read_given(env, ENV_RAY_DEADLINE, 60, Zero::Refused, tell),
+            ray_client_grace: read_time(env, ENV_RAY_CLIENT_GRACE, 30, Zero::Allowed, tell),
             fallbacks: read_switch(env, ENV_FALLBACKS, tell),
         }
     }
@@ -185,6 +194,22 @@ fn read_time(
     });
     let default = Duration::from_secs(default);
     settle(name, given, default, Value::Seconds, tell)
+}
+
+/// As [`read_time`]; `None` when the default is in use.
+fn read_given(
+    env: &Env,
+    name: &'static str,
+    default: u64,
+    zero: Zero,
+    tell: &mut impl FnMut(Reading),
+) -> Option<Duration> {
+    let mut is_given = false;
+    let value = read_time(env, name, default, zero, &mut |reading| {
+        is_given = reading.source != Source::Default;
+        tell(reading);
+    });
+    is_given.then_some(value)
 }
 
 /// A switch that is on by default.

@@ -193,9 +193,9 @@ impl Flight {
 
     async fn sweep_and_wait(&self) -> Step {
         let began = Instant::now();
-        let (timeout, with_fallbacks) = self.plan_sweep();
+        let (timeouts, with_fallbacks) = self.waiters().plan_sweep(&self.probe_plan);
         let result =
-            probe_candidates(&self.network, &self.probe_plan, timeout, with_fallbacks).await;
+            probe_candidates(&self.network, &self.probe_plan, timeouts, with_fallbacks).await;
         self.note_probe(began.elapsed(), result.as_ref().err());
         match result {
             Ok(passed) => {
@@ -204,17 +204,6 @@ impl Flight {
             }
             Err(cause) => self.after_failure(cause).await,
         }
-    }
-
-    /// The timeout of each probe of the next sweep, and whether it may try the fallbacks. These are
-    /// probed after the address itself, so the time that is left is shared.
-    fn plan_sweep(&self) -> (Duration, bool) {
-        let mut waiters = self.waiters();
-        let now = Instant::now();
-        let due = waiters.takes_fallbacks(now);
-        let rounds = if due { self.probe_plan.rounds() } else { 1 };
-        let left = waiters.sweep_bound(now) / rounds;
-        (left.min(self.probe_plan.probe_timeout), due)
     }
 
     fn note_probe(&self, took: Duration, error: Option<&ConnectError>) {
@@ -241,8 +230,7 @@ impl Flight {
     /// Counts a failed sweep and tells the waiters. False when no waiter wants another one.
     fn note_failure(&self, cause: &mut ConnectError) -> bool {
         let mut waiters = self.waiters();
-        waiters.sweeps += 1;
-        cause.attempts = waiters.sweeps;
+        cause.attempts = waiters.count_failure(cause.kind);
         self.advance(Progress::Probing {
             sweeps: waiters.sweeps,
             last: Some(cause.clone()),

@@ -103,10 +103,37 @@ impl Policy {
     }
 }
 
-/// How long a silent cluster is waited for before Ray is released: `wanted`, but less than Ray's own
-/// `deadline` by a margin for the release itself.
-pub fn grace(wanted: Duration, deadline: Duration) -> Duration {
-    wanted.min(last_moment(deadline))
+/// How long a silent cluster is waited for, where nobody says otherwise.
+const GRACE: Duration = Duration::from_secs(40);
+/// The default of [`RaysPatience::Native`].
+pub const RAY_DEADLINE: Duration = Duration::from_secs(60);
+/// The default of [`RaysPatience::Client`].
+pub const RAY_CLIENT_GRACE: Duration = Duration::from_secs(30);
+
+/// How long Ray itself waits for a cluster that has gone silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaysPatience {
+    /// Then it ends the process of a native driver (`RAY_gcs_rpc_server_reconnect_timeout_s`).
+    Native(Duration),
+    /// Then a Ray Client gives its session up (`RAY_CLIENT_RECONNECT_GRACE_PERIOD`).
+    Client(Duration),
+}
+
+/// How long a silent cluster is waited for before Ray is released: `given`, or as long as Ray itself
+/// where it was told to wait longer than by default. A native driver is released before Ray ends it,
+/// with a margin for the release itself.
+pub fn grace(given: Option<Duration>, rays: RaysPatience) -> Duration {
+    match rays {
+        RaysPatience::Native(deadline) => {
+            let usual = if deadline > RAY_DEADLINE { deadline } else { GRACE };
+            given.unwrap_or(usual).min(last_moment(deadline))
+        }
+        RaysPatience::Client(patience) => given.unwrap_or(if patience > RAY_CLIENT_GRACE {
+            patience + MARGIN
+        } else {
+            GRACE
+        }),
+    }
 }
 
 /// Until when Ray may be released, counted from the last answer.

@@ -10,18 +10,32 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
-use crate::error::ConnectError;
+use crate::error::{ConnectError, Kind};
 use crate::health::{
     Change, CheckResult, DetectorSettings, FailureDetector, HealthCheck, Plan, Release, Watch,
     last_moment,
 };
 use crate::log_target::MONITOR;
 use crate::preflight::{Network, ProbePlan, probe_candidates};
-use crate::retry::Backoff;
+use crate::probe::Timeouts;
+use crate::retry::{self, Backoff};
 use crate::session::{Phase, Session};
+
+/// After how many probes in a row that timed out the timeout of the replies grows no longer.
+const MOST_PATIENT: u32 = 2;
 
 /// Pause before the next check while a connect or a shutdown is under way.
 const BUSY: Duration = Duration::from_millis(500);
+
+/// The longest pause before a check that is made because a connection was closed: thousands of services
+/// see the same head die at the same instant.
+const SPREAD: Duration = Duration::from_millis(50);
+
+/// The shortest time between two such checks. A proxy may close each connection at once.
+const NEWS_SPACING: Duration = Duration::from_secs(1);
+
+/// The longest pause between two bare TCP connects to a port that refuses, while the connection is lost.
+const POKE: Duration = Duration::from_millis(750);
 
 /// What one step of the monitor found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +89,13 @@ struct State {
     /// The failure of the last task, where tasks are run.
     task_failure: Option<ConnectError>,
     backoff: Backoff,
+    /// When a check was last made before it was due.
+    news_at: Option<Instant>,
+    /// The cause of the last failed try to reconnect, and how many in a row timed out.
+    away: Option<(Kind, u32)>,
+    /// How long the probe took that found the cluster back.
+    answered_in: Duration,
+    random: fastrand::Rng,
     reported: Reported,
 }
 
@@ -105,12 +126,16 @@ impl Monitor {
             grace: setup.grace,
         };
         let backoff = Backoff::new(random.fork());
-        let mut detector = FailureDetector::new(settings, now, random);
+        let mut detector = FailureDetector::new(settings, now, random.fork());
         let state = State {
             next_check: detector.next_check(now, now),
             detector,
             task_failure: None,
             backoff,
+            news_at: None,
+            away: None,
+            answered_in: Duration::ZERO,
+            random,
             reported: Reported::Nothing,
         };
         Self {
@@ -169,10 +194,9 @@ impl Monitor {
     }
 
     async fn wait_and_check(&self, session: &Session) -> MonitorEvent {
-        let due = self.state().next_check;
-        sleep_until(due).await;
+        self.until_due().await;
         if session.is_busy() {
-            self.state().next_check = Instant::now() + BUSY;
+            sleep(BUSY).await;
             return MonitorEvent::Quiet;
         }
         let began = Instant::now();
@@ -183,6 +207,29 @@ impl Monitor {
         let result = self.check.check(timeout).await;
         let change = self.record(session, result, began);
         change.map_or(MonitorEvent::Quiet, MonitorEvent::Changed)
+    }
+
+    /// Waits until the next check is due, or is worthwhile because there is news of the connection.
+    async fn until_due(&self) {
+        let (due, news_from) = {
+            let state = self.state();
+            (state.next_check, state.news_at.map(|at| at + NEWS_SPACING))
+        };
+        let news = async {
+            tokio::select! {
+                () = self.check.news() => {}
+                () = self.watch.looked_for() => {}
+            }
+            if let Some(from) = news_from {
+                sleep_until(from).await;
+            }
+            let pause = SPREAD.mul_f64(self.state().random.f64());
+            sleep(pause).await;
+        };
+        tokio::select! {
+            () = sleep_until(due) => {}
+            () = news => self.state().news_at = Some(Instant::now()),
+        }
     }
 
     fn record(&self, session: &Session, result: CheckResult, began: Instant) -> Option<Change> {
@@ -211,22 +258,62 @@ impl Monitor {
         if let Some(mut monitored) = session.monitored(&self.watch) {
             monitored.retries_in(pause);
         }
-        sleep(pause).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.port_opens(network, probe_plan) => {}
+        }
         if session.is_busy() {
             return MonitorEvent::Quiet;
         }
+        let silent = self.state().away.map_or(0, |(_, silent)| silent);
+        let timeouts = retry::timeouts(probe_plan.probe_timeout, silent.min(MOST_PATIENT));
         let began = Instant::now();
-        let found = probe_candidates(network, probe_plan, probe_plan.probe_timeout, true).await;
+        let found = self.find_cluster(network, probe_plan, timeouts).await;
         session.probed(began.elapsed(), found.as_ref().err().cloned());
         match found {
-            Ok(_) => MonitorEvent::ClusterBack,
+            Ok(()) => {
+                self.state().answered_in = began.elapsed();
+                MonitorEvent::ClusterBack
+            }
             Err(cause) => {
+                let silent = if cause.kind == Kind::Timeout { silent + 1 } else { 0 };
+                self.state().away = Some((cause.kind, silent));
                 if let Some(mut monitored) = session.monitored(&self.watch) {
                     monitored.not_back(&cause);
                 }
                 MonitorEvent::Quiet
             }
         }
+    }
+
+    /// Completes when a port that has refused accepts connections; never after another failure, which a
+    /// bare TCP connect cannot tell from a success.
+    async fn port_opens(&self, network: &Arc<dyn Network>, probe_plan: &ProbePlan) {
+        let refused = self.state().away.is_some_and(|(kind, _)| retry::poke_first(kind));
+        let Some(server) = probe_plan.server().filter(|_| refused) else {
+            return std::future::pending().await;
+        };
+        loop {
+            let pause = POKE.mul_f64(self.state().random.f64());
+            sleep(pause).await;
+            if network.poke(server, probe_plan.probe_timeout).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// Probes the candidates, and for a native driver this node.
+    async fn find_cluster(
+        &self,
+        network: &Arc<dyn Network>,
+        probe_plan: &ProbePlan,
+        timeouts: Timeouts,
+    ) -> Result<(), ConnectError> {
+        let passed = probe_candidates(network, probe_plan, timeouts, true).await?;
+        if self.is_native() && !network.has_local_node(probe_plan, &passed).await {
+            return Err(no_local_node(&passed.address.to_string()));
+        }
+        Ok(())
     }
 
     /// Records `event` in `session`. `ray_is_gone` tells whether Ray itself says that the connection
@@ -269,6 +356,11 @@ impl Monitor {
         let state = self.state();
         let left = state.detector.deadline() - Instant::now();
         (!state.detector.answers()).then_some(left)
+    }
+
+    /// The timeout of a probe that the cluster can answer within, however slow it is.
+    pub fn probe_timeout(&self) -> Duration {
+        self.setup.probe_timeout.max(self.state().answered_in * 2)
     }
 
     /// Records the end of a task, with its failure; it counts at the next check.
@@ -332,4 +424,14 @@ impl Monitor {
             );
         }
     }
+}
+
+fn no_local_node(address: &str) -> ConnectError {
+    ConnectError::new(
+        Kind::NotReady,
+        address,
+        format!("{address} answers, but no raylet of the cluster runs on this machine"),
+        "A native driver needs one: start Ray on this machine again (ray start --address), or \
+         connect through ray://.",
+    )
 }

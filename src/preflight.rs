@@ -14,7 +14,7 @@ use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::log_target;
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Facts, RayPort, Report, Step};
+use crate::probe::{self, Credentials, Facts, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -22,13 +22,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The network that a sweep uses. Real sockets in production, scripted in tests.
 pub trait Network: Send + Sync + 'static {
-    /// Probes one server within `timeout`.
+    /// Probes one server within `timeouts`.
     fn probe<'a>(
         &'a self,
         server: &'a HostPort,
         ray_port: RayPort,
         credentials: &'a Credentials,
-        timeout: Duration,
+        timeouts: Timeouts,
     ) -> BoxFuture<'a, Report>;
 
     /// Makes one bare TCP connect within `timeout`.
@@ -37,6 +37,13 @@ pub trait Network: Send + Sync + 'static {
         server: &'a HostPort,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), ConnectError>>;
+
+    /// Whether a raylet of the cluster that has `passed` runs on this machine.
+    fn has_local_node<'a>(
+        &'a self,
+        probe_plan: &'a ProbePlan,
+        passed: &'a Passed,
+    ) -> BoxFuture<'a, bool>;
 }
 
 /// The real network.
@@ -48,9 +55,9 @@ impl Network for Sockets {
         server: &'a HostPort,
         ray_port: RayPort,
         credentials: &'a Credentials,
-        timeout: Duration,
+        timeouts: Timeouts,
     ) -> BoxFuture<'a, Report> {
-        Box::pin(probe::probe(server, ray_port, credentials, timeout))
+        Box::pin(probe::probe(server, ray_port, credentials, timeouts))
     }
 
     fn poke<'a>(
@@ -59,6 +66,25 @@ impl Network for Sockets {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(probe::tcp_open(server, timeout))
+    }
+
+    fn has_local_node<'a>(
+        &'a self,
+        probe_plan: &'a ProbePlan,
+        passed: &'a Passed,
+    ) -> BoxFuture<'a, bool> {
+        let credentials = match probe_plan.target.address {
+            RayAddress::Auto => &probe_plan.local_credentials,
+            _ => &probe_plan.credentials,
+        };
+        match server_of(&passed.address) {
+            Some((server, RayPort::Gcs)) => Box::pin(probe::has_local_node(
+                server,
+                credentials,
+                probe_plan.probe_timeout,
+            )),
+            _ => Box::pin(std::future::ready(true)),
+        }
     }
 }
 
@@ -147,15 +173,15 @@ impl ProbePlan {
 pub async fn probe_candidates(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
-    timeout: Duration,
+    timeouts: Timeouts,
     with_fallbacks: bool,
 ) -> Result<Passed, ConnectError> {
-    let cause = match look(network.as_ref(), probe_plan, timeout).await.result {
+    let cause = match look(network.as_ref(), probe_plan, timeouts).await.result {
         Ok(passed) => return Ok(passed),
         Err(cause) => cause,
     };
     if with_fallbacks && may_fall_back(cause.kind) {
-        let (_probes, looks) = fallbacks(network, probe_plan, timeout);
+        let (_probes, looks) = fallbacks(network, probe_plan, timeouts);
         for look in looks {
             if let Ok(Look {
                 result: Ok(passed), ..
@@ -179,10 +205,10 @@ pub fn may_fall_back(kind: Kind) -> bool {
 }
 
 /// Probes the address itself.
-pub async fn look(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) -> Look {
+pub async fn look(network: &dyn Network, probe_plan: &ProbePlan, timeouts: Timeouts) -> Look {
     match &probe_plan.target.address {
-        RayAddress::Auto => auto(network, probe_plan, timeout).await,
-        address => look_at(network, address, &probe_plan.credentials, timeout).await,
+        RayAddress::Auto => auto(network, probe_plan, timeouts).await,
+        address => look_at(network, address, &probe_plan.credentials, timeouts).await,
     }
 }
 
@@ -190,10 +216,10 @@ async fn look_at(
     network: &dyn Network,
     address: &RayAddress,
     credentials: &Credentials,
-    timeout: Duration,
+    timeouts: Timeouts,
 ) -> Look {
     let report = match server_of(address) {
-        Some((server, ray_port)) => network.probe(server, ray_port, credentials, timeout).await,
+        Some((server, ray_port)) => network.probe(server, ray_port, credentials, timeouts).await,
         None => Report {
             steps: Vec::new(),
             result: Ok(Facts::default()),
@@ -211,7 +237,7 @@ async fn look_at(
     }
 }
 
-async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) -> Look {
+async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeouts: Timeouts) -> Look {
     let (step, found) = Step::measure("local", || (probe_plan.find_local)(), LocalRay::to_string);
     let local = match found {
         Ok(local) => local,
@@ -225,7 +251,7 @@ async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) 
     };
     debug!(target: log_target::PROBE, "auto means {local}");
     let address = RayAddress::Gcs(local.address.clone());
-    let mut look = look_at(network, &address, &probe_plan.local_credentials, timeout).await;
+    let mut look = look_at(network, &address, &probe_plan.local_credentials, timeouts).await;
     look.address = RayAddress::Auto;
     look.steps.insert(0, step);
     look.result = look.result.map_err(|cause| local.explain(cause));
@@ -244,7 +270,7 @@ async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeout: Duration) 
 pub fn fallbacks(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
-    timeout: Duration,
+    timeouts: Timeouts,
 ) -> (JoinSet<()>, Vec<oneshot::Receiver<Look>>) {
     let mut probes = JoinSet::new();
     let mut looks = Vec::new();
@@ -254,7 +280,7 @@ pub fn fallbacks(
         let (done, look) = oneshot::channel();
         looks.push(look);
         probes.spawn(async move {
-            let _ = done.send(look_at(network.as_ref(), &address, &credentials, timeout).await);
+            let _ = done.send(look_at(network.as_ref(), &address, &credentials, timeouts).await);
         });
     }
     (probes, looks)

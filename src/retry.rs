@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Kind;
+use crate::probe::Timeouts;
 
 /// Pause between two bare TCP connects to a port that refuses.
 const POKE: Duration = Duration::from_millis(250);
@@ -29,6 +30,19 @@ pub const fn pause(kind: Kind) -> Duration {
 /// make the fork fail (docs/ray-internals.md, Probes).
 pub const fn poke_first(kind: Kind) -> bool {
     matches!(kind, Kind::Refused | Kind::Unreachable)
+}
+
+/// The factor by which the timeout of the replies grows after each probe that timed out.
+const PATIENCE: u32 = 3;
+
+/// The timeouts of a probe after `silent` probes in a row that timed out: a server that answers late
+/// is given more time, one that cannot be reached is not.
+pub fn timeouts(probe_timeout: Duration, silent: u32) -> Timeouts {
+    let factor = PATIENCE.saturating_pow(silent);
+    Timeouts {
+        open: probe_timeout,
+        answer: probe_timeout.saturating_mul(factor),
+    }
 }
 
 /// `pause`, shortened by up to a fifth at random.

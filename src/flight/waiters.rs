@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use super::{Deadline, LastProbe};
 use crate::error::Kind;
+use crate::preflight::ProbePlan;
+use crate::probe::Timeouts;
 use crate::retry;
 
 /// One caller that waits for a flight.
@@ -58,6 +60,8 @@ pub(super) struct Waiters {
     pub status: Status,
     /// Sweeps finished so far.
     pub sweeps: u32,
+    /// Sweeps in a row that timed out.
+    silent: u32,
     /// A waiter whose deadline came before those of others was told, and that was logged.
     pub left_early: bool,
     pub last_probe: Option<LastProbe>,
@@ -109,15 +113,31 @@ impl Waiters {
         })
     }
 
-    /// How long the next sweep may take: until the last waiter's deadline.
-    pub fn sweep_bound(&self, now: Instant) -> Duration {
+    /// Counts a failed sweep, and returns how many have ended.
+    pub fn count_failure(&mut self, kind: Kind) -> u32 {
+        self.sweeps += 1;
+        self.silent = match kind {
+            Kind::Timeout => self.silent + 1,
+            _ => 0,
+        };
+        self.sweeps
+    }
+
+    /// The timeouts of each probe of the next sweep, and whether it may try the fallbacks. These are
+    /// probed after the address itself, so the time until the last waiter's deadline is shared.
+    pub fn plan_sweep(&mut self, probe_plan: &ProbePlan) -> (Timeouts, bool) {
+        let now = Instant::now();
+        let due = self.takes_fallbacks(now);
+        let rounds = if due { probe_plan.rounds() } else { 1 };
         let until = self.by_id.values().map(|waiter| waiter.look_by).max();
-        until.map_or(Duration::ZERO, |end| end.saturating_duration_since(now))
+        let left = until.map_or(Duration::ZERO, |end| end.saturating_duration_since(now)) / rounds;
+        let wanted = retry::timeouts(probe_plan.probe_timeout, self.silent);
+        (wanted.within(left), due)
     }
 
     /// Whether this sweep may try the fallbacks. They are other servers, so they are not probed at the
     /// pace at which a refusing port is.
-    pub fn takes_fallbacks(&mut self, now: Instant) -> bool {
+    fn takes_fallbacks(&mut self, now: Instant) -> bool {
         let due = self
             .fallbacks_at
             .is_none_or(|at| now.saturating_duration_since(at) >= retry::RESWEEP);

@@ -7,12 +7,16 @@ use tokio::time::Instant;
 use crate::error::{ConnectError, Kind};
 use crate::retry;
 
-/// A refused port is checked again after this long, to tell a closed port from a single refusal.
-const CONFIRM: Duration = Duration::from_millis(250);
-/// Consecutive refusals that make a connection unhealthy, even where `misses` is larger.
-const REFUSALS: u32 = 3;
+/// A refused port is checked again after this long, to tell a closed port from a single refusal; so is
+/// a broken connection.
+const CONFIRM: Duration = Duration::from_millis(100);
+/// Consecutive refusals that make a connection unhealthy, even where `misses` is larger; consecutive
+/// proofs that it is broken which make it lost.
+const CONFIRMED: u32 = 3;
 /// The longest pause between two checks while something is wrong.
 const ALERT_INTERVAL: Duration = Duration::from_secs(2);
+/// As [`ALERT_INTERVAL`], while a port refuses, which costs nobody anything.
+const REFUSED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,9 @@ pub enum CheckResult {
     Degraded(ConnectError),
     /// It did not answer.
     NoAnswer(ConnectError),
+    /// Something that the connection cannot do without has ended on this side of the control plane, and
+    /// does not come back: the raylet of this node, the server process of a Ray Client.
+    Broken(ConnectError),
     /// Another cluster answered, or the server does not know our session any more.
     Replaced(ConnectError),
 }
@@ -32,7 +39,10 @@ impl CheckResult {
     pub const fn cause(&self) -> Option<&ConnectError> {
         match self {
             Self::Answered => None,
-            Self::Degraded(cause) | Self::NoAnswer(cause) | Self::Replaced(cause) => Some(cause),
+            Self::Degraded(cause)
+            | Self::NoAnswer(cause)
+            | Self::Broken(cause)
+            | Self::Replaced(cause) => Some(cause),
         }
     }
 }
@@ -71,7 +81,9 @@ pub struct FailureDetector {
     settings: DetectorSettings,
     condition: Condition,
     misses: u32,
-    /// The last check was refused: [`CONFIRM`] decides when the next one is due.
+    /// Consecutive checks that found the connection broken.
+    broken: u32,
+    /// The last check was refused.
     was_refused: bool,
     answered: bool,
     last_answer: Instant,
@@ -85,6 +97,7 @@ impl FailureDetector {
             settings,
             condition: Condition::Healthy,
             misses: 0,
+            broken: 0,
             was_refused: false,
             answered: true,
             last_answer: now,
@@ -109,8 +122,11 @@ impl FailureDetector {
 
     /// Records a check that ended at `now`, and returns what that changes.
     pub fn record(&mut self, result: CheckResult, now: Instant) -> Option<Change> {
-        self.was_refused =
-            matches!(&result, CheckResult::NoAnswer(cause) if is_refusal(cause.kind));
+        self.was_refused = result.cause().is_some_and(|cause| is_refusal(cause.kind));
+        self.broken = match result {
+            CheckResult::Broken(_) => self.broken + 1,
+            _ => 0,
+        };
         self.answered = !matches!(result, CheckResult::NoAnswer(_));
         match result {
             CheckResult::Answered => {
@@ -123,6 +139,12 @@ impl FailureDetector {
                 self.missed(cause, now)
             }
             CheckResult::NoAnswer(cause) => self.missed(cause, now),
+            CheckResult::Broken(cause) if self.broken >= CONFIRMED => {
+                self.turn(Condition::Lost).then_some(Change::Lost(cause))
+            }
+            CheckResult::Broken(cause) => (self.condition == Condition::Healthy
+                && self.turn(Condition::Unhealthy))
+            .then_some(Change::Unhealthy(cause)),
             CheckResult::Replaced(cause) => {
                 self.turn(Condition::Lost).then_some(Change::Lost(cause))
             }
@@ -145,7 +167,7 @@ impl FailureDetector {
     /// A long interval must not use up all of the grace before the state changes.
     fn is_enough(&self, kind: Kind, now: Instant) -> bool {
         let needed = if is_refusal(kind) {
-            self.settings.misses.min(REFUSALS)
+            self.settings.misses.min(CONFIRMED)
         } else {
             self.settings.misses
         };
@@ -162,7 +184,12 @@ impl FailureDetector {
     /// Jitter only shortens the pause: services that were started together do not check together,
     /// and no loss is noticed later than the interval allows.
     pub fn next_check(&mut self, began: Instant, now: Instant) -> Instant {
-        if self.was_refused && self.condition == Condition::Healthy {
+        let is_unconfirmed = match self.condition {
+            Condition::Healthy => self.was_refused,
+            Condition::Unhealthy => self.broken > 0,
+            Condition::Lost => false,
+        };
+        if is_unconfirmed {
             return now + CONFIRM;
         }
         let pause = match self.condition {
@@ -171,6 +198,7 @@ impl FailureDetector {
                 .settings
                 .interval
                 .min((self.settings.grace / 2).max(ALERT_INTERVAL)),
+            _ if self.was_refused => self.settings.interval.min(REFUSED_INTERVAL),
             _ => self.settings.interval.min(ALERT_INTERVAL),
         };
         let next = (began + retry::shortened(pause, &mut self.random)).max(now);

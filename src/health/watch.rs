@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{Plan, Release};
 
@@ -13,6 +13,7 @@ pub struct Watch {
     plan: Plan,
     freshness: Duration,
     stopped: watch::Sender<bool>,
+    look: Notify,
 }
 
 impl Watch {
@@ -22,6 +23,7 @@ impl Watch {
             freshness: plan.interval + probe_timeout,
             plan,
             stopped: watch::Sender::new(false),
+            look: Notify::new(),
         })
     }
 
@@ -43,6 +45,16 @@ impl Watch {
     /// Ends the monitor; its thread returns at its next step.
     pub fn stop(&self) {
         self.stopped.send_replace(true);
+    }
+
+    /// Has the next check made at once.
+    pub fn look_now(&self) {
+        self.look.notify_one();
+    }
+
+    /// Completes once [`Watch::look_now`] was called.
+    pub async fn looked_for(&self) {
+        self.look.notified().await;
     }
 
     /// Completes once [`Watch::stop`] was called.

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 
 use http::uri::{PathAndQuery, Scheme, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -26,10 +28,12 @@ pub(super) const LARGE: usize = 32 * 1024 * 1024;
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// One HTTP/2 connection for unary gRPC calls. Dropping it ends the tasks behind it.
+/// One HTTP/2 connection for unary gRPC calls. Dropping its last clone ends the tasks behind it.
+#[derive(Clone)]
 pub(super) struct Channel {
     grpc: Grpc<transport::Channel>,
     token: Option<MetadataValue<Ascii>>,
+    open: watch::Receiver<()>,
     _tasks: Tasks,
 }
 
@@ -45,9 +49,11 @@ impl Channel {
         token: Option<MetadataValue<Ascii>>,
         max_message: usize,
     ) -> Result<Self, transport::Error> {
+        let (read, write) = tokio::io::split(stream);
         let tasks = Tasks::default();
+        let (alive, open) = watch::channel(());
         // One stream, used once: a lost connection is an answer, not a reason to reconnect.
-        let mut once = Some(stream);
+        let mut once = Some(tokio::io::join(Alive(read, alive), write));
         let connector = tower::service_fn(move |_: Uri| {
             let stream = once.take().ok_or(io::ErrorKind::NotConnected);
             async move { stream.map(TokioIo::new).map_err(io::Error::from) }
@@ -62,8 +68,20 @@ impl Channel {
         Ok(Self {
             grpc,
             token,
+            open,
             _tasks: tasks,
         })
+    }
+
+    /// Completes when the connection has ended: the server or the kernel has closed it.
+    pub async fn closed(&self) {
+        // An error: the sender went with the stream. Nothing is ever sent.
+        let _ = self.open.clone().changed().await;
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.open.has_changed().is_err()
     }
 
     /// Makes one unary call. The token is added here and nowhere else.
@@ -107,8 +125,22 @@ fn origin(server: &HostPort, scheme: Scheme) -> Uri {
         .unwrap_or_else(|_| Uri::from_static("http://ray"))
 }
 
+/// The reading half of a stream. The HTTP/2 client reads all the time, and drops the stream when the
+/// connection has ended; that closes the channel of the sender.
+struct Alive<R>(R, #[expect(dead_code, reason = "held for its drop")] watch::Sender<()>);
+
+impl<R: AsyncRead + Unpin> AsyncRead for Alive<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
 /// Owns the tasks that the HTTP/2 client spawns, so that they end with the channel.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 /// Weak, because the tasks themselves hold it: a strong reference would keep them alive forever.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::channel::Channel;
 use super::wire::{
-    ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfoReply,
+    ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfo, NodeInfoReply,
     NodeInfoRequest, NodeResources, ResourcesReply,
 };
 
@@ -15,6 +17,11 @@ const CHECK_ALIVE: &str = "/ray.rpc.NodeInfoGcsService/CheckAlive";
 const CLUSTER_ID: &str = "/ray.rpc.NodeInfoGcsService/GetClusterId";
 const NODES: &str = "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo";
 const KV_GET: &str = "/ray.rpc.InternalKVGcsService/InternalKVGet";
+/// The system config; the second path is that of older Rays.
+const CONFIG: [&str; 2] = [
+    "/ray.rpc.InternalKVGcsService/GetInternalConfig",
+    "/ray.rpc.NodeInfoGcsService/GetInternalConfig",
+];
 const TOTAL: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllTotalResources";
 const AVAILABLE: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllAvailableResources";
 
@@ -35,6 +42,7 @@ pub(super) struct Identity {
     pub ray_version: Option<String>,
     pub python_version: Option<String>,
     pub cluster_id: Option<String>,
+    pub ray_deadline: Option<Duration>,
 }
 
 impl fmt::Display for Identity {
@@ -55,18 +63,40 @@ pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Sta
     Ok(short(&reply.ray_version))
 }
 
-/// Versions and cluster id, from two concurrent calls.
+/// Versions, cluster id and Ray's deadline, from three concurrent calls.
 pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
-    let (metadata, cluster_id) = tokio::try_join!(
+    let (metadata, cluster_id, ray_deadline) = tokio::try_join!(
         channel.call::<KvRequest, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
-        cluster_id(channel)
+        cluster_id(channel),
+        async { Ok(configured_deadline(channel).await) },
     )?;
     let (ray_version, python_version) = versions(&metadata.value);
     Ok(Identity {
         ray_version,
         python_version,
         cluster_id,
+        ray_deadline,
     })
+}
+
+/// `gcs_rpc_server_reconnect_timeout_s` in the system config of the cluster, which holds for its drivers
+/// too. `None` where it is not set, or cannot be read from this Ray.
+async fn configured_deadline(channel: &Channel) -> Option<Duration> {
+    for path in CONFIG {
+        let reply = channel.call::<Empty, BytesReply>(path, Empty {}).await;
+        match reply {
+            Ok(config) => return deadline_in(&config.value),
+            Err(status) if status.code() == Code::Unimplemented => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn deadline_in(config: &[u8]) -> Option<Duration> {
+    let config = serde_json::from_slice::<serde_json::Value>(config).ok()?;
+    let seconds = config.get("gcs_rpc_server_reconnect_timeout_s")?.as_u64()?;
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// The cluster id in hex. A different id means that the head was restarted.
@@ -77,23 +107,38 @@ pub(super) async fn cluster_id(channel: &Channel) -> Result<Option<String>, Stat
     Ok((!id.value.is_empty()).then(|| hex(&id.value)))
 }
 
-/// Nodes and resources, from three concurrent calls.
-pub(super) async fn state(channel: &Channel) -> Result<ClusterState, Status> {
+/// The nodes that are alive. A dead one is listed until the GCS has noticed.
+async fn nodes(channel: &Channel) -> Result<Vec<NodeInfo>, Status> {
     let alive_only = NodeInfoRequest {
         state_filter: Some(ALIVE),
     };
+    let reply = channel
+        .call::<NodeInfoRequest, NodeInfoReply>(NODES, alive_only)
+        .await?;
+    accepted(reply.status)?;
+    let alive = reply.nodes.into_iter().filter(|node| node.state == ALIVE);
+    Ok(alive.collect())
+}
+
+/// The Unix sockets of the raylets of all nodes.
+pub(super) async fn raylet_sockets(channel: &Channel) -> Result<Vec<PathBuf>, Status> {
+    let nodes = nodes(channel).await?.into_iter();
+    Ok(nodes.map(|node| PathBuf::from(node.raylet_socket)).collect())
+}
+
+/// Nodes and resources, from three concurrent calls.
+pub(super) async fn state(channel: &Channel) -> Result<ClusterState, Status> {
     let (nodes, total, available) = tokio::try_join!(
-        channel.call::<NodeInfoRequest, NodeInfoReply>(NODES, alive_only),
+        nodes(channel),
         channel.call::<Empty, ResourcesReply>(TOTAL, Empty {}),
         channel.call::<Empty, ResourcesReply>(AVAILABLE, Empty {}),
     )?;
-    accepted(nodes.status)?;
     accepted(total.status)?;
     accepted(available.status)?;
     Ok(ClusterState {
         total: sum(&total.nodes),
         available: sum(&available.nodes),
-        nodes: nodes.nodes.iter().filter(|n| n.state == ALIVE).count(),
+        nodes: nodes.len(),
     })
 }
 
@@ -142,7 +187,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
         let _ = accepted(reply.status);
     }
     if let Ok(reply) = BytesReply::decode(bytes) {
-        let _ = versions(&reply.value);
+        let _ = (versions(&reply.value), deadline_in(&reply.value));
         assert!(hex(&reply.value).len() <= 128);
     }
     if let Ok(reply) = NodeInfoReply::decode(bytes) {

@@ -13,11 +13,13 @@ mod credentials;
 mod dns;
 mod explain;
 mod gcs;
+mod gcs_line;
 mod greet;
 mod kept_channel;
 pub mod local;
 mod open;
 mod ray_client;
+mod raylet;
 mod report;
 mod server;
 mod sniff;
@@ -29,13 +31,15 @@ pub mod version;
 mod wire;
 mod x509;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
 pub use gcs::ClusterState;
 pub use kept_channel::{KeptChannel, Keys, Reply};
 pub use ray_client::SessionState;
-pub use report::{Facts, RayPort, Report, Step};
+pub use raylet::Raylet;
+pub use report::{Facts, RayPort, Report, Step, Timeouts};
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;
@@ -45,15 +49,15 @@ use open::open;
 use server::Server;
 use trace::Trace;
 
-/// Probes one server. All steps together take at most `timeout`.
+/// Probes one server. All steps together take at most `timeouts`.
 pub async fn probe(
     server: &HostPort,
     port: RayPort,
     credentials: &Credentials,
-    timeout: Duration,
+    timeouts: impl Into<Timeouts>,
 ) -> Report {
     let server = Server::new(server.clone(), port);
-    let mut trace = Trace::new(&server, timeout);
+    let mut trace = Trace::new(&server, timeouts);
     let result = match port {
         RayPort::Client => find_client(credentials, &mut trace).await,
         RayPort::Gcs => find_gcs(credentials, &mut trace).await,
@@ -98,6 +102,7 @@ async fn find_gcs<'a>(
         ray_version: found.ray_version.or(version),
         python_version: found.python_version,
         cluster_id: found.cluster_id,
+        ray_deadline: found.ray_deadline,
     })
 }
 
@@ -160,6 +165,32 @@ pub async fn client_session_state(
         None => "session not known".to_owned(),
     };
     trace.step("grpc", state, count).await
+}
+
+/// Whether a raylet of the cluster runs on this machine: a native driver needs one. True as well when
+/// the GCS cannot be asked, which is for Ray to find out.
+pub async fn has_local_node(
+    server: &HostPort,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> bool {
+    let server = Server::new(server.clone(), RayPort::Gcs);
+    let mut trace = Trace::new(&server, timeout);
+    let sockets = async {
+        let call = open(credentials, LARGE, &mut trace).await?;
+        let sockets = call.answer(gcs::raylet_sockets(&call.channel));
+        let count = |sockets: &Vec<PathBuf>| format!("{} nodes", sockets.len());
+        trace.step("grpc", sockets, count).await
+    };
+    let Ok(sockets) = sockets.await else {
+        return true;
+    };
+    for socket in &sockets {
+        if raylet::listens(socket).await {
+            return true;
+        }
+    }
+    false
 }
 
 /// The error for a server that answers but has no session of ours.

@@ -1,5 +1,7 @@
 //! Calls to the Ray Client port (Ray's "proxier").
 
+use std::error::Error as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -12,13 +14,69 @@ use super::wire::{
     CLIENT_AVAILABLE, CLIENT_CONTEXT, CLIENT_NODES, CLIENT_TOTAL, ClusterInfoRequest,
     ClusterInfoResponse, Empty, IS_INITIALIZED, KvRequest, PING,
 };
+use crate::address::{HostPort, RayAddress};
 
 const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
 const KV_EXISTS: &str = "/ray.rpc.RayletDriver/KVExists";
 
-/// How long the GCS behind a session has to answer a look-up. A live one takes milliseconds, a dead
-/// one never answers (docs/ray-internals.md, GCS-bound calls).
+/// How long the GCS behind a session has to answer a look-up, after the session has answered. A live one
+/// takes milliseconds, a dead one never answers (docs/ray-internals.md, GCS-bound calls).
 const GCS_BOUND: Duration = Duration::from_millis(750);
+
+/// As [`GCS_BOUND`], for a GCS whose port refuses connections.
+const REFUSING_GCS_BOUND: Duration = Duration::from_millis(50);
+
+/// What a Ray Client port says about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// It is known. Whether the GCS behind it answers, too.
+    Known { gcs_answers: bool },
+    /// It is not known, as after a restart of the head.
+    Unknown,
+    /// The proxy answers, but cannot reach the server process that it has forked for the session.
+    ServerEnded,
+}
+
+/// Looks at the session `client_id` and at the GCS behind it, whose port may be known to refuse.
+pub(super) async fn session(
+    channel: &Channel,
+    client_id: &str,
+    gcs_refuses: bool,
+) -> Result<Session, Status> {
+    let bound = if gcs_refuses {
+        REFUSING_GCS_BOUND
+    } else {
+        GCS_BOUND
+    };
+    let mut gcs = pin!(gcs_answers(channel, client_id));
+    // Both at once: on a slow way, the second call takes as long as the first one.
+    let (alive, early) = {
+        let mut alive = pin!(session_alive(channel, client_id));
+        tokio::select! {
+            alive = &mut alive => (alive, None),
+            answers = &mut gcs => (alive.await, Some(answers)),
+        }
+    };
+    match alive {
+        Ok(true) => {}
+        Ok(false) => return Ok(Session::Unknown),
+        Err(status) if is_unreachable(&status) => {
+            // The proxy answers a ping by itself (docs/ray-internals.md, "Probes").
+            return ping(channel).await.map(|()| Session::ServerEnded);
+        }
+        Err(status) => return Err(status),
+    }
+    let gcs_answers = match early {
+        Some(answers) => answers,
+        None => timeout(bound, gcs).await.unwrap_or(false),
+    };
+    Ok(Session::Known { gcs_answers })
+}
+
+/// Whether the server itself said so: a failed connection has a source.
+fn is_unreachable(status: &Status) -> bool {
+    status.code() == Code::Unavailable && status.source().is_none()
+}
 
 /// The session and the cluster, as the server behind a Ray Client reports them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,17 +106,22 @@ pub(super) async fn session_alive(channel: &Channel, client_id: &str) -> Result<
 }
 
 /// Whether the GCS behind the session `client_id` answers: makes a call that the server must forward.
-pub(super) async fn gcs_answers(channel: &Channel, client_id: &str) -> bool {
+async fn gcs_answers(channel: &Channel, client_id: &str) -> bool {
     let Ok(request) = with_session(KvRequest::cluster_metadata(), client_id) else {
         return true;
     };
-    let answer = channel.call::<KvRequest, Empty>(KV_EXISTS, request);
-    match timeout(GCS_BOUND, answer).await {
-        Ok(Ok(_)) => true,
+    match channel.call::<KvRequest, Empty>(KV_EXISTS, request).await {
+        Ok(_) => true,
         // A Ray without this method says nothing about its GCS.
-        Ok(Err(status)) => status.code() == Code::Unimplemented,
-        Err(_) => false,
+        Err(status) => status.code() == Code::Unimplemented,
     }
+}
+
+/// The address of the GCS behind the session `client_id`, as its server knows it.
+pub(super) async fn gcs_address(channel: &Channel, client_id: &str) -> Option<HostPort> {
+    let context = ask(channel, client_id, CLIENT_CONTEXT).await.ok()?.context?;
+    let address = RayAddress::parse(&context.gcs_address).ok()?;
+    address.host_port().cloned()
 }
 
 /// The state of the session `client_id`, from four concurrent calls. `None` when it is not known.

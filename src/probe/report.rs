@@ -14,6 +14,35 @@ pub enum RayPort {
     Client,
 }
 
+/// The timeouts of one probe. Both run from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the name look-up, TCP and TLS: what the machines and the network take.
+    pub open: Duration,
+    /// For the replies as well. A server that answers late is a slow one, not a dead one.
+    pub answer: Duration,
+}
+
+impl Timeouts {
+    /// Neither is longer than `bound`.
+    pub fn within(self, bound: Duration) -> Self {
+        Self {
+            open: self.open.min(bound),
+            answer: self.answer.min(bound),
+        }
+    }
+}
+
+impl From<Duration> for Timeouts {
+    /// The same timeout for everything.
+    fn from(timeout: Duration) -> Self {
+        Self {
+            open: timeout,
+            answer: timeout,
+        }
+    }
+}
+
 /// One step of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -82,6 +111,9 @@ pub struct Facts {
     pub python_version: Option<String>,
     /// Cluster id in hex. It changes when the head restarts.
     pub cluster_id: Option<String>,
+    /// After how long without a GCS Ray ends a native driver, where the cluster's configuration says so.
+    #[serde(skip)]
+    pub ray_deadline: Option<Duration>,
 }
 
 /// The outcome of one probe.

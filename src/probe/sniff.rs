@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{self, AsyncRead, AsyncWrite, Join, ReadBuf, ReadHalf, WriteHalf};
+use tokio::sync::Notify;
 use tokio_rustls::rustls;
 
 /// Number of bytes kept: enough for a frame header, a TLS record header or a banner.
@@ -30,7 +31,7 @@ pub(super) enum Protocol {
 
 /// A shared record of what a [`Recorded`] stream received.
 #[derive(Clone, Default)]
-pub(super) struct FirstBytes(Arc<Mutex<Record>>);
+pub(super) struct FirstBytes(Arc<Mutex<Record>>, Arc<Notify>);
 
 #[derive(Default)]
 struct Record {
@@ -50,10 +51,18 @@ impl FirstBytes {
         self.record().tls_error.clone()
     }
 
+    /// Completes when something was received. For one task.
+    pub async fn arrived(&self) {
+        while self.record().first.is_empty() {
+            self.1.notified().await;
+        }
+    }
+
     fn push(&self, bytes: &[u8]) {
         let mut record = self.record();
         let room = KEPT.saturating_sub(record.first.len());
         record.first.extend(bytes.iter().take(room));
+        self.1.notify_one();
     }
 
     fn fail(&self, error: &io::Error) {

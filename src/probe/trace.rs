@@ -1,36 +1,35 @@
 //! Runs the steps of one probe within its timeout, and records each of them.
 
 use std::future::Future;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::causes;
-use super::report::{Began, Step};
+use super::report::{Began, Step, Timeouts};
 use super::server::Server;
 use super::sniff::FirstBytes;
 use crate::error::ConnectError;
 use crate::log_target;
 
-/// The steps of one probe. All of them together take no longer than its timeout.
+/// The steps of one probe. All of them together take no longer than its timeouts.
 pub(super) struct Trace<'a> {
     pub server: &'a Server,
     /// What the server has sent on the connection in use.
     pub received: FirstBytes,
     began: Instant,
-    timeout: Duration,
+    timeouts: Timeouts,
     steps: Vec<Step>,
 }
 
 impl<'a> Trace<'a> {
-    /// The timeout starts to run here.
-    pub fn new(server: &'a Server, timeout: Duration) -> Self {
+    /// The timeouts start to run here.
+    pub fn new(server: &'a Server, timeouts: impl Into<Timeouts>) -> Self {
         Self {
             server,
             received: FirstBytes::default(),
             began: Instant::now(),
-            timeout,
+            timeouts: timeouts.into(),
             steps: Vec::new(),
         }
     }
@@ -77,15 +76,14 @@ impl<'a> Trace<'a> {
         name: &'static str,
         work: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
-        let left = self.timeout.saturating_sub(self.began.elapsed());
+        let bound = match name {
+            "grpc" | "cluster" => self.timeouts.answer,
+            _ => self.timeouts.open,
+        };
+        let left = bound.saturating_sub(self.began.elapsed());
         let Ok(result) = timeout(left, work).await else {
             let received = self.received.protocol();
-            return Err(causes::timed_out(
-                self.server,
-                name,
-                &received,
-                self.timeout,
-            ));
+            return Err(causes::timed_out(self.server, name, &received, bound));
         };
         result
     }

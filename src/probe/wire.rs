@@ -56,6 +56,8 @@ pub(super) struct RuntimeContext {
     pub node_id: Vec<u8>,
     #[prost(string, tag = "3")]
     pub namespace: String,
+    #[prost(string, tag = "6")]
+    pub gcs_address: String,
 }
 
 /// `ray.rpc.GcsStatus`: 0 is OK.
@@ -110,8 +112,10 @@ pub(super) struct NodeInfoRequest {
 }
 
 /// `ray.rpc.GcsNodeInfo`
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct NodeInfo {
+    #[prost(string, tag = "3")]
+    pub raylet_socket: String,
     #[prost(int32, tag = "7")]
     pub state: i32,
 }

@@ -9,6 +9,7 @@
 
 mod credentials;
 mod grpc;
+mod kept_channel;
 mod local;
 mod peer;
 mod pki;

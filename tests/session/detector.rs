@@ -6,7 +6,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use seedcore_ray::error::Kind;
 use seedcore_ray::health::{
-    Change, CheckResult, DetectorSettings, FailureDetector, grace, last_moment,
+    Change, CheckResult, DetectorSettings, FailureDetector, RaysPatience, grace, last_moment,
 };
 use seedcore_ray::retry::{BACKOFF_CAP, Backoff};
 use tokio::time::Instant;
@@ -106,18 +106,46 @@ fn a_refusal_is_confirmed_at_once() {
     let mut detector = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
     let now = began + secs(5);
     let _ = detector.record(missed(Kind::Refused), now);
-    assert_eq!(detector.next_check(now, now), now + millis(250));
+    assert_eq!(detector.next_check(now, now), now + millis(100));
     let _ = detector.record(missed(Kind::Timeout), now);
     assert!(detector.next_check(now, now) > now + secs(3));
 }
 
 #[test]
 fn the_parachute_opens_before_rays_own_deadline() {
-    assert_eq!(grace(secs(40), secs(60)), secs(40));
-    assert_eq!(grace(secs(300), secs(60)), secs(50));
-    assert_eq!(grace(secs(40), secs(20)), secs(10));
-    assert_eq!(grace(secs(40), secs(4)), secs(2));
+    let native = |given: Option<u64>, deadline| {
+        grace(given.map(secs), RaysPatience::Native(secs(deadline)))
+    };
+    assert_eq!(native(None, 60), secs(40));
+    assert_eq!(native(Some(300), 60), secs(50));
+    assert_eq!(native(None, 20), secs(10));
+    assert_eq!(native(Some(40), 4), secs(2));
     assert_eq!(last_moment(secs(60)), secs(50));
+}
+
+#[test]
+fn patience_that_was_raised_in_ray_is_ours_too() {
+    assert_eq!(grace(None, RaysPatience::Native(secs(600))), secs(590));
+    assert_eq!(grace(Some(secs(40)), RaysPatience::Native(secs(600))), secs(40));
+    assert_eq!(grace(None, RaysPatience::Client(secs(30))), secs(40));
+    assert_eq!(grace(None, RaysPatience::Client(secs(300))), secs(310));
+    assert_eq!(grace(Some(secs(5)), RaysPatience::Client(secs(300))), secs(5));
+    // Lowered: Ray gives its session up by itself, which the monitor sees.
+    assert_eq!(grace(None, RaysPatience::Client(secs(10))), secs(40));
+}
+
+#[test]
+fn what_is_broken_is_unhealthy_at_once_and_lost_when_that_is_confirmed() {
+    let began = Instant::now();
+    let mut detector = FailureDetector::new(RHYTHM, began, Rng::with_seed(1));
+    let broken = || CheckResult::Broken(failure(Kind::NotReady, HEAD));
+    let mut at = began + secs(1);
+    let mut changes = Vec::new();
+    for sight in [broken(), broken(), CheckResult::Answered, broken(), broken(), broken()] {
+        changes.push(name(detector.record(sight, at).as_ref()));
+        at = detector.next_check(at, at);
+    }
+    assert_eq!(changes, ["unhealthy", "-", "recovered", "unhealthy", "-", "lost"]);
 }
 
 proptest! {

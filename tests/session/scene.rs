@@ -12,12 +12,12 @@ use seedcore_ray::connect::{self, Driver, Next, Outcome, RayState, Request, Step
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::events::What;
 use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Waiter};
-use seedcore_ray::health::{CheckResult, HealthCheck, Plan, grace};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan, RaysPatience, Watch, grace};
 use seedcore_ray::monitor::{Monitor, MonitorEvent, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Timeouts};
 use seedcore_ray::session::{
     Binding, Connection, ConnectionInfo, Joined, Mode, Session, ShutdownStep,
 };
@@ -64,6 +64,8 @@ pub enum Server {
     Silent,
     /// Answers after that long.
     Slow(Duration),
+    /// Answers, but the raylet of this node has ended.
+    WithoutRaylet,
 }
 
 /// What `ray.init` does.
@@ -87,6 +89,10 @@ struct Script {
     local: Option<String>,
     /// Which cluster answers, from when on.
     clusters: Vec<(Duration, u32)>,
+    /// When a proxy closes idle connections.
+    closes: Vec<Duration>,
+    /// Of the last monitor.
+    watch: Option<Arc<Watch>>,
     /// How connections are watched; not at all where nothing is said.
     plan: Option<Plan>,
     inits: VecDeque<Init>,
@@ -191,6 +197,27 @@ impl Scene {
     /// From `from` after the beginning, another cluster answers.
     pub fn replaced(&self, from: Duration, cluster: u32) {
         self.script().clusters.push((from, cluster));
+    }
+
+    /// Ray's own thread has trouble with the connection.
+    pub fn look_now(&self) {
+        self.script().watch.as_ref().unwrap().look_now();
+    }
+
+    /// A proxy closes idle connections then.
+    pub fn closes(&self, at: Duration) {
+        self.script().closes.push(at);
+    }
+
+    /// When the connection to `server` that was open at `from` is closed.
+    fn closed_after(&self, server: &HostPort, from: Duration) -> Option<Duration> {
+        let script = self.script();
+        let times = script.servers.get(&server.to_string());
+        let ends = times.into_iter().flatten().filter(|(_, is)| {
+            matches!(is, Server::Fails(Kind::Refused) | Server::WithoutRaylet)
+        });
+        let ends = ends.map(|&(at, _)| at).chain(script.closes.iter().copied());
+        ends.filter(|&at| at > from).min()
     }
 
     fn cluster(&self) -> u32 {
@@ -423,19 +450,18 @@ impl Scene {
         let setup = Setup {
             plan,
             probe_timeout: PROBE,
-            grace: grace(secs(40), DEADLINE),
+            grace: grace(None, RaysPatience::Native(DEADLINE)),
             deadline: Some(DEADLINE),
         };
         let check = Check {
             scene: Arc::clone(self),
             server,
             cluster: self.cluster(),
+            opened: Mutex::new(None),
         };
-        Some(Monitor::new(
-            setup,
-            Box::new(check),
-            fastrand::Rng::with_seed(7),
-        ))
+        let monitor = Monitor::new(setup, Box::new(check), fastrand::Rng::with_seed(7));
+        self.script().watch = Some(Arc::clone(monitor.watch()));
+        Some(monitor)
     }
 
     /// Does to the scripted Ray what the monitor says.
@@ -560,6 +586,8 @@ struct Check {
     scene: Arc<Scene>,
     server: HostPort,
     cluster: u32,
+    /// Since when there is a connection.
+    opened: Mutex<Option<Duration>>,
 }
 
 impl HealthCheck for Check {
@@ -567,12 +595,28 @@ impl HealthCheck for Check {
         Box::pin(async move {
             self.scene.note("look");
             let shown = self.server.to_string();
-            match look(self.scene.server(&self.server), &self.server, timeout).await {
+            let is = self.scene.server(&self.server);
+            *self.opened.lock().unwrap() = matches!(is, Server::Up).then(|| self.scene.at());
+            match look(is, &self.server, timeout).await {
                 Err(cause) => CheckResult::NoAnswer(cause),
+                Ok(()) if matches!(is, Server::WithoutRaylet) => {
+                    CheckResult::Broken(failure(Kind::NotReady, &shown))
+                }
                 Ok(()) if self.scene.cluster() != self.cluster => {
                     CheckResult::Replaced(failure(Kind::Lost, &shown))
                 }
                 Ok(()) => CheckResult::Answered,
+            }
+        })
+    }
+
+    fn news(&self) -> BoxFuture<'_, ()> {
+        let opened = *self.opened.lock().unwrap();
+        let closed = opened.and_then(|from| self.scene.closed_after(&self.server, from));
+        Box::pin(async move {
+            match closed {
+                Some(at) => sleep(at.saturating_sub(self.scene.at())).await,
+                None => std::future::pending().await,
             }
         })
     }
@@ -587,11 +631,11 @@ impl Network for Wires {
         server: &'a HostPort,
         _: RayPort,
         _: &'a Credentials,
-        timeout: Duration,
+        timeouts: Timeouts,
     ) -> BoxFuture<'a, Report> {
         Box::pin(async move {
             self.0.note(format!("probe {server}"));
-            let result = look(self.0.server(server), server, timeout).await;
+            let result = look(self.0.server(server), server, timeouts.answer).await;
             Report {
                 steps: Vec::new(),
                 result: result.map(|()| Facts::default()),
@@ -616,13 +660,18 @@ impl Network for Wires {
             }
         })
     }
+
+    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, passed: &'a Passed) -> BoxFuture<'a, bool> {
+        let server = passed.address.host_port().map(|server| self.0.server(server));
+        Box::pin(async move { !matches!(server, Some(Server::WithoutRaylet)) })
+    }
 }
 
 async fn look(is: Server, server: &HostPort, timeout: Duration) -> Result<(), ConnectError> {
     let shown = server.to_string();
     let silent = || Err(failure(Kind::Timeout, &shown));
     match is {
-        Server::Up => Ok(()),
+        Server::Up | Server::WithoutRaylet => Ok(()),
         Server::Fails(kind) => Err(failure(kind, &shown)),
         Server::Slow(after) if after < timeout => {
             sleep(after).await;

@@ -9,8 +9,8 @@ use seedcore_ray::address::HostPort;
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::health::{CheckResult, HealthCheck, Plan};
 use seedcore_ray::monitor::{Monitor, Order, Setup};
-use seedcore_ray::preflight::{BoxFuture, Network, ProbePlan};
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report};
+use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Timeouts};
 use seedcore_ray::session::Session;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -85,6 +85,17 @@ impl HealthCheck for Knocks {
                 .map_or_else(CheckResult::NoAnswer, |()| CheckResult::Answered)
         })
     }
+
+    /// All of them see the same head die at the same instant.
+    fn news(&self) -> BoxFuture<'_, ()> {
+        let left = LOSS.checked_sub(self.0.began.elapsed());
+        Box::pin(async move {
+            match left {
+                Some(left) => sleep(left).await,
+                None => std::future::pending().await,
+            }
+        })
+    }
 }
 
 impl Network for Knocks {
@@ -93,7 +104,7 @@ impl Network for Knocks {
         _: &'a HostPort,
         _: RayPort,
         _: &'a Credentials,
-        _: Duration,
+        _: Timeouts,
     ) -> BoxFuture<'a, Report> {
         Box::pin(async {
             Report {
@@ -105,6 +116,10 @@ impl Network for Knocks {
 
     fn poke<'a>(&'a self, _: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async { self.0.knock() })
+    }
+
+    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, bool> {
+        Box::pin(std::future::ready(true))
     }
 }
 

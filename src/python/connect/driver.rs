@@ -198,6 +198,7 @@ impl Driver {
             target: self.flight().probe_plan.target.clone(),
             server: passed.address.host_port().cloned(),
             cluster_id: ray::cluster_id(py).or_else(|| passed.facts.cluster_id.clone()),
+            ray_deadline: passed.facts.ray_deadline,
             init_kwargs: self.init_kwargs.as_ref().map(|kwargs| kwargs.clone_ref(py)),
         };
         let held = HeldConnection::new(ray, witness, Some(origin));

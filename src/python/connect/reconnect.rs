@@ -22,7 +22,10 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
     };
     survived(|| {
         let process = Guard::into_inner(process());
-        let settings = Settings::from_env(&Env::Process).0;
+        let settings = Settings {
+            probe_timeout: monitor.get().probe_timeout(),
+            ..Settings::from_env(&Env::Process).0
+        };
         let once = Wish {
             timeout: Some(std::time::Duration::ZERO),
             ..Wish::default()

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use pyo3::intern;
@@ -71,6 +71,8 @@ pub struct Origin {
     pub server: Option<HostPort>,
     /// Hex id of the cluster, where it is known.
     pub cluster_id: Option<String>,
+    /// Ray's deadline, where the cluster's configuration sets it.
+    pub ray_deadline: Option<Duration>,
     /// The caller's further arguments for `ray.init`.
     pub init_kwargs: Option<Py<PyDict>>,
 }

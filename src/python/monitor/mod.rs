@@ -6,6 +6,7 @@
 pub mod start_stop;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::Guard;
 use pyo3::prelude::*;
@@ -14,11 +15,11 @@ use tracing::warn;
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::health::{ControlPlane, Plan, Watch, grace};
+use crate::health::{ControlPlane, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
 use crate::log_target::MONITOR;
 use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
-use crate::probe::{Credentials, KeptChannel};
+use crate::probe::{Credentials, KeptChannel, Raylet};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
 use crate::python::interop::blocking;
@@ -102,6 +103,11 @@ impl Monitor {
         logs::flush_elsewhere(py);
     }
 
+    /// Ray's own connection has trouble: the next check is made at once.
+    fn look_now(&self) {
+        self.core.watch().look_now();
+    }
+
     /// A task has ended; `error` is why it failed.
     fn task_ended(&self, error: Option<&str>) {
         let address = &self.address;
@@ -143,7 +149,7 @@ impl Monitor {
             .map(|worker| worker.getattr("_client_id")?.extract::<String>())
             .transpose()?;
         let monitor = Self {
-            core: new_monitor(origin, plan, &settings, server, client_id),
+            core: new_monitor(py, origin, plan, &settings, server, client_id),
             connection: Arc::clone(connection),
             address: origin.target.address.to_string(),
         };
@@ -153,6 +159,11 @@ impl Monitor {
     /// What the session knows this monitor by.
     pub fn watch(&self) -> Arc<Watch> {
         Arc::clone(self.core.watch())
+    }
+
+    /// See [`monitor::Monitor::probe_timeout`].
+    pub fn probe_timeout(&self) -> Duration {
+        self.core.probe_timeout()
     }
 
     /// How the connection was made.
@@ -187,6 +198,7 @@ fn probe_plan(origin: &Origin) -> ProbePlan {
 }
 
 fn new_monitor(
+    py: Python<'_>,
     origin: &Origin,
     plan: Plan,
     settings: &Settings,
@@ -198,17 +210,21 @@ fn new_monitor(
     let is_auto = origin.target.address == RayAddress::Auto;
     let credentials = Box::new(move || Credentials::from_env(&variables, is_auto));
     let channel = KeptChannel::new(server, client_id, credentials);
+    let deadline = settings.ray_deadline.or(origin.ray_deadline);
+    let deadline = deadline.unwrap_or(RAY_DEADLINE);
+    let rays = if is_native {
+        RaysPatience::Native(deadline)
+    } else {
+        RaysPatience::Client(settings.ray_client_grace)
+    };
     let setup = Setup {
         plan,
         probe_timeout: settings.probe_timeout,
-        grace: if is_native {
-            grace(settings.loss_grace, settings.ray_deadline)
-        } else {
-            settings.loss_grace
-        },
-        deadline: is_native.then_some(settings.ray_deadline),
+        grace: grace(settings.loss_grace, rays),
+        deadline: is_native.then_some(deadline),
     };
     let cluster_id = origin.cluster_id.clone().filter(|_| is_native);
-    let check = Box::new(ControlPlane::new(channel, cluster_id));
+    let raylet = ray::raylet_socket(py).filter(|_| is_native).map(Raylet::new);
+    let check = Box::new(ControlPlane::new(channel, raylet, cluster_id));
     monitor::Monitor::new(setup, check, fastrand::Rng::new())
 }

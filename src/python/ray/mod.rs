@@ -3,6 +3,8 @@
 
 pub mod witness;
 
+use std::path::PathBuf;
+
 use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -144,6 +146,12 @@ pub fn native_namespace(py: Python<'_>) -> Option<String> {
 pub fn node_id(py: Python<'_>) -> Option<String> {
     let id = global_worker(py)?.getattr("current_node_id").ok()?;
     id.call_method0("hex").ok()?.extract().ok()
+}
+
+/// The Unix socket of the raylet that this process is attached to natively.
+pub fn raylet_socket(py: Python<'_>) -> Option<PathBuf> {
+    let node = global_worker(py)?.getattr("node").ok()?;
+    node.getattr("raylet_socket_name").ok()?.extract().ok()
 }
 
 /// `sys.modules`, looked up once: the dict object stays the same for the interpreter's life.
