@@ -118,7 +118,12 @@ pub async fn examine(
     probe_plan: &ProbePlan,
     here: &Here,
 ) -> Examination {
-    let look = preflight::look(network.as_ref(), probe_plan, probe_plan.probe_timeout.into()).await;
+    let look = preflight::look(
+        network.as_ref(),
+        probe_plan,
+        probe_plan.probe_timeout.into(),
+    )
+    .await;
     let asked = hops::candidate(look, probe_plan, here, false);
     let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
     let fallbacks = if asked.error.as_ref().is_some_and(may_help) {
@@ -144,7 +149,8 @@ async fn examine_fallbacks(
     probe_plan: &ProbePlan,
     here: &Here,
 ) -> Vec<Candidate> {
-    let (_probes, looks) = preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout.into());
+    let (_probes, looks) =
+        preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout.into());
     let mut candidates = Vec::new();
     for look in looks {
         let candidate = |look| hops::candidate(look, probe_plan, here, true);

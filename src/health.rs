@@ -125,7 +125,11 @@ pub enum RaysPatience {
 pub fn grace(given: Option<Duration>, rays: RaysPatience) -> Duration {
     match rays {
         RaysPatience::Native(deadline) => {
-            let usual = if deadline > RAY_DEADLINE { deadline } else { GRACE };
+            let usual = if deadline > RAY_DEADLINE {
+                deadline
+            } else {
+                GRACE
+            };
             given.unwrap_or(usual).min(last_moment(deadline))
         }
         RaysPatience::Client(patience) => given.unwrap_or(if patience > RAY_CLIENT_GRACE {

@@ -276,7 +276,11 @@ impl Monitor {
                 MonitorEvent::ClusterBack
             }
             Err(cause) => {
-                let silent = if cause.kind == Kind::Timeout { silent + 1 } else { 0 };
+                let silent = if cause.kind == Kind::Timeout {
+                    silent + 1
+                } else {
+                    0
+                };
                 self.state().away = Some((cause.kind, silent));
                 if let Some(mut monitored) = session.monitored(&self.watch) {
                     monitored.not_back(&cause);
@@ -289,7 +293,10 @@ impl Monitor {
     /// Completes when a port that has refused accepts connections; never after another failure, which a
     /// bare TCP connect cannot tell from a success.
     async fn port_opens(&self, network: &Arc<dyn Network>, probe_plan: &ProbePlan) {
-        let refused = self.state().away.is_some_and(|(kind, _)| retry::poke_first(kind));
+        let refused = self
+            .state()
+            .away
+            .is_some_and(|(kind, _)| retry::poke_first(kind));
         let Some(server) = probe_plan.server().filter(|_| refused) else {
             return std::future::pending().await;
         };

@@ -10,7 +10,7 @@ import atexit
 import threading
 
 from seedcore_ray import _core
-from seedcore_ray._ray import excepthook, release
+from seedcore_ray._ray import data_channel, excepthook, release
 
 _is_hooked = False
 
@@ -19,6 +19,8 @@ def launch(monitor: _core.Monitor) -> None:
     """Run ``monitor`` on a thread of its own, until its connection is given up."""
     release.calls_end_by_rays_rules()
     _hook_exit()
+    if not monitor.native:
+        data_channel.on_trouble(monitor.look_now)
     threading.Thread(
         target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
     ).start()

@@ -51,9 +51,7 @@ impl ControlPlane {
                 _ => CheckResult::Answered,
             },
             Ok(Reply::Session) => CheckResult::Answered,
-            Ok(Reply::NoGcs { refuses }) => {
-                CheckResult::Degraded(no_gcs(channel.shown(), refuses))
-            }
+            Ok(Reply::NoGcs { refuses }) => CheckResult::Degraded(no_gcs(channel.shown(), refuses)),
             Ok(Reply::NoSession) => CheckResult::Replaced(probe::session_lost(channel.server())),
             Ok(Reply::NoServer) => CheckResult::Broken(no_server(channel.shown())),
             Err(cause) => CheckResult::NoAnswer(cause),
@@ -141,7 +139,10 @@ fn no_raylet(address: &str, cause: Option<&ConnectError>) -> ConnectError {
     let (kind, message) = match cause {
         Some(cause) => (
             cause.kind,
-            format!("{}; the raylet of this node has ended as well", cause.message),
+            format!(
+                "{}; the raylet of this node has ended as well",
+                cause.message
+            ),
         ),
         None => (
             Kind::NotReady,

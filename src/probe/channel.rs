@@ -127,7 +127,10 @@ fn origin(server: &HostPort, scheme: Scheme) -> Uri {
 
 /// The reading half of a stream. The HTTP/2 client reads all the time, and drops the stream when the
 /// connection has ended; that closes the channel of the sender.
-struct Alive<R>(R, #[expect(dead_code, reason = "held for its drop")] watch::Sender<()>);
+struct Alive<R>(
+    R,
+    #[expect(dead_code, reason = "held for its drop")] watch::Sender<()>,
+);
 
 impl<R: AsyncRead + Unpin> AsyncRead for Alive<R> {
     fn poll_read(

@@ -123,7 +123,9 @@ async fn nodes(channel: &Channel) -> Result<Vec<NodeInfo>, Status> {
 /// The Unix sockets of the raylets of all nodes.
 pub(super) async fn raylet_sockets(channel: &Channel) -> Result<Vec<PathBuf>, Status> {
     let nodes = nodes(channel).await?.into_iter();
-    Ok(nodes.map(|node| PathBuf::from(node.raylet_socket)).collect())
+    Ok(nodes
+        .map(|node| PathBuf::from(node.raylet_socket))
+        .collect())
 }
 
 /// Nodes and resources, from three concurrent calls.

@@ -21,60 +21,55 @@ const BOUND: Duration = Duration::from_millis(250);
 
 /// A connection to the GCS behind a session.
 #[derive(Default)]
-pub(super) enum GcsLine {
-    /// Its address was not asked for yet.
-    #[default]
-    Unknown,
-    /// It cannot be reached from here, as far as that was tried.
-    OutOfReach,
-    /// It was connected at some time.
-    Known { gcs: Server, channel: Option<Channel> },
+pub(super) struct GcsLine {
+    /// Whether the session was asked for the address of its GCS.
+    pub was_sought: bool,
+    /// The GCS, once it was connected; none while it cannot be reached from here.
+    gcs: Option<Server>,
+    channel: Option<Channel>,
 }
 
 impl GcsLine {
     /// Connects to the GCS that the Ray Client server `client` has named.
     pub async fn open(client: &HostPort, gcs: Option<HostPort>, credentials: &Credentials) -> Self {
         // A loopback address is that of the server's machine, and of this one only if they are one.
-        let Some(gcs) = gcs.filter(|gcs| !is_loopback(gcs) || is_loopback(client)) else {
-            return Self::OutOfReach;
+        let gcs = gcs.filter(|gcs| !is_loopback(gcs) || is_loopback(client));
+        let gcs = gcs.map(|gcs| Server::new(gcs, RayPort::Gcs));
+        let channel = match &gcs {
+            Some(gcs) => connect(gcs, credentials).await.ok(),
+            None => None,
         };
-        let gcs = Server::new(gcs, RayPort::Gcs);
-        match connect(&gcs, credentials).await {
-            Ok(channel) => Self::Known {
-                gcs,
-                channel: Some(channel),
-            },
-            Err(_) => Self::OutOfReach,
+        Self {
+            was_sought: true,
+            gcs: gcs.filter(|_| channel.is_some()),
+            channel,
         }
     }
 
     /// Completes when the connection has ended; never while there is none.
     pub async fn closed(&self) {
-        match self {
-            Self::Known {
-                channel: Some(channel),
-                ..
-            } => channel.closed().await,
-            _ => std::future::pending().await,
+        match &self.channel {
+            Some(channel) => channel.closed().await,
+            None => std::future::pending().await,
         }
     }
 
     /// Connects again if the connection has ended. Whether the GCS refuses that.
     pub async fn refuses(&mut self, credentials: &Credentials) -> bool {
-        let Self::Known { gcs, channel } = self else {
+        let Some(gcs) = &self.gcs else {
             return false;
         };
-        if channel.as_ref().is_some_and(|channel| !channel.is_closed()) {
+        if self
+            .channel
+            .as_ref()
+            .is_some_and(|channel| !channel.is_closed())
+        {
             return false;
         }
-        match connect(gcs, credentials).await {
-            Ok(opened) => *channel = Some(opened),
-            Err(kind) => {
-                *channel = None;
-                return kind == Kind::Refused;
-            }
-        }
-        false
+        let connected = connect(gcs, credentials).await;
+        let refuses = matches!(connected, Err(Kind::Refused));
+        self.channel = connected.ok();
+        refuses
     }
 }
 

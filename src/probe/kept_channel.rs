@@ -63,7 +63,10 @@ pub type Keys = Box<dyn Fn() -> Credentials + Send + Sync>;
 #[derive(Clone)]
 enum Asked {
     Gcs,
-    Session { client_id: Arc<str>, gcs_refuses: bool },
+    Session {
+        client_id: Arc<str>,
+        gcs_refuses: bool,
+    },
 }
 
 /// A call, until its reply was looked at.
@@ -186,7 +189,8 @@ impl KeptChannel {
             },
         };
         let reply = self.ask(asked, &credentials, bound).await?;
-        if let (Reply::Session, GcsLine::Unknown) = (&reply, &self.gcs)
+        if reply == Reply::Session
+            && !self.gcs.was_sought
             && let (Line::Idle(channel), Some(client_id)) = (&self.line, &self.client_id)
         {
             let (channel, client_id) = (channel.clone(), Arc::clone(client_id));
@@ -249,10 +253,12 @@ async fn ask(channel: Channel, asked: Asked) -> Result<Reply, Status> {
     else {
         return gcs::cluster_id(&channel).await.map(Reply::Cluster);
     };
-    Ok(match ray_client::session(&channel, &client_id, refuses).await? {
-        Session::Known { gcs_answers: true } => Reply::Session,
-        Session::Known { gcs_answers: false } => Reply::NoGcs { refuses },
-        Session::Unknown => Reply::NoSession,
-        Session::ServerEnded => Reply::NoServer,
-    })
+    Ok(
+        match ray_client::session(&channel, &client_id, refuses).await? {
+            Session::Known { gcs_answers: true } => Reply::Session,
+            Session::Known { gcs_answers: false } => Reply::NoGcs { refuses },
+            Session::Unknown => Reply::NoSession,
+            Session::ServerEnded => Reply::NoServer,
+        },
+    )
 }

@@ -119,7 +119,10 @@ async fn gcs_answers(channel: &Channel, client_id: &str) -> bool {
 
 /// The address of the GCS behind the session `client_id`, as its server knows it.
 pub(super) async fn gcs_address(channel: &Channel, client_id: &str) -> Option<HostPort> {
-    let context = ask(channel, client_id, CLIENT_CONTEXT).await.ok()?.context?;
+    let context = ask(channel, client_id, CLIENT_CONTEXT)
+        .await
+        .ok()?
+        .context?;
     let address = RayAddress::parse(&context.gcs_address).ok()?;
     address.host_port().cloned()
 }

@@ -23,7 +23,11 @@ impl Raylet {
 
     /// Whether it lives. False only for certain: nothing listens on its socket.
     pub async fn is_alive(&mut self) -> bool {
-        if self.stream.as_ref().is_some_and(|stream| !has_ended(stream)) {
+        if self
+            .stream
+            .as_ref()
+            .is_some_and(|stream| !has_ended(stream))
+        {
             return true;
         }
         match UnixStream::connect(&self.socket).await {
@@ -53,7 +57,10 @@ pub async fn listens(socket: &Path) -> bool {
 }
 
 fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound
+    )
 }
 
 /// Reads what the raylet may have sent, which it does not do unasked, until nothing is left.

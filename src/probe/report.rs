@@ -25,6 +25,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// Neither is longer than `bound`.
+    #[must_use]
     pub fn within(self, bound: Duration) -> Self {
         Self {
             open: self.open.min(bound),

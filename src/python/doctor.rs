@@ -101,8 +101,10 @@ pub fn look<'py>(
             let probe_plan = command.probe_plan(target, command.settings.fallbacks);
             let timeout = probe_plan.probe_timeout / probe_plan.rounds();
             let network: Arc<dyn Network> = Arc::new(Sockets);
-            let result =
-                blocking::block(py, probe_candidates(&network, &probe_plan, timeout.into(), true))?;
+            let result = blocking::block(
+                py,
+                probe_candidates(&network, &probe_plan, timeout.into(), true),
+            )?;
             // The servers of the fallbacks are not asked at the pace of a port that refuses.
             if let Err(error) = &result
                 && probe_plan.fallbacks.is_empty()

@@ -8,10 +8,10 @@ use seedcore_ray::address::HostPort;
 use seedcore_ray::config::{Env, Kubernetes};
 use seedcore_ray::doctor::{Candidate, Examination, FAILED, Here, OK, Verdict, examine};
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::preflight::{BoxFuture, Network, ProbePlan};
+use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Step};
+use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Step, Timeouts};
 use seedcore_ray::target::{NamespaceArg, Target};
 
 use crate::{env, env_with_files};
@@ -42,7 +42,7 @@ impl Network for Wires {
         server: &'a HostPort,
         ray_port: RayPort,
         _: &'a Credentials,
-        _: Duration,
+        _: Timeouts,
     ) -> BoxFuture<'a, Report> {
         Box::pin(async move {
             let shown = match ray_port {
@@ -56,6 +56,10 @@ impl Network for Wires {
 
     fn poke<'a>(&'a self, _: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async { panic!("a doctor looks closely") })
+    }
+
+    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, bool> {
+        Box::pin(async { panic!("a doctor connects nothing") })
     }
 }
 

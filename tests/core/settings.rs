@@ -52,8 +52,9 @@ fn each_setting_reads_its_own_variable() {
         init_timeout: Duration::from_secs(5),
         breaker_reset: Duration::from_secs(7),
         health_interval: Duration::from_secs(5),
-        loss_grace: Duration::from_secs(40),
-        ray_deadline: Duration::from_secs(60),
+        loss_grace: None,
+        ray_deadline: None,
+        ray_client_grace: Duration::from_secs(30),
         fallbacks: false,
     };
     assert_eq!(settings, expected);

@@ -78,7 +78,9 @@ async fn the_end_of_a_connection_is_news() {
     let mut channel = kept(&server, None);
     channel.look(BOUND).await.unwrap();
     drop(server);
-    timeout(BOUND, channel.news()).await.expect("the kernel closes it");
+    timeout(BOUND, channel.news())
+        .await
+        .expect("the kernel closes it");
     let error = channel.look(BOUND).await.unwrap_err();
     assert_eq!(error.kind, Kind::Refused, "{error:?}");
     // Nothing is open, so there is no news.
@@ -88,8 +90,14 @@ async fn the_end_of_a_connection_is_news() {
 #[tokio::test]
 async fn a_session_is_known_or_not_or_has_lost_its_server() {
     let known = grpc(ray_client()).await;
-    assert_eq!(kept(&known, Some("ours")).look(BOUND).await, Ok(Reply::Session));
-    assert_eq!(kept(&known, Some("other")).look(BOUND).await, Ok(Reply::NoSession));
+    assert_eq!(
+        kept(&known, Some("ours")).look(BOUND).await,
+        Ok(Reply::Session)
+    );
+    assert_eq!(
+        kept(&known, Some("other")).look(BOUND).await,
+        Ok(Reply::NoSession)
+    );
     let orphaned = grpc(script(|path, headers| match path {
         "/ray.rpc.RayletDriver/ClusterInfo" if headers.get("client_id").is_none() => {
             Answer::Message(field(2, b"{}"))
@@ -97,7 +105,10 @@ async fn a_session_is_known_or_not_or_has_lost_its_server() {
         _ => Answer::Status(UNAVAILABLE, "failed to connect to all addresses"),
     }))
     .await;
-    assert_eq!(kept(&orphaned, Some("ours")).look(BOUND).await, Ok(Reply::NoServer));
+    assert_eq!(
+        kept(&orphaned, Some("ours")).look(BOUND).await,
+        Ok(Reply::NoServer)
+    );
     // Where the proxy itself says so, it is the proxy that is unavailable.
     let away = grpc(script(|_, _| Answer::Status(UNAVAILABLE, "starting"))).await;
     let error = kept(&away, Some("ours")).look(BOUND).await.unwrap_err();
@@ -129,8 +140,13 @@ async fn the_end_of_the_gcs_behind_a_session_is_news() {
     let mut channel = kept(&client, Some("ours"));
     assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
     drop(gcs);
-    timeout(BOUND, channel.news()).await.expect("the kernel closes it");
-    assert_eq!(channel.look(BOUND).await, Ok(Reply::NoGcs { refuses: true }));
+    timeout(BOUND, channel.news())
+        .await
+        .expect("the kernel closes it");
+    assert_eq!(
+        channel.look(BOUND).await,
+        Ok(Reply::NoGcs { refuses: true })
+    );
 }
 
 #[tokio::test]
@@ -140,7 +156,9 @@ async fn a_gcs_that_is_somebody_elses_does_not_count() {
     let mut channel = kept(&client, Some("ours"));
     assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
     drop(gcs);
-    timeout(BOUND, channel.news()).await.expect("the kernel closes it");
+    timeout(BOUND, channel.news())
+        .await
+        .expect("the kernel closes it");
     // The session says that its GCS answers: what refuses here is another server.
     assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
 }

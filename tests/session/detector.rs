@@ -113,9 +113,8 @@ fn a_refusal_is_confirmed_at_once() {
 
 #[test]
 fn the_parachute_opens_before_rays_own_deadline() {
-    let native = |given: Option<u64>, deadline| {
-        grace(given.map(secs), RaysPatience::Native(secs(deadline)))
-    };
+    let native =
+        |given: Option<u64>, deadline| grace(given.map(secs), RaysPatience::Native(secs(deadline)));
     assert_eq!(native(None, 60), secs(40));
     assert_eq!(native(Some(300), 60), secs(50));
     assert_eq!(native(None, 20), secs(10));
@@ -126,10 +125,16 @@ fn the_parachute_opens_before_rays_own_deadline() {
 #[test]
 fn patience_that_was_raised_in_ray_is_ours_too() {
     assert_eq!(grace(None, RaysPatience::Native(secs(600))), secs(590));
-    assert_eq!(grace(Some(secs(40)), RaysPatience::Native(secs(600))), secs(40));
+    assert_eq!(
+        grace(Some(secs(40)), RaysPatience::Native(secs(600))),
+        secs(40)
+    );
     assert_eq!(grace(None, RaysPatience::Client(secs(30))), secs(40));
     assert_eq!(grace(None, RaysPatience::Client(secs(300))), secs(310));
-    assert_eq!(grace(Some(secs(5)), RaysPatience::Client(secs(300))), secs(5));
+    assert_eq!(
+        grace(Some(secs(5)), RaysPatience::Client(secs(300))),
+        secs(5)
+    );
     // Lowered: Ray gives its session up by itself, which the monitor sees.
     assert_eq!(grace(None, RaysPatience::Client(secs(10))), secs(40));
 }
@@ -141,11 +146,21 @@ fn what_is_broken_is_unhealthy_at_once_and_lost_when_that_is_confirmed() {
     let broken = || CheckResult::Broken(failure(Kind::NotReady, HEAD));
     let mut at = began + secs(1);
     let mut changes = Vec::new();
-    for sight in [broken(), broken(), CheckResult::Answered, broken(), broken(), broken()] {
+    for sight in [
+        broken(),
+        broken(),
+        CheckResult::Answered,
+        broken(),
+        broken(),
+        broken(),
+    ] {
         changes.push(name(detector.record(sight, at).as_ref()));
         at = detector.next_check(at, at);
     }
-    assert_eq!(changes, ["unhealthy", "-", "recovered", "unhealthy", "-", "lost"]);
+    assert_eq!(
+        changes,
+        ["unhealthy", "-", "recovered", "unhealthy", "-", "lost"]
+    );
 }
 
 proptest! {

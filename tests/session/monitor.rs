@@ -48,7 +48,12 @@ async fn a_connection_that_a_proxy_closes_is_one_more_look() {
     // Jitter shortens the pauses, so one or two more than before is what chance does as well.
     let more = scene.count("look") - usual;
     assert!(more <= usual + 5, "{more} looks after {usual}");
-    assert!(scene.times_of("look").iter().any(|at| (80_000..80_100).contains(at)));
+    assert!(
+        scene
+            .times_of("look")
+            .iter()
+            .any(|at| (80_000..80_100).contains(at))
+    );
     assert_eq!(scene.events(), ["connected"]);
     assert_eq!(scene.lines.warnings_and_errors(), (0, 0));
 }

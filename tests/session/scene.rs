@@ -213,9 +213,10 @@ impl Scene {
     fn closed_after(&self, server: &HostPort, from: Duration) -> Option<Duration> {
         let script = self.script();
         let times = script.servers.get(&server.to_string());
-        let ends = times.into_iter().flatten().filter(|(_, is)| {
-            matches!(is, Server::Fails(Kind::Refused) | Server::WithoutRaylet)
-        });
+        let ends = times
+            .into_iter()
+            .flatten()
+            .filter(|(_, is)| matches!(is, Server::Fails(Kind::Refused) | Server::WithoutRaylet));
         let ends = ends.map(|&(at, _)| at).chain(script.closes.iter().copied());
         ends.filter(|&at| at > from).min()
     }
@@ -662,7 +663,10 @@ impl Network for Wires {
     }
 
     fn has_local_node<'a>(&'a self, _: &'a ProbePlan, passed: &'a Passed) -> BoxFuture<'a, bool> {
-        let server = passed.address.host_port().map(|server| self.0.server(server));
+        let server = passed
+            .address
+            .host_port()
+            .map(|server| self.0.server(server));
         Box::pin(async move { !matches!(server, Some(Server::WithoutRaylet)) })
     }
 }

@@ -122,14 +122,22 @@ class TcpRelay(_Listener):
     """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
     ``host``: where it listens; empty is every address of this machine. ``delay_s``: by how much
-    whatever passes comes late.
+    whatever passes comes late. ``idle_s``: connections that are quiet for so long are closed.
     """
 
     def __init__(
-        self, target: tuple[str, int], port: int = 0, host: str = HOST, delay_s: float = 0.0
+        self,
+        target: tuple[str, int],
+        port: int = 0,
+        host: str = HOST,
+        delay_s: float = 0.0,
+        idle_s: float | None = None,
     ) -> None:
         self._target = target
         self._delay_s = delay_s
+        self._idle_s = idle_s
+        self.closed_idle = 0
+        """How many were."""
         self._flowing = threading.Event()
         self._flowing.set()
         super().__init__(port, host)
@@ -153,17 +161,22 @@ class TcpRelay(_Listener):
         except OSError:
             _cut(connection)
             return
-        onward.settimeout(None)
+        connection.settimeout(self._idle_s)
+        onward.settimeout(self._idle_s)
         self._connections.append(onward)
         for source, sink in ((connection, onward), (onward, connection)):
             threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := source.recv(65_536):
                 self._flowing.wait()
                 time.sleep(self._delay_s)
                 sink.sendall(data)
+        except TimeoutError:
+            self.closed_idle += 1
+        except OSError:
+            pass
         _cut(source)
         _cut(sink)
 

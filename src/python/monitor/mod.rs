@@ -224,7 +224,9 @@ fn new_monitor(
         deadline: is_native.then_some(deadline),
     };
     let cluster_id = origin.cluster_id.clone().filter(|_| is_native);
-    let raylet = ray::raylet_socket(py).filter(|_| is_native).map(Raylet::new);
+    let raylet = ray::raylet_socket(py)
+        .filter(|_| is_native)
+        .map(Raylet::new);
     let check = Box::new(ControlPlane::new(channel, raylet, cluster_id));
     monitor::Monitor::new(setup, check, fastrand::Rng::new())
 }
