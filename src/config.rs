@@ -32,6 +32,8 @@ pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
 pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+/// Switch for the guard of calls that wait for the GCS.
+pub const ENV_GUARD_CALLS: &str = "SEEDCORE_RAY_GUARD_CALLS";
 
 /// The longest duration that a setting or an argument may have: a year. More would be a mistake, and
 /// could overflow an `Instant`.
@@ -130,6 +132,8 @@ pub struct Settings {
     pub ray_deadline: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
+    /// Whether calls that wait for the GCS are guarded: `SEEDCORE_RAY_GUARD_CALLS`, on unless `0`.
+    pub guard_calls: bool,
 }
 
 impl Settings {
@@ -159,6 +163,7 @@ impl Settings {
             loss_grace: time("SEEDCORE_RAY_LOSS_GRACE_S", 40, Zero::Allowed),
             ray_deadline: time("RAY_gcs_rpc_server_reconnect_timeout_s", 60, Zero::Refused),
             fallbacks: read_switch(env, ENV_FALLBACKS, tell),
+            guard_calls: read_switch(env, ENV_GUARD_CALLS, tell),
         }
     }
 }

@@ -10,7 +10,7 @@ import atexit
 import threading
 
 from seedcore_ray import _core
-from seedcore_ray._ray import excepthook, release
+from seedcore_ray._ray import excepthook, guarded_calls, release
 
 _is_hooked = False
 
@@ -19,6 +19,8 @@ def launch(monitor: _core.Monitor) -> None:
     """Run ``monitor`` on a thread of its own, until its connection is given up."""
     release.calls_end_by_rays_rules()
     _hook_exit()
+    if guard := _core.guard_of(monitor):
+        guarded_calls.install(monitor, guard)
     threading.Thread(
         target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
     ).start()
@@ -48,6 +50,7 @@ def _watch(monitor: _core.Monitor) -> None:
             _core.reconnect(monitor)
         else:
             task.run()
+    guarded_calls.remove(monitor)
 
 
 def flush_elsewhere() -> None:

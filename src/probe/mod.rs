@@ -20,6 +20,7 @@ mod open;
 mod ray_client;
 mod report;
 mod server;
+mod shared_channel;
 mod sniff;
 mod tcp;
 mod tls;
@@ -32,10 +33,11 @@ mod x509;
 use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
-pub use gcs::ClusterState;
+pub use gcs::{ClusterState, Table};
 pub use kept_channel::{KeptChannel, Keys, Reply};
 pub use ray_client::SessionState;
 pub use report::{Facts, RayPort, Report, Step};
+pub use shared_channel::{Question, Rows, SharedChannel};
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;

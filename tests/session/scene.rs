@@ -12,7 +12,7 @@ use seedcore_ray::connect::{self, Driver, Next, Outcome, RayState, Request, Step
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::events::What;
 use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Waiter};
-use seedcore_ray::health::{CheckResult, HealthCheck, Plan, grace};
+use seedcore_ray::health::{CheckResult, HealthCheck, Plan, Watch, grace};
 use seedcore_ray::monitor::{Monitor, MonitorEvent, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
@@ -82,6 +82,8 @@ pub struct Happened {
 
 #[derive(Default)]
 struct Script {
+    /// What the session knows the last monitor by.
+    watch: Option<Arc<Watch>>,
     /// What each server is, from when on.
     servers: BTreeMap<String, Vec<(Duration, Server)>>,
     local: Option<String>,
@@ -203,6 +205,11 @@ impl Scene {
     /// Connections are watched from now on, as those of native drivers.
     pub fn watch(&self, plan: Plan) {
         self.script().plan = Some(plan);
+    }
+
+    /// What the session knows the last monitor by.
+    pub fn current_watch(&self) -> Arc<Watch> {
+        self.script().watch.clone().expect("nothing is watched")
     }
 
     /// What callbacks would have been told so far.
@@ -409,6 +416,7 @@ impl Scene {
     fn arrive(self: &Arc<Self>, driver: &mut Driver, passed: &Passed) -> Step {
         let monitor = self.new_monitor(driver.flight());
         let watch = monitor.as_ref().map(|monitor| Arc::clone(monitor.watch()));
+        self.script().watch.clone_from(&watch);
         let made = connection(info(driver.flight(), passed));
         let step = driver.initialised(made, watch);
         if let Some(monitor) = monitor.filter(|_| step == Step::Finish) {

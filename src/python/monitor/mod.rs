@@ -3,6 +3,7 @@
 //! That thread belongs to Python: it does to Ray what has to be done, with no Rust frame on the stack.
 //! Here it waits, detached, for the next order.
 
+pub mod guard;
 pub mod start_stop;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::health::{ControlPlane, Plan, Watch, grace};
 use crate::log_target::MONITOR;
 use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
-use crate::probe::{Credentials, KeptChannel};
+use crate::probe::{Credentials, KeptChannel, Keys};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
 use crate::python::interop::blocking;
@@ -186,6 +187,12 @@ fn probe_plan(origin: &Origin) -> ProbePlan {
     )
 }
 
+fn keys(origin: &Origin) -> Keys {
+    let variables = Env::Process.snapshot();
+    let is_auto = origin.target.address == RayAddress::Auto;
+    Box::new(move || Credentials::from_env(&variables, is_auto))
+}
+
 fn new_monitor(
     origin: &Origin,
     plan: Plan,
@@ -194,10 +201,7 @@ fn new_monitor(
     client_id: Option<String>,
 ) -> monitor::Monitor {
     let is_native = client_id.is_none();
-    let variables = Env::Process.snapshot();
-    let is_auto = origin.target.address == RayAddress::Auto;
-    let credentials = Box::new(move || Credentials::from_env(&variables, is_auto));
-    let channel = KeptChannel::new(server, client_id, credentials);
+    let channel = KeptChannel::new(server, client_id, keys(origin));
     let setup = Setup {
         plan,
         probe_timeout: settings.probe_timeout,
