@@ -29,6 +29,7 @@ from benches import (
     failures,
     footprint,
     forks,
+    guarded_calls,
     interrupts,
     lazy,
     metrics,
@@ -44,6 +45,7 @@ _ROOT = Path(__file__).parent.parent
 _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "footprint": lambda lab: footprint.rows(),
     "calls": calls.rows,
+    "guarded_calls": guarded_calls.rows,
     "metrics": metrics.rows,
     "failures": failures.rows,
     "interrupts": lambda lab: interrupts.rows(),

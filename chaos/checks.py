@@ -44,9 +44,9 @@ def _of_one(key: str, ours: Outcome) -> list[Verdict]:
         return [_alive(ours), _noticed(ours, _SILENT_S), _back(ours)]
     if key.startswith("blocked"):
         return _blocked(ours)
-    if key in ("reader", "asker"):
+    if key == "asker":
         return [_no_zero(ours)]
-    if key == "asker-20":
+    if key.startswith(("reader", "asker-", "exporter")):
         return [
             _alive(ours),
             Verdict(f"connected again ({ours.events})", "reconnected" in ours.events),

@@ -33,28 +33,22 @@ process.
 _WARNING = """\
 ## What no library can save
 
-A native driver with a thread of its own inside `ray.cluster_resources()`,
-`ray.available_resources()` or `ray.nodes()` at the moment when the GCS dies. That call does not end
-when Ray is shut down, and Ray aborts the process as soon as a new head answers on the same port;
-without one, Ray ends it after a minute.
-
-Ours never makes such a call: `get_ray_cluster_info()` reads the same over a channel of its own and
-is bounded by `SEEDCORE_RAY_PROBE_TIMEOUT_S`. **Use that instead**, above all in loops, health
-checks and metrics.
+A native driver with a thread inside `ray.util.state`, `ray.experimental.internal_kv` or a placement
+group's `wait()` at the moment when the GCS dies, and for a minute after it: Ray ends the process. A
+`ray.get_actor()` that is inside Ray at that very moment leaves its thread blocked until a head
+answers. Everything else that waits for the GCS is
+[guarded](monitor.md#calls-that-wait-for-the-gcs). Here a thread calls `ray.cluster_resources()`
+again and again, which bare Ray does not survive.
 """
 
 _ASKERS = """\
 ## Calls that wait for the GCS
 
-A native driver's `ray.get_actor()`, and its first `.remote()` of a function or a class, which Ray
-writes into the GCS, wait for as long as the GCS is away. When a new head answers, they end with an
-error that names something else (`ValueError`: no such actor; `AuthenticationError`, on 2.44
-`RaySystemError`: `WrongClusterID`), and we connect again. When none does within a minute, Ray ends
-the process: the wait outlives `ray.shutdown()`, and no timeout of Ray's bounds it.
-
-So ask for actors once for each connection (`on_ready`, `lazy`), not once for each request. A
-`.remote()` of what was submitted before does not wait for the GCS. Here a thread calls
-`ray.get_actor()` again and again.
+A native driver's `ray.get_actor()`, its `ray.cluster_resources()` and its first `.remote()` of a
+function or a class, which Ray writes into the GCS, wait for as long as the GCS is away; when none
+is back within a minute, Ray ends the process. With us they go on only once the GCS has answered a
+question of ours, and end with a `RayConnectionError` of kind `lost` when the cluster is lost. Here
+a thread makes such calls again and again.
 """
 
 _BLOCKED = """\
@@ -204,12 +198,18 @@ def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[st
         yield [_whose(one), _process(one)]
 
 
-_ASKER_HEADER = ("new head", "", "what happens to it", "the call")
+_ASKER_HEADER = ("in a loop", "new head", "", "what happens to it", "the call")
+_CALLS = {
+    "reader": "`cluster_resources()`",
+    "asker": "`get_actor()`",
+    "exporter": "first `.remote()`",
+}
 
 
 def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
-        yield [scenario.title, _whose(one), _fate(one), _call(one["call_ended"])]
+        call = _call(one["call_ended"])
+        yield [_CALLS[one["blocked"]], scenario.title, _whose(one), _fate(one), call]
 
 
 def _whose(one: Fields) -> str:

@@ -17,6 +17,7 @@ Table = Literal["outages", "blocked", "readers", "askers", "exits", "forks"]
 WHO: tuple[Who, ...] = ("bare", "ours")
 MODES: tuple[Mode, ...] = ("native", "client")
 BLOCKED: tuple[Blocked, ...] = ("main", "thread", "executor")
+BUSY: tuple[Blocked, ...] = ("reader", "asker", "exporter")
 RELEASES = ("auto", "always", "never")
 LEAVES = ("exit", "raise", "SIGINT", "SIGTERM")
 
@@ -119,11 +120,11 @@ def _left_alone(stage: Stage) -> None:
     stage.tell("over")
 
 
-def _reading(stage: Stage) -> None:
+def _reading(stage: Stage, back_s: float = 20) -> None:
     stage.kill("gcs_server")
-    stage.until(20)
+    stage.until(back_s)
     stage.restart()
-    time.sleep(10)
+    time.sleep(15)  # a reconnect is tried every 5 s at least
     stage.tell("over")
 
 
@@ -197,6 +198,10 @@ SCENARIOS = (
     Scenario("blocked-client", "", _left_alone, _blocked("client"), "blocked"),
     Scenario("reader", "", _reading, _busy("reader"), "readers"),
     Scenario("asker-20", "after 20 s", _reading, _busy("asker"), "askers"),
+    *(
+        Scenario(f"{who}-120", "after 120 s", partial(_reading, back_s=120), _busy(who), "askers")
+        for who in BUSY
+    ),
     Scenario("asker", "none", _left_alone, _busy("asker"), "askers"),
     # While the connection ails, while Ray is being released, and while a head is waited for.
     *(_leaving("native", after_s) for after_s in (6, 40.5, 52)),

@@ -12,7 +12,7 @@ from tests.support.programs import Program, ProgramResult
 
 Mode = Literal["native", "client"]
 Who = Literal["bare", "ours"]
-Blocked = Literal["", "main", "thread", "executor", "reader", "asker"]
+Blocked = Literal["", "main", "thread", "executor", "reader", "asker", "exporter"]
 
 UP_S = 120.0
 """Many services start at once, on few cores."""
@@ -164,18 +164,27 @@ _WORK = """
             say("blocked call ended", error=words(error))
             raise
 
+    def again_and_again(call):
+        # Whatever it raises; only the first error is told.
+        told = False
+        while not over.wait(0.01):
+            try:
+                call()
+            except BaseException as error:
+                if not told:
+                    say("blocked call ended", error=words(error))
+                told = True
+
     def reader():
-        while True:
-            ray.cluster_resources()
+        again_and_again(ray.cluster_resources)
+
+    def exporter():
+        again_and_again(lambda: ray.remote(lambda: None).options(num_cpus=0).remote())
 
     def asker():
         name = f"counter-{os.getpid()}"
         kept = ray.remote(Counter).options(num_cpus=0, name=name).remote()
-        try:
-            while not over.wait(0.01):
-                ray.get_actor(name)
-        except BaseException as error:
-            say("blocked call ended", error=words(error))
+        again_and_again(lambda: (kept, ray.get_actor(name)))
 
     threading.Thread(target=obey, daemon=True).start()
     mark("up")
@@ -185,6 +194,8 @@ _WORK = """
         threading.Thread(target=blocked_call, name="worker", daemon=True).start()
     elif blocked == "reader":
         threading.Thread(target=reader, name="reader", daemon=True).start()
+    elif blocked == "exporter":
+        threading.Thread(target=exporter, name="exporter", daemon=True).start()
     elif blocked == "asker":
         threading.Thread(target=asker, name="asker", daemon=True).start()
     if blocked == "executor":

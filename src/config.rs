@@ -35,6 +35,8 @@ pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 const ENV_LOSS_GRACE: &str = "SEEDCORE_RAY_LOSS_GRACE_S";
 const ENV_RAY_DEADLINE: &str = "RAY_gcs_rpc_server_reconnect_timeout_s";
 const ENV_RAY_CLIENT_GRACE: &str = "RAY_CLIENT_RECONNECT_GRACE_PERIOD";
+/// Switch for the guard of calls that wait for the GCS.
+pub const ENV_GUARD_CALLS: &str = "SEEDCORE_RAY_GUARD_CALLS";
 
 /// The longest duration that a setting or an argument may have: a year. More would be a mistake, and
 /// could overflow an `Instant`.
@@ -138,6 +140,8 @@ pub struct Settings {
     pub ray_client_grace: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
+    /// Whether calls that wait for the GCS are guarded: `SEEDCORE_RAY_GUARD_CALLS`, on unless `0`.
+    pub guard_calls: bool,
 }
 
 impl Settings {
@@ -168,6 +172,7 @@ impl Settings {
             ray_deadline: read_given(env, ENV_RAY_DEADLINE, 60, Zero::Refused, tell),
             ray_client_grace: read_time(env, ENV_RAY_CLIENT_GRACE, 30, Zero::Allowed, tell),
             fallbacks: read_switch(env, ENV_FALLBACKS, tell),
+            guard_calls: read_switch(env, ENV_GUARD_CALLS, tell),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod events;
 pub mod exposition;
 pub mod flight;
 pub mod gateway;
+pub mod guard;
 pub mod health;
 pub mod lazy;
 pub mod log_queue;

@@ -160,6 +160,11 @@ impl Monitor {
         self.setup.deadline.is_some()
     }
 
+    /// From the last answer until the connection is lost.
+    pub const fn grace(&self) -> Duration {
+        self.setup.grace
+    }
+
     /// Whether calls that are blocked in Ray may be ended.
     pub fn ends_calls(&self) -> bool {
         self.setup.plan.release == Release::Always

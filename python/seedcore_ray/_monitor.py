@@ -10,7 +10,7 @@ import atexit
 import threading
 
 from seedcore_ray import _core
-from seedcore_ray._ray import data_channel, excepthook, release
+from seedcore_ray._ray import data_channel, excepthook, guarded_calls, release
 
 _is_hooked = False
 
@@ -21,6 +21,8 @@ def launch(monitor: _core.Monitor) -> None:
     _hook_exit()
     if not monitor.native:
         data_channel.on_trouble(monitor.look_now)
+    if guard := _core.guard_of(monitor):
+        guarded_calls.install(monitor, guard)
     threading.Thread(
         target=_watch, args=(monitor,), name="seedcore-ray-monitor", daemon=True
     ).start()
@@ -50,6 +52,7 @@ def _watch(monitor: _core.Monitor) -> None:
             _core.reconnect(monitor)
         else:
             task.run()
+    guarded_calls.remove(monitor)
 
 
 def flush_elsewhere() -> None:

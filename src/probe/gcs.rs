@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::channel::Channel;
 use super::wire::{
     ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfo, NodeInfoReply,
-    NodeInfoRequest, NodeResources, ResourcesReply,
+    NodeInfoRequest, NodeResources, ResourcesReply, RowsReply,
 };
 
 const CHECK_ALIVE: &str = "/ray.rpc.NodeInfoGcsService/CheckAlive";
@@ -34,6 +34,17 @@ pub struct ClusterState {
     pub available: BTreeMap<String, f64>,
     /// Number of nodes that are alive.
     pub nodes: usize,
+}
+
+/// A table of the GCS, read as the rows that Ray's own Python decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `GcsNodeInfo` of every node, the dead ones included.
+    Nodes,
+    /// `TotalResources` of every node that is alive.
+    TotalResources,
+    /// `AvailableResources` of every node that is alive.
+    AvailableResources,
 }
 
 /// The versions and the id that a cluster reports.
@@ -142,6 +153,18 @@ pub(super) async fn state(channel: &Channel) -> Result<ClusterState, Status> {
         available: sum(&available.nodes),
         nodes: nodes.len(),
     })
+}
+
+/// The rows of `table`.
+pub(super) async fn rows(channel: &Channel, table: Table) -> Result<Vec<Vec<u8>>, Status> {
+    let path = match table {
+        Table::Nodes => NODES,
+        Table::TotalResources => TOTAL,
+        Table::AvailableResources => AVAILABLE,
+    };
+    let reply = channel.call::<Empty, RowsReply>(path, Empty {}).await?;
+    accepted(reply.status)?;
+    Ok(reply.rows)
 }
 
 /// Ray reports some failures with gRPC status OK and a status of its own in the reply.

@@ -22,6 +22,7 @@ mod ray_client;
 mod raylet;
 mod report;
 mod server;
+mod shared_channel;
 mod sniff;
 mod tcp;
 mod tls;
@@ -35,11 +36,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
-pub use gcs::ClusterState;
+pub use gcs::{ClusterState, Table};
 pub use kept_channel::{KeptChannel, Keys, Reply};
 pub use ray_client::SessionState;
 pub use raylet::Raylet;
 pub use report::{Facts, RayPort, Report, Step, Timeouts};
+pub use shared_channel::{Question, Rows, SharedChannel};
 pub use tcp::tcp_open;
 
 use crate::address::HostPort;

@@ -129,6 +129,16 @@ pub(super) struct NodeInfoReply {
     pub nodes: Vec<NodeInfo>,
 }
 
+/// `ray.rpc.GetAllNodeInfoReply`, `GetAllTotalResourcesReply` and `GetAllAvailableResourcesReply`
+/// with rows that Ray's own Python decodes.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct RowsReply {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<GcsStatus>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub rows: Vec<Vec<u8>>,
+}
+
 /// `ray.rpc.TotalResources` and `ray.rpc.AvailableResources`
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct NodeResources {
@@ -169,6 +179,7 @@ mod tests {
             let _ = BytesReply::decode(bytes.as_slice());
             let _ = NodeInfoReply::decode(bytes.as_slice());
             let _ = ResourcesReply::decode(bytes.as_slice());
+            let _ = RowsReply::decode(bytes.as_slice());
         }
     }
 }

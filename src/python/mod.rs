@@ -57,6 +57,8 @@ mod _core {
     #[pymodule_export]
     use super::monitor::Monitor;
     #[pymodule_export]
+    use super::monitor::guard::{Guard, guard_of};
+    #[pymodule_export]
     use super::monitor::start_stop::{start_monitor, stop_monitor};
     #[pymodule_export]
     use super::settings::{init_timeout_s, probe_timeout_s};

@@ -10,6 +10,7 @@ const CONNECT: &str = "SEEDCORE_RAY_CONNECT_TIMEOUT_S";
 const PROBE: &str = "SEEDCORE_RAY_PROBE_TIMEOUT_S";
 const INIT: &str = "SEEDCORE_RAY_INIT_TIMEOUT_S";
 const RESET: &str = "SEEDCORE_RAY_BREAKER_RESET_S";
+const GUARD: &str = "SEEDCORE_RAY_GUARD_CALLS";
 const FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -31,7 +32,7 @@ fn defaults_are_the_documented_ones() {
         assert_eq!(settings.probe_timeout, Duration::from_secs(2));
         assert_eq!(settings.init_timeout, Duration::from_secs(30));
         assert_eq!(settings.breaker_reset, Duration::from_secs(5));
-        assert!(settings.fallbacks);
+        assert!(settings.fallbacks && settings.guard_calls);
     }
 }
 
@@ -43,6 +44,7 @@ fn each_setting_reads_its_own_variable() {
         (INIT, "5"),
         (RESET, "7"),
         (FALLBACKS, "0"),
+        (GUARD, "0"),
     ];
     let (settings, bad) = Settings::from_env(&env(&vars));
     assert_eq!(bad, []);
@@ -56,6 +58,7 @@ fn each_setting_reads_its_own_variable() {
         ray_deadline: None,
         ray_client_grace: Duration::from_secs(30),
         fallbacks: false,
+        guard_calls: false,
     };
     assert_eq!(settings, expected);
 }

@@ -8,6 +8,7 @@ mod detector;
 mod fallbacks;
 mod forcing;
 mod giving_up;
+mod guard;
 mod interleavings;
 mod joining;
 mod log_lines;

@@ -84,6 +84,8 @@ pub struct Happened {
 
 #[derive(Default)]
 struct Script {
+    /// What the session knows the last monitor by.
+    watch: Option<Arc<Watch>>,
     /// What each server is, from when on.
     servers: BTreeMap<String, Vec<(Duration, Server)>>,
     local: Option<String>,
@@ -91,8 +93,6 @@ struct Script {
     clusters: Vec<(Duration, u32)>,
     /// When a proxy closes idle connections.
     closes: Vec<Duration>,
-    /// Of the last monitor.
-    watch: Option<Arc<Watch>>,
     /// How connections are watched; not at all where nothing is said.
     plan: Option<Plan>,
     inits: VecDeque<Init>,
@@ -231,6 +231,11 @@ impl Scene {
     /// Connections are watched from now on, as those of native drivers.
     pub fn watch(&self, plan: Plan) {
         self.script().plan = Some(plan);
+    }
+
+    /// What the session knows the last monitor by.
+    pub fn current_watch(&self) -> Arc<Watch> {
+        self.script().watch.clone().expect("nothing is watched")
     }
 
     /// What callbacks would have been told so far.
@@ -437,6 +442,7 @@ impl Scene {
     fn arrive(self: &Arc<Self>, driver: &mut Driver, passed: &Passed) -> Step {
         let monitor = self.new_monitor(driver.flight());
         let watch = monitor.as_ref().map(|monitor| Arc::clone(monitor.watch()));
+        self.script().watch.clone_from(&watch);
         let made = connection(info(driver.flight(), passed));
         let step = driver.initialised(made, watch);
         if let Some(monitor) = monitor.filter(|_| step == Step::Finish) {
@@ -460,9 +466,8 @@ impl Scene {
             cluster: self.cluster(),
             opened: Mutex::new(None),
         };
-        let monitor = Monitor::new(setup, Box::new(check), fastrand::Rng::with_seed(7));
-        self.script().watch = Some(Arc::clone(monitor.watch()));
-        Some(monitor)
+        let random = fastrand::Rng::with_seed(7);
+        Some(Monitor::new(setup, Box::new(check), random))
     }
 
     /// Does to the scripted Ray what the monitor says.

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seedcore_ray import _core
-from seedcore_ray._ray import pending_refs
+from seedcore_ray._ray import guarded_calls, pending_refs
 from seedcore_ray._ray.shutdown import shutdown
 
 if TYPE_CHECKING:
@@ -143,14 +143,13 @@ def _calls_refused() -> Iterator[None]:
 
     worker: Any = global_worker
     _releaser = threading.get_ident()
-    worker.check_connected = lambda: _check_connected(worker)
     raylet.sys = _Sys()
     try:
-        yield
+        with guarded_calls.checked_by(lambda: _check_connected(worker)):
+            yield
     finally:
         _releaser = None
         raylet.sys = sys
-        del worker.check_connected
 
 
 def _check_connected(worker: Any) -> None:

@@ -204,7 +204,7 @@ fn request(
         }
     }
     let wish = Wish {
-        blocks_loop: !options.awaits && on_running_loop(py)?,
+        blocks_loop: !options.awaits && ray::on_running_loop(py)?,
         ..options.wish
     };
     let core = match connect::Request::new(session, target, wish, &settings) {
@@ -228,15 +228,4 @@ fn request(
         init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
         force: wish.force,
     }))
-}
-
-fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
-    let Some(asyncio) = ray::imported(py, "asyncio") else {
-        return Ok(false);
-    };
-    // Another thread may be half-way through its import: then no loop runs yet.
-    match asyncio.getattr_opt(intern!(py, "_get_running_loop"))? {
-        Some(running) => Ok(!running.call0()?.is_none()),
-        None => Ok(false),
-    }
 }

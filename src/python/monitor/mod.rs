@@ -3,6 +3,7 @@
 //! That thread belongs to Python: it does to Ray what has to be done, with no Rust frame on the stack.
 //! Here it waits, detached, for the next order.
 
+pub mod guard;
 pub mod start_stop;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::health::{ControlPlane, Plan, RAY_DEADLINE, RaysPatience, Watch, grace
 use crate::log_target::MONITOR;
 use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
-use crate::probe::{Credentials, KeptChannel, Raylet};
+use crate::probe::{Credentials, KeptChannel, Keys, Raylet};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
 use crate::python::interop::blocking;
@@ -197,6 +198,12 @@ fn probe_plan(origin: &Origin) -> ProbePlan {
     )
 }
 
+fn keys(origin: &Origin) -> Keys {
+    let variables = Env::Process.snapshot();
+    let is_auto = origin.target.address == RayAddress::Auto;
+    Box::new(move || Credentials::from_env(&variables, is_auto))
+}
+
 fn new_monitor(
     py: Python<'_>,
     origin: &Origin,
@@ -206,10 +213,7 @@ fn new_monitor(
     client_id: Option<String>,
 ) -> monitor::Monitor {
     let is_native = client_id.is_none();
-    let variables = Env::Process.snapshot();
-    let is_auto = origin.target.address == RayAddress::Auto;
-    let credentials = Box::new(move || Credentials::from_env(&variables, is_auto));
-    let channel = KeptChannel::new(server, client_id, credentials);
+    let channel = KeptChannel::new(server, client_id, keys(origin));
     let deadline = settings.ray_deadline.or(origin.ray_deadline);
     let deadline = deadline.unwrap_or(RAY_DEADLINE);
     let rays = if is_native {

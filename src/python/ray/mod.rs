@@ -181,3 +181,15 @@ pub fn is_blocked(py: Python<'_>, name: &str) -> bool {
     let found = modules(py).and_then(|modules| modules.get_item(name));
     matches!(found, Ok(Some(module)) if module.is_none())
 }
+
+/// Whether an event loop runs in this thread.
+pub fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
+    let Some(asyncio) = imported(py, "asyncio") else {
+        return Ok(false);
+    };
+    // Another thread may be half-way through its import: then no loop runs yet.
+    match asyncio.getattr_opt(intern!(py, "_get_running_loop"))? {
+        Some(running) => Ok(!running.call0()?.is_none()),
+        None => Ok(false),
+    }
+}
