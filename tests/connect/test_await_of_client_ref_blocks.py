@@ -169,9 +169,36 @@ asyncio.run(main())
     )
     assert told["released"] == ["TimeoutError('lost')"] * 2
     assert told["while_lost"] == "TimeoutError('lost')"
-    gone = "ConnectionError('The Ray client that this ref belongs to has been disconnected.')"
+    gone = (
+        "ConnectionError('This Ray Client has been disconnected; what was made with it is gone.')"
+    )
     assert told["stale"] == gone and told["shut"] == [gone] * 2
     assert told["left"] and not told["installed"]
+
+
+def test_a_call_during_a_release_neither_waits_nor_disconnects() -> None:
+    told = play(
+        _NO_SERVER
+        + """
+from ray.util.client import dataclient
+from ray.core.generated import ray_client_pb2
+data = dataclient.DataClient.__new__(dataclient.DataClient)
+data.__dict__.update(lock=threading.Lock(), _in_shutdown=True, client_worker=client,
+                     data_thread=threading.Thread(), _last_exception=None)
+closed = []
+client.close = lambda: closed.append("another one")
+client._in_shutdown = True
+raised = []
+for call in (data._async_send, data._blocking_send):
+    try:
+        call(ray_client_pb2.DataRequest())
+    except ConnectionError as error:
+        raised.append(str(error))
+report(raised=raised, closed=closed, locked=data.lock.locked())
+"""
+    )
+    words = "This Ray Client has been disconnected; what was made with it is gone."
+    assert told == {"raised": [words] * 2, "closed": [], "locked": False}
 
 
 # The server's answers come when the gate opens, not before.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Any
 
-_NO_LONGER = "The Ray client that this ref belongs to has been disconnected."
+_NO_LONGER = "This Ray Client has been disconnected; what was made with it is gone."
 
 # What waits for an object, with Ray's callback. Taking one out of it is the right to call it.
 _pending: dict[_Once, Callable[[Any], None]] = {}
@@ -65,11 +65,14 @@ def _end_pending(error: Exception) -> None:
 
 def _install() -> None:
     try:
-        from ray.util.client import common, worker
+        from ray.util.client import common, dataclient, worker
 
         refs = common.ClientObjectRef, common.ClientActorRef
-        patches = [(worker.Worker, "register_callback", _register_callback)]
-        patches += [(common.ClientObjectRef, "__hash__", _hash)]
+        patches = [
+            (worker.Worker, "register_callback", _register_callback),
+            (dataclient.DataClient, "_check_shutdown", _check_shutdown),
+            (common.ClientObjectRef, "__hash__", _hash),
+        ]
         patches += [(ref, "__del__", _del) for ref in refs]
         patches += [(ref, name, _repr) for ref in refs for name in ("__repr__", "__str__")]
         made = [(owner, name, patch(getattr(owner, name))) for owner, name, patch in patches]
@@ -114,7 +117,7 @@ def _register_callback(rays: Any) -> Any:
 
         def ask(_answer: object = None) -> None:
             try:
-                # Ray would disconnect then: the new connection, if there is one.
+                # As below. Ray's own check does not work on its data thread.
                 if worker.data_client._in_shutdown:
                     raise ConnectionError(_NO_LONGER)
                 rays(worker, ref, once)
@@ -127,6 +130,17 @@ def _register_callback(rays: Any) -> Any:
             answer.add_done_callback(ask)
 
     return register_callback
+
+
+def _check_shutdown(rays: Any) -> Any:
+    def _check_shutdown(data_client: Any) -> None:
+        if data_client._in_shutdown and data_client.client_worker._in_shutdown:
+            # Ray would wait here for that shutdown to end, and would then disconnect whatever is
+            # connected by now. It holds the lock of the data client either way.
+            raise copy.copy(_lost) if _lost is not None else ConnectionError(_NO_LONGER)
+        rays(data_client)
+
+    return _check_shutdown
 
 
 def _del(rays: Any) -> Any:
