@@ -34,6 +34,7 @@ from benches import (
     metrics,
     monitor,
     readiness,
+    service,
 )
 from benches.chart import caption
 from benches.figures import Check, Row, table
@@ -55,6 +56,7 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "lazy": lazy.rows,
     "monitor": monitor.rows,
     "readiness": readiness.rows,
+    "service": service.rows,
 }
 
 
