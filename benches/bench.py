@@ -35,6 +35,7 @@ from benches import (
     metrics,
     monitor,
     readiness,
+    service,
 )
 from benches.chart import caption
 from benches.figures import Check, Row, table
@@ -57,6 +58,7 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "lazy": lazy.rows,
     "monitor": monitor.rows,
     "readiness": readiness.rows,
+    "service": service.rows,
 }
 
 

@@ -71,6 +71,43 @@ _GAP = """
     connect = ensure_ray_initialized_async if sys.argv[2] == "ours" else by_hand
     asyncio.run(main(connect))
 """
+# The same while 200 refs that were just made are awaited at once; the median of five tries.
+_AWAITS = """
+    import asyncio, gc, sys, time
+    import ray
+
+    gc.disable()
+    if sys.argv[2] == "ours":
+        from seedcore.utils.ray_utils import ensure_ray_initialized
+        assert ensure_ray_initialized(sys.argv[1])
+    else:
+        ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+    echo = ray.remote(num_cpus=0)(lambda value: value)
+
+    async def tick(gaps):
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(1e-3)
+            gaps.append(time.perf_counter() - before - 1e-3)
+
+    async def wait(ref):
+        return await ref
+
+    async def longest():
+        refs = [echo.remote(number) for number in range(200)]
+        gaps = []
+        ticking = asyncio.create_task(tick(gaps))
+        assert await asyncio.gather(*map(wait, refs)) == list(range(200))
+        await asyncio.sleep(5e-3)
+        ticking.cancel()
+        return max(gaps)
+
+    async def main():
+        await echo.remote(0)
+        report(seconds=sorted([await longest() for _ in range(5)])[2])
+
+    asyncio.run(main())
+"""
 # Ray's own time varies by more than the 20 ms in question, so both calls are compared without it.
 _TIMED = """
     def time_ray_init(ray):
@@ -90,7 +127,8 @@ _TIMED = """
 def rows(lab: Lab) -> list[Row]:
     """Natively and with Ray Client."""
     whole = [_async_row(lab.head, mode) for mode in MODES]
-    return whole + [_gap_row(lab.head, mode) for mode in MODES]
+    gaps = [_gap_row(lab.head, mode) for mode in MODES]
+    return [*whole, *gaps, _awaits_row(lab.head)]
 
 
 def _async_row(head: RayHead, mode: str) -> Row:
@@ -127,4 +165,18 @@ def _gap_row(head: RayHead, mode: str) -> Row:
         ray=beside,
         checks=(Check.below(gap, 20e-3),),
         note=f"the longest of {len(ours)} each: {longest}",
+    )
+
+
+def _awaits_row(head: RayHead) -> Row:
+    ask = partial(fields, _AWAITS, head.client_address)
+    ours, bare = rounds(
+        5, partial(ask, "ours", env=head.env()), partial(ask, "bare", env=head.env())
+    )
+    gap = median_of(ours)
+    return Row(
+        "event loop's longest gap while 200 refs are awaited at once, client",
+        gap,
+        ray=median_of(bare),
+        checks=(Check.below(gap, 15e-3),),
     )

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from seedcore_ray._ray import auto_connect
+from seedcore_ray._ray import auto_connect, client_awaits
 from seedcore_ray._ray.init import init
 from seedcore_ray._ray.shutdown import undo
 
@@ -71,6 +71,7 @@ def _init(driver: Driver, ray: Any) -> str:
 
     try:
         init(ray, driver.init_arguments(), seconds_left)
+        client_awaits.follow_connection()
         return driver.initialised(ray)
     except BaseException as error:
         return driver.init_failed(error)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import httpx
 
 from seedcore_ray.testing import RayHead, free_ports
-from seedcore_ray.testing.processes import is_alive
+from seedcore_ray.testing.processes import descendants, is_alive
 from tests.support import Program, ProgramResult, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +78,10 @@ class Service:
         found = wait_until(told, _PATIENCE_S, f"/readyz to say {state}", every_s=0.1)
         assert found is not None
         return found
+
+    def workers(self) -> list[int]:
+        """The process ids of the server and of what it has started."""
+        return sorted({self._program.pid, *(one.pid for one in descendants(self._program.pid))})
 
     def finish(self, deadline_s: float = 30.0) -> ProgramResult:
         """Wait for its end."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seedcore_ray import _core
-from seedcore_ray._ray import guarded_calls, pending_refs
+from seedcore_ray._ray import client_awaits, guarded_calls, pending_refs
 from seedcore_ray._ray.shutdown import shutdown
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ def _shut_down(monitor: _core.Monitor) -> None:
     lost = _core.last_error()
     if not monitor.release_begins():
         return
+    if lost is not None and not monitor.native:
+        client_awaits.end_by_loss(lost)  # at once: the shutdown may take seconds
     raised = None
     try:
         import ray
@@ -122,7 +124,7 @@ def _shut_down(monitor: _core.Monitor) -> None:
     except Exception as error:  # it is given up, whatever Ray says to that
         raised = f"{type(error).__name__}: {error}"
     finally:
-        if lost is not None:
+        if lost is not None and not client_awaits.is_installed():
             pending_refs.end_pending(_core.last_error() or lost)
         monitor.released(raised)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from seedcore_ray._ray import sigterm
+from seedcore_ray._ray import client_awaits, sigterm
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 def shutdown(ray: Any) -> None:
     """``ray.shutdown()``, after which SIGTERM still reaches the service's handler."""
-    with sigterm.kept():
-        ray.shutdown()
+    try:
+        with sigterm.kept():
+            ray.shutdown()
+    finally:
+        client_awaits.follow_shutdown()
 
 
 def undo(ray: Any) -> None:

@@ -85,6 +85,7 @@ pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
         took: Duration::ZERO,
         instead_of: None,
     };
+    ray::follow_connection(py);
     let binding = HeldConnection::new(module, witness, None);
     Connection { info, binding }
 }

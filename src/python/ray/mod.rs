@@ -10,6 +10,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString};
+use tracing::debug;
+
+use crate::log_target::CONNECT;
 
 /// `ray._private.worker.WORKER_MODE`: this process runs Ray tasks or actors.
 const WORKER_MODE: i64 = 1;
@@ -108,6 +111,17 @@ pub fn client_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
         .getattr("client_worker")
         .ok()
         .filter(|worker| !worker.is_none())
+}
+
+/// Patches Ray for a connection that somebody else has made, as the connect thread does for ours. It
+/// serves without the patches, too.
+pub fn follow_connection(py: Python<'_>) {
+    let followed = py
+        .import(intern!(py, "seedcore_ray._ray.client_awaits"))
+        .and_then(|module| module.call_method0(intern!(py, "follow_connection")));
+    if let Err(error) = followed {
+        debug!(target: CONNECT, "awaits of a Ray Client's refs are left to Ray: {error}");
+    }
 }
 
 /// Whether this process is a Ray worker or a Serve replica, whose connection is not ours to cut.

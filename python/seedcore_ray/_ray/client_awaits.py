@@ -1,0 +1,187 @@
+"""Awaits of a Ray Client's refs that never block the event loop.
+
+A ref gets its id from the server's answer to ``.remote()``. Ray waits for that answer, on the
+thread that asks, where a ref is awaited, dropped, hashed or shown: on an event loop, as long as a
+lost channel reconnects (30 s). Here Ray's waiting becomes a callback of the answer
+(docs/ray-internals.md, "Ray Client refs"). Where Ray's names differ, nothing is changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from contextlib import suppress
+from functools import partial
+
+TYPE_CHECKING = False  # typing's own costs more than all of this package
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from typing import Any
+
+_NO_LONGER = "This Ray Client has been disconnected; what was made with it is gone."
+
+# What waits for an object, with Ray's callback. Taking one out of it is the right to call it.
+_pending: dict[_Once, Callable[[Any], None]] = {}
+# What Ray had in the place of each patch; None where it was inherited.
+_originals: dict[tuple[type, str], Any] = {}
+_lost: Exception | None = None
+
+
+def follow_connection() -> None:
+    """A connection was made: patch Ray if it is a Ray Client's, else leave Ray as it was."""
+    global _lost
+    _lost = None
+    client = sys.modules.get("ray.util.client")
+    if getattr(getattr(client, "_default_context", None), "client_worker", None) is None:
+        _restore()
+    elif not _originals:
+        _install()
+
+
+def follow_shutdown() -> None:
+    """Ray was shut down: nothing waits any more. After a loss, the old refs are awaited still."""
+    _end_pending(ConnectionError(_NO_LONGER))
+    if _lost is None:
+        _restore()
+
+
+def is_installed() -> bool:
+    """Whether all that waits for an object of a Ray Client is known here."""
+    return bool(_originals)
+
+
+def end_by_loss(lost: Exception) -> None:
+    """Raise ``lost`` where an object is awaited, and where one will be until the next connect."""
+    global _lost
+    _lost = lost
+    _end_pending(lost)
+
+
+def _end_pending(error: Exception) -> None:
+    for once in list(_pending):
+        once(copy.copy(error))
+
+
+def _install() -> None:
+    try:
+        from ray.util.client import common, dataclient, worker
+
+        refs = common.ClientObjectRef, common.ClientActorRef
+        patches = [
+            (worker.Worker, "register_callback", _register_callback),
+            (dataclient.DataClient, "_check_shutdown", _check_shutdown),
+            (common.ClientObjectRef, "__hash__", _hash),
+        ]
+        patches += [(ref, "__del__", _del) for ref in refs]
+        patches += [(ref, name, _repr) for ref in refs for name in ("__repr__", "__str__")]
+        made = [(owner, name, patch(getattr(owner, name))) for owner, name, patch in patches]
+    except (ImportError, AttributeError):
+        return
+    for owner, name, patched in made:
+        _originals[owner, name] = vars(owner).get(name)
+        setattr(owner, name, patched)
+
+
+def _restore() -> None:
+    while _originals:
+        (owner, name), original = _originals.popitem()
+        if original is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, original)
+
+
+class _Once:
+    """Calls Ray's callback with the object or an error, the first time that it is called."""
+
+    def __init__(self, callback: Callable[[Any], None]) -> None:
+        _pending[self] = callback
+
+    def __call__(self, response: Any) -> None:
+        callback = _pending.pop(self, None)
+        if callback is None:
+            return
+        if _lost is not None and isinstance(response, Exception):
+            response = copy.copy(_lost)
+        from concurrent.futures import InvalidStateError
+
+        # Its await was cancelled. Raised in Ray's data thread, this would leave others pending.
+        with suppress(InvalidStateError):
+            callback(response)
+
+
+def _register_callback(rays: Any) -> Any:
+    def register_callback(worker: Any, ref: Any, callback: Callable[[Any], None]) -> None:
+        once = _Once(callback)
+
+        def ask(_answer: object = None) -> None:
+            try:
+                # As below. Ray's own check does not work on its data thread.
+                if worker.data_client._in_shutdown:
+                    raise ConnectionError(_NO_LONGER)
+                rays(worker, ref, once)
+            except Exception as error:
+                once(error)
+
+        if (answer := _awaited_answer(ref)) is None:
+            ask()
+        else:
+            answer.add_done_callback(ask)
+
+    return register_callback
+
+
+def _check_shutdown(rays: Any) -> Any:
+    def _check_shutdown(data_client: Any) -> None:
+        if data_client._in_shutdown and data_client.client_worker._in_shutdown:
+            # Ray would wait here for that shutdown to end, and would then disconnect whatever is
+            # connected by now. It holds the lock of the data client either way.
+            raise copy.copy(_lost) if _lost is not None else ConnectionError(_NO_LONGER)
+        rays(data_client)
+
+    return _check_shutdown
+
+
+def _del(rays: Any) -> Any:
+    def __del__(ref: Any) -> None:
+        answer = _awaited_answer(ref)
+        if answer is None:
+            rays(ref)
+        elif not getattr(ref, "_weak_ref", False):
+            answer.add_done_callback(partial(_release, ref._worker))
+
+    return __del__
+
+
+def _release(worker: Any, answer: Future[bytes]) -> None:
+    """What Ray does with a ref that is dropped."""
+    if worker is not None and worker.is_connected() and answer.exception() is None:
+        worker.call_retain(answer.result())
+        worker.call_release(answer.result())
+
+
+def _hash(rays: Any) -> Any:
+    def __hash__(ref: Any) -> int:
+        # asyncio.gather tells by a dict of its own whether it was given the same ref twice. For all
+        # others equal refs have equal hashes, and only the server knows what they are equal by.
+        if sys._getframe(1).f_globals.get("__name__") == "asyncio.tasks":
+            return object.__hash__(ref)
+        return int(rays(ref))
+
+    return __hash__
+
+
+def _repr(rays: Any) -> Any:
+    def __repr__(ref: Any) -> str:
+        if _awaited_answer(ref) is None:
+            return str(rays(ref))
+        return f"{type(ref).__name__}(not scheduled yet)"
+
+    return __repr__
+
+
+def _awaited_answer(ref: Any) -> Future[bytes] | None:
+    """The server's answer that will give ``ref`` its id; None once it is there."""
+    answer: Future[bytes] | None = getattr(ref, "_id_future", None)
+    return None if answer is None or answer.done() else answer
