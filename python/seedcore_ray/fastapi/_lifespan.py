@@ -47,8 +47,7 @@ def ray_lifespan(
             server that is told to stop meanwhile stops after that.
         lifespan: the app's own, entered before Ray and left after it. What it yields is passed on.
             To have it the other way round, write ``async with ray_lifespan()(app):`` within it.
-        monitor: arguments of ``start_monitor``. ``release`` is ``"always"`` unless given: the
-            requests that a release breaks off are answered.
+        monitor: arguments of ``start_monitor``; the requests that a release breaks off are answered.
         ray_address, ray_namespace, **init_kwargs: as for ``ensure_ray_initialized``.
 
     Raises:
@@ -67,7 +66,7 @@ def ray_lifespan(
     @asynccontextmanager
     async def manage(app: Any) -> AsyncIterator[Any]:
         async with lifespan(app) if lifespan else nullcontext() as state:
-            supervisor = Supervisor(app, on_ready, asked, {"release": "always", **(monitor or {})})
+            supervisor = Supervisor(app, on_ready, asked, dict(monitor or {}))
             with _installed(app, supervisor):
                 async with supervisor.running(wait_s):
                     yield state
