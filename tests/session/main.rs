@@ -20,3 +20,4 @@ mod scene;
 mod shutdown;
 mod states;
 mod storm;
+mod strangers;
