@@ -26,7 +26,7 @@ def head() -> Iterator[RayHead]:
 @pytest.mark.timeout(180)
 def test_it_is_refused_at_once_unless_the_service_wants_it_tried(head: RayHead) -> None:
     env = {"RAY_ADDRESS": head.gcs_address, **_PATIENT, **head.env()}
-    with Service("late:app", env=env) as refusing, Service("trying:app", env=env) as trying:
+    with Service("late:app", env=env) as refusing, Service("late:trying", env=env) as trying:
         for service in (refusing, trying):
             service.wait_until_ready()
             assert service.ask("/made").json() == 42

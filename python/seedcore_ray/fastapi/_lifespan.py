@@ -49,9 +49,9 @@ def ray_lifespan(
             server that is told to stop meanwhile stops after that.
         lifespan: the app's own, entered before Ray and left after it. What it yields is passed on.
             To have it the other way round, write ``async with ray_lifespan()(app):`` within it.
-        monitor: arguments of ``start_monitor``; the requests that a release breaks off are answered.
-        while_unhealthy: what becomes of requests that need Ray while the state is ``unhealthy``: the
-            cluster has stopped answering, or a part of it does not work. ``"refuse"``: 503 at once.
+        monitor: arguments of ``start_monitor``. Requests that a release breaks off are answered.
+        while_unhealthy: for requests that need Ray while the state is ``unhealthy``, since the
+            cluster has stopped answering or a part of it does not work. ``"refuse"``: 503 at once.
             ``"try"``: they begin all the same, and end with an answer, or with 503 at the loss;
             ``/readyz`` still says 503.
         ray_address, ray_namespace, **init_kwargs: as for ``ensure_ray_initialized``.

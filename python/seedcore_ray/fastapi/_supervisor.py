@@ -85,8 +85,9 @@ class Supervisor:
 
     def refusal(self) -> RayConnectionError | None:
         """Why a request that needs Ray is not begun now; None when it is."""
-        if self._tries_unhealthy and self._made_for == _core.generation():
-            if _core.connection().state == "unhealthy":
+        if self._tries_unhealthy:
+            now = _core.connection()
+            if now.state == "unhealthy" and now.generation == self._made_for:
                 return None
         return self.absence()
 
