@@ -148,26 +148,28 @@ pub fn last_moment(deadline: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    fn release(asked: Option<Option<Release>>, ray_version: Option<&str>) -> Release {
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn asked(release: Option<Release>) -> Policy {
+        let plan = Plan::every(INTERVAL);
         let policy = Policy::default();
-        let Plan {
-            interval, misses, ..
-        } = Plan::every(Duration::from_secs(5));
-        if let Some(release) = asked {
-            policy.set(Some(Plan {
-                interval,
-                misses,
-                reconnect: true,
-                release,
-                deep: false,
-            }));
-        }
-        policy.plan(interval, ray_version).expect("watched").release
+        policy.set(Some(Plan {
+            interval: plan.interval,
+            misses: plan.misses,
+            reconnect: plan.reconnect,
+            release,
+            deep: plan.deep,
+        }));
+        policy
+    }
+
+    fn release(policy: &Policy, ray_version: Option<&str>) -> Release {
+        policy.plan(INTERVAL, ray_version).expect("watched").release
     }
 
     #[test]
     fn blocked_calls_are_ended_where_this_ray_can_and_nobody_has_chosen() {
-        for asked in [None, Some(None)] {
+        for policy in [Policy::default(), asked(None)] {
             for (ray_version, usual) in [
                 (Some("2.33.0"), Release::Auto),
                 (Some("2.43.9"), Release::Auto),
@@ -176,16 +178,12 @@ mod tests {
                 (Some("3.0.0.dev0"), Release::Always),
                 (None, Release::Always),
             ] {
-                assert_eq!(
-                    release(asked, ray_version),
-                    usual,
-                    "{asked:?} {ray_version:?}"
-                );
+                assert_eq!(release(&policy, ray_version), usual, "{ray_version:?}");
             }
         }
         for chosen in [Release::Auto, Release::Always, Release::Never] {
             for ray_version in ["2.33.0", "2.60.0"] {
-                assert_eq!(release(Some(Some(chosen)), Some(ray_version)), chosen);
+                assert_eq!(release(&asked(Some(chosen)), Some(ray_version)), chosen);
             }
         }
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::stranger::Stranger;
 use super::{Connection, ConnectionInfo, Inner, Locked, Owner, Session, State, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
@@ -18,6 +17,13 @@ use crate::health::{Change, Watch};
 
 /// The `retry_after` of a lost connection whose next try is not known yet.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Another cluster that somebody else has connected Ray to in place of the lost one.
+pub(super) struct Stranger {
+    pub address: String,
+    /// The lost cluster is known to answer again.
+    pub is_back: bool,
+}
 
 /// A connection that was lost and not given up.
 pub(super) struct LostConnection {

@@ -5,7 +5,7 @@
 //! no address is set. Taking that for a recovery would run the service's work on it. Nor is it shut
 //! down: whoever made it may be using it.
 
-use super::loss::LostConnection;
+use super::loss::{LostConnection, Stranger};
 use super::{Connection, ConnectionInfo, Locked, Session, log_lines};
 use crate::address::RayAddress;
 use crate::error::{ConnectError, Kind};
@@ -16,13 +16,6 @@ use crate::flight::Flight;
 const WAY_OUT: &str = "Call ray.shutdown() in the code that made it: then this process connects by \
                        itself, as soon as its own cluster answers. Or let \
                        ensure_ray_initialized(force_reinit=True) shut it down and connect.";
-
-/// Another cluster that Ray is connected to in place of the lost one.
-pub(super) struct Stranger {
-    pub address: String,
-    /// The lost cluster is known to answer again.
-    is_back: bool,
-}
 
 impl Session {
     /// The cause, if `found` is a stranger's. It is logged when it is new, and again when a `flight`
