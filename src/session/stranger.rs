@@ -81,13 +81,13 @@ fn is_same_cluster(lost: &ConnectionInfo, found: &ConnectionInfo) -> bool {
 
 fn cause(ours: &str, theirs: &str, is_back: bool) -> ConnectError {
     let state = if is_back {
-        "answers again, but this process cannot reconnect"
+        "answers again, but cannot be used"
     } else {
         "is lost and still waited for"
     };
     let message = format!(
-        "{ours} {state}: other code has connected it to {theirs} with ray.init(), which is another \
-         cluster and not taken for ours"
+        "{ours} {state}: other code has connected this process to {theirs} with ray.init(); that is \
+         another cluster, and not taken for ours"
     );
     ConnectError::new(Kind::Lost, ours, message, WAY_OUT)
 }
