@@ -65,8 +65,7 @@ _OURS = """
         say(event.name, cause=cause, after_s=event.after_s, generation=event.generation)
 
     seedcore_ray.on_event(heard)
-    if release != "auto":
-        seedcore_ray.start_monitor(release=release)
+    seedcore_ray.start_monitor(release=release)
     assert seedcore_ray.ensure_ray_initialized(address, "resilience")
 
     def state():

@@ -26,6 +26,8 @@ pub use control_plane::{ControlPlane, HealthCheck};
 pub use detector::{Change, CheckResult, DetectorSettings, FailureDetector};
 pub use watch::Watch;
 
+use crate::probe::version;
+
 /// `ray.shutdown()` takes 5 s on a dead GCS (docs/ray-internals.md, "When the cluster dies"), and
 /// twice that on a busy machine.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -45,6 +47,16 @@ impl Release {
     /// The accepted names.
     pub const NAMES: [&str; 3] = ["auto", "always", "never"];
 
+    /// Where nobody has chosen: blocked calls are ended, if the calls of this Ray can be ended
+    /// (docs/ray-internals.md, "When the cluster dies"). An unreadable version counts as new.
+    pub fn usual(ray_version: Option<&str>) -> Self {
+        if version::is_since(ray_version.unwrap_or_default(), (2, 44)) {
+            Self::Always
+        } else {
+            Self::Auto
+        }
+    }
+
     /// Parses one of [`Release::NAMES`].
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -56,9 +68,10 @@ impl Release {
     }
 }
 
-/// How a connection is watched.
+/// How a connection is watched. As a `Plan<Option<Release>>` it leaves open what only the Ray that is
+/// connected can decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plan {
+pub struct Plan<R = Release> {
     /// Between two checks while the connection is healthy.
     pub interval: Duration,
     /// Consecutive checks without an answer that make a connection unhealthy.
@@ -66,39 +79,56 @@ pub struct Plan {
     /// Connect again after a loss.
     pub reconnect: bool,
     /// What to do about calls that are blocked in Ray.
-    pub release: Release,
+    pub release: R,
     /// Run a trivial task now and then, too.
     pub deep: bool,
 }
 
 impl Plan {
-    /// The default plan.
+    /// The default plan, on a Ray whose calls can be ended.
     pub const fn every(interval: Duration) -> Self {
         Self {
             interval,
             misses: 3,
             reconnect: true,
-            release: Release::Auto,
+            release: Release::Always,
             deep: false,
+        }
+    }
+}
+
+impl Plan<Option<Release>> {
+    fn on(self, ray_version: Option<&str>) -> Plan {
+        Plan {
+            interval: self.interval,
+            misses: self.misses,
+            reconnect: self.reconnect,
+            release: self.release.unwrap_or_else(|| Release::usual(ray_version)),
+            deep: self.deep,
         }
     }
 }
 
 /// How new connections are watched: as [`Policy::set`] said, else as the environment says.
 #[derive(Clone, Debug, Default)]
-pub struct Policy(Arc<ArcSwapOption<Option<Plan>>>);
+pub struct Policy(Arc<ArcSwapOption<Option<Plan<Option<Release>>>>>);
 
 impl Policy {
     /// Watches new connections like this from now on; `None` switches the monitor off.
-    pub fn set(&self, plan: Option<Plan>) {
+    pub fn set(&self, plan: Option<Plan<Option<Release>>>) {
         self.0.store(Some(Arc::new(plan)));
     }
 
-    /// The plan of a new connection. `interval` is the environment's; zero means no monitor.
-    pub fn plan(&self, interval: Duration) -> Option<Plan> {
+    /// The plan of a new connection of that Ray. `interval` is the environment's; zero means no
+    /// monitor.
+    pub fn plan(&self, interval: Duration, ray_version: Option<&str>) -> Option<Plan> {
+        let usual = || Plan {
+            release: Release::usual(ray_version),
+            ..Plan::every(interval)
+        };
         match self.0.load().as_deref() {
-            Some(plan) => *plan,
-            None => (!interval.is_zero()).then(|| Plan::every(interval)),
+            Some(plan) => plan.map(|plan| plan.on(ray_version)),
+            None => (!interval.is_zero()).then(usual),
         }
     }
 }
@@ -143,4 +173,49 @@ pub fn grace(given: Option<Duration>, rays: RaysPatience) -> Duration {
 /// Until when Ray may be released, counted from the last answer.
 pub fn last_moment(deadline: Duration) -> Duration {
     deadline.saturating_sub(MARGIN.min(deadline / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn asked(release: Option<Release>) -> Policy {
+        let plan = Plan::every(INTERVAL);
+        let policy = Policy::default();
+        policy.set(Some(Plan {
+            interval: plan.interval,
+            misses: plan.misses,
+            reconnect: plan.reconnect,
+            release,
+            deep: plan.deep,
+        }));
+        policy
+    }
+
+    fn release(policy: &Policy, ray_version: Option<&str>) -> Release {
+        policy.plan(INTERVAL, ray_version).expect("watched").release
+    }
+
+    #[test]
+    fn blocked_calls_are_ended_where_this_ray_can_and_nobody_has_chosen() {
+        for policy in [Policy::default(), asked(None)] {
+            for (ray_version, usual) in [
+                (Some("2.33.0"), Release::Auto),
+                (Some("2.43.9"), Release::Auto),
+                (Some("2.44.1"), Release::Always),
+                (Some("2.60.0"), Release::Always),
+                (Some("3.0.0.dev0"), Release::Always),
+                (None, Release::Always),
+            ] {
+                assert_eq!(release(&policy, ray_version), usual, "{ray_version:?}");
+            }
+        }
+        for chosen in [Release::Auto, Release::Always, Release::Never] {
+            for ray_version in ["2.33.0", "2.60.0"] {
+                assert_eq!(release(&asked(Some(chosen)), Some(ray_version)), chosen);
+            }
+        }
+    }
 }

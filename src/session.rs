@@ -10,8 +10,8 @@
 //! ```
 //!
 //! `session/connecting.rs` has the left half, how a connection is made; `session/loss.rs` the right
-//! half, what happens to it; `session/shutdown.rs` how it is given up; `session/outcome.rs` what
-//! callers are answered.
+//! half, what happens to it; `session/shutdown.rs` how it is given up; `session/stranger.rs` what is
+//! not taken for it; `session/outcome.rs` what callers are answered.
 //!
 //! The rule that keeps it simple: decide under the small lock, act outside it. A caller that is told
 //! to act ([`Joined::Lead`], [`ShutdownStep::Run`]) owns Ray until it reports that it is done.
@@ -23,6 +23,7 @@ mod log_lines;
 mod loss;
 mod outcome;
 mod shutdown;
+mod stranger;
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
@@ -42,7 +43,7 @@ use crate::health::Watch;
 use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
 pub use circuits::Circuits;
-pub use connection::{Binding, Connection, ConnectionInfo, Mode, State};
+pub use connection::{Binding, Connection, ConnectionInfo, Mode, RayCluster, State};
 pub use log_lines::LogOnce;
 use loss::LostConnection;
 pub use loss::{Monitored, Phase};

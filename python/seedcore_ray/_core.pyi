@@ -179,7 +179,7 @@ def start_monitor(
     interval_s: float = 5.0,
     misses: int = 3,
     reconnect: bool = True,
-    release: Literal["auto", "always", "never"] = "auto",
+    release: Literal["auto", "always", "never"] | None = None,
     deep: bool = False,
 ) -> None:
     """Watch the connection of this process, or the next one, like that."""

@@ -109,10 +109,16 @@ impl Driver {
         }
     }
 
-    /// The connection that somebody else made is to be used.
-    pub fn adopted(&mut self, connection: Connection) -> Step {
-        self.session.adopt(connection, Some(&self.flight));
-        self.result = Some(Ok(()));
+    /// The connection that somebody else made is to be used, unless it is no recovery of a lost one.
+    pub fn adopted(&mut self, mut connection: Connection) -> Step {
+        if let Some(passed) = &self.passed
+            && passed.facts.cluster_id.is_some()
+            && passed.facts.cluster_id == connection.info.ray.cluster_id
+        {
+            // The cluster that was looked for, by another of its names.
+            connection.info.address = passed.address.to_string();
+        }
+        self.result = Some(self.session.adopt(connection, Some(&self.flight)));
         Step::Finish
     }
 

@@ -61,11 +61,16 @@ pub fn ray_missing(address: &str) -> ConnectError {
     )
 }
 
-/// Whether this Ray reads the match level: 2.44 and older do not. An unreadable version counts as new.
+/// Whether this Ray reads the match level: 2.44 and older do not.
 fn knows_match_level(ray: &str) -> bool {
+    is_since(ray, (2, 45))
+}
+
+/// Whether `ray` is that release, major and minor, or a newer one. An unreadable version counts as new.
+pub fn is_since(ray: &str, release: (u32, u32)) -> bool {
     let mut parts = ray.split('.').map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) > (2, 44),
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= release,
         _ => true,
     }
 }

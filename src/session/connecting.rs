@@ -96,11 +96,22 @@ impl Session {
 
     /// Takes over a connection that somebody else made; not one that is being shut down. `flight` has
     /// found it in place of its own, which ends that.
-    pub fn adopt(&self, connection: Connection, flight: Option<&Arc<Flight>>) {
+    ///
+    /// # Errors
+    /// The lost connection that is waited for was to another cluster.
+    pub fn adopt(
+        &self,
+        connection: Connection,
+        flight: Option<&Arc<Flight>>,
+    ) -> Result<(), ConnectError> {
         let mut inner = self.inner();
         let is_lost = inner.lost.as_ref().is_some_and(|lost| !lost.released);
         let is_closing = matches!(inner.owner, Some(Owner::Shutdown(_)));
-        if inner.connection.is_none() && !is_lost && !is_closing {
+        let is_free = inner.connection.is_none() && !is_lost && !is_closing;
+        let refusal = is_free
+            .then(|| self.refuse_stranger(&mut inner, &connection, flight.map(AsRef::as_ref)))
+            .flatten();
+        if is_free && refusal.is_none() {
             log_lines::adopted(&connection.info);
             self.hold(&mut inner, connection, None);
             if let Some(Owner::Connect(current)) = &inner.owner
@@ -112,6 +123,7 @@ impl Session {
         if flight.is_some_and(|flight| owns(&inner, flight)) {
             self.disown(&mut inner);
         }
+        refusal.map_or(Ok(()), Err)
     }
 
     /// The flight is over without a connection. The waiters are told by [`Flight::finish`].

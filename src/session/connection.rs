@@ -30,6 +30,26 @@ impl Mode {
     }
 }
 
+/// The cluster that Ray is connected to, as Ray itself describes it, from memory.
+#[derive(Clone, Debug, Default)]
+pub struct RayCluster {
+    /// The address. Natively Ray replaces a loopback host by the node's own address.
+    pub address: Option<String>,
+    /// Hex id; known natively only.
+    pub cluster_id: Option<String>,
+    /// This process has started it, and it ends with this process.
+    pub is_private: bool,
+    /// Reached as a native driver, through a raylet of this machine.
+    pub is_native: bool,
+}
+
+impl RayCluster {
+    /// Whether it is a Ray that runs on this machine, whoever has started it, but not this process.
+    pub const fn is_local(&self) -> bool {
+        self.is_native && !self.is_private
+    }
+}
+
 /// What is known about a connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
@@ -45,6 +65,8 @@ pub struct ConnectionInfo {
     pub since: SystemTime,
     /// What the preflight learnt.
     pub facts: Facts,
+    /// What Ray says of the cluster.
+    pub ray: RayCluster,
     /// How long the whole connect took.
     pub took: Duration,
     /// Set when a fallback stands in for what was asked.

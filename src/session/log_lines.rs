@@ -103,6 +103,10 @@ pub(super) fn released(info: &ConnectionInfo, reconnects: bool) {
     info!(target: MONITOR, "released Ray from {}; {next}", info.address);
 }
 
+pub(super) fn stranger(cause: &ConnectError) {
+    error!(target: MONITOR, "{cause}");
+}
+
 pub(super) fn not_back(cause: &ConnectError) {
     error!(target: MONITOR, "cannot reconnect: {cause} Trying on, about every 5 s.");
 }

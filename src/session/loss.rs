@@ -10,13 +10,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Connection, Inner, Locked, Owner, Session, State, log_lines};
+use super::{Connection, ConnectionInfo, Inner, Locked, Owner, Session, State, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
 use crate::health::{Change, Watch};
 
 /// The `retry_after` of a lost connection whose next try is not known yet.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Another cluster that somebody else has connected Ray to in place of the lost one.
+pub(super) struct Stranger {
+    pub address: String,
+    /// The lost cluster is known to answer again.
+    pub is_back: bool,
+}
 
 /// A connection that was lost and not given up.
 pub(super) struct LostConnection {
@@ -26,7 +33,9 @@ pub(super) struct LostConnection {
     pub since: Instant,
     /// `ray.shutdown()` has been called.
     pub released: bool,
-    reconnects: bool,
+    pub reconnects: bool,
+    /// What Ray is connected to meanwhile, by somebody else.
+    pub stranger: Option<Stranger>,
     next_try: Option<Instant>,
     /// The [`Kind`] last logged for a failed reconnect, so that each cause is logged once.
     logged: Option<Kind>,
@@ -41,6 +50,11 @@ impl LostConnection {
         }
     }
 
+    /// What is known about it.
+    pub fn info(&self) -> &ConnectionInfo {
+        &self.connection.info
+    }
+
     /// What callers are told until it is connected again.
     pub fn error(&self) -> ConnectError {
         let hint = if self.reconnects {
@@ -51,11 +65,17 @@ impl LostConnection {
              refs made before are dead."
         };
         let address = &self.connection.info.address;
+        let instead = self.stranger.as_ref().map_or_else(String::new, |stranger| {
+            format!(
+                "; other code has connected this process to {}",
+                stranger.address
+            )
+        });
         let mut error = ConnectError::new(
             Kind::Lost,
             address,
             format!(
-                "{address} was lost {:.1} s ago ({})",
+                "{address} was lost {:.1} s ago ({}){instead}",
                 self.since.elapsed().as_secs_f64(),
                 self.cause.message
             ),
@@ -167,6 +187,7 @@ impl Session {
             since: Instant::now(),
             released: false,
             reconnects: watch.plan().reconnect,
+            stranger: None,
             next_try: None,
             logged: None,
         });

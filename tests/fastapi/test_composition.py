@@ -236,3 +236,19 @@ report(said=said)
 """
     )
     assert told["said"] == [["ValueError", "wait_s"]] * 3 + [["TypeError", "wait_s"]] * 2
+
+
+def test_a_choice_that_there_is_not() -> None:
+    told = play(
+        """
+from seedcore_ray.fastapi import ray_lifespan
+said = []
+for choice in ("wait", None, True):
+    try:
+        ray_lifespan(while_unhealthy=choice)
+    except ValueError as error:
+        said.append("while_unhealthy" in str(error))
+report(said=said)
+"""
+    )
+    assert told["said"] == [True] * 3

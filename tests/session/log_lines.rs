@@ -127,8 +127,8 @@ async fn what_was_called_off_is_no_error() {
 #[tokio::test(start_paused = true)]
 async fn an_adopted_connection_is_one_info() {
     let scene = Scene::new();
-    scene.session.adopt(connection(foreign()), None);
-    scene.session.adopt(connection(foreign()), None);
+    let _ = scene.session.adopt(connection(foreign()), None);
+    let _ = scene.session.adopt(connection(foreign()), None);
     assert_eq!(
         scene.lines.at(Level::INFO),
         ["found Ray connected by someone else (10.0.0.1:6379), using that connection"]

@@ -21,3 +21,4 @@ mod scene;
 mod shutdown;
 mod states;
 mod storm;
+mod strangers;

@@ -10,7 +10,8 @@ use tokio::time::sleep;
 use tracing::Level;
 
 use crate::scene::{
-    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, connection, foreign, millis, secs,
+    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, connection, foreign,
+    foreign_to_head, millis, secs,
 };
 
 const SERVER: &str = "head:10001";
@@ -286,7 +287,7 @@ async fn somebody_elses_connection_ends_the_wait() {
     let scene = connected(PLAN, 30, Server::Fails(Kind::Refused)).await;
     scene.until(What::Lost).await;
     sleep(SHUTDOWN + secs(1)).await;
-    scene.adopt(foreign());
+    scene.adopt(foreign_to_head());
     assert_eq!(scene.session.state(), State::Connected);
     let before = scene.count(&format!("probe {SERVER}"));
     sleep(secs(60)).await;
@@ -301,7 +302,7 @@ async fn a_dying_ray_is_not_taken_for_somebody_elses_connection() {
     };
     let scene = connected(plan, 30, Server::Fails(Kind::Refused)).await;
     scene.until(What::Lost).await;
-    scene.session.adopt(connection(foreign()), None);
+    let _ = scene.session.adopt(connection(foreign()), None);
     assert_eq!(scene.session.state(), State::Lost);
 }
 

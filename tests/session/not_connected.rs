@@ -16,7 +16,7 @@ fn nobody_has_asked_or_not_any_more() {
         (Kind::NotConnected, "")
     );
     assert!(never.message.contains("nobody has called"), "{never}");
-    session.adopt(connection(foreign()), None);
+    let _ = session.adopt(connection(foreign()), None);
     session.gone();
     let gone = session.not_connected_reason();
     assert_eq!(gone.kind, Kind::NotConnected);

@@ -19,7 +19,7 @@ use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
 use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Timeouts};
 use seedcore_ray::session::{
-    Binding, Connection, ConnectionInfo, Joined, Mode, Session, ShutdownStep,
+    Binding, Connection, ConnectionInfo, Joined, Mode, RayCluster, Session, ShutdownStep,
 };
 use seedcore_ray::target::{Source, Target};
 use tokio::task::JoinHandle;
@@ -528,7 +528,7 @@ impl Scene {
         result
     }
 
-    fn shut_down(&self) {
+    pub fn shut_down(&self) {
         self.note("shutdown");
         self.script().ray_is_up = false;
     }
@@ -566,7 +566,7 @@ impl Scene {
     /// Somebody else connects.
     pub fn adopt(&self, info: ConnectionInfo) {
         self.script().ray_is_up = true;
-        self.session.adopt(connection(info), None);
+        let _ = self.session.adopt(connection(info), None);
     }
 
     /// Ray is shut down behind our back, and that is noticed.
@@ -718,6 +718,7 @@ fn info(flight: &Flight, passed: &Passed) -> ConnectionInfo {
         mode: Mode::Client,
         since: SystemTime::now(),
         facts: passed.facts.clone(),
+        ray: RayCluster::default(),
         took: flight.began.elapsed(),
         instead_of: passed.instead_of.clone(),
     }
@@ -754,7 +755,15 @@ pub fn settings() -> Settings {
     settings
 }
 
-/// A connection that somebody else made.
+/// A connection to [`HEAD`] that somebody else made.
+pub fn foreign_to_head() -> ConnectionInfo {
+    ConnectionInfo {
+        address: HEAD.into(),
+        ..foreign()
+    }
+}
+
+/// A connection that somebody else made, to a cluster that nobody else asks for.
 pub fn foreign() -> ConnectionInfo {
     ConnectionInfo {
         target: None,
@@ -763,6 +772,7 @@ pub fn foreign() -> ConnectionInfo {
         mode: Mode::Adopted,
         since: SystemTime::now(),
         facts: Facts::default(),
+        ray: RayCluster::default(),
         took: Duration::ZERO,
         instead_of: None,
     }

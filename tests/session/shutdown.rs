@@ -113,7 +113,7 @@ async fn a_connect_waits_for_the_shutdown_and_adopts_nothing_of_it() {
     assert_eq!(scene.shutdown_step(true), "run");
     assert!(scene.session.is_changing());
     // Ray still says that it is connected.
-    scene.session.adopt(connection(foreign()), None);
+    let _ = scene.session.adopt(connection(foreign()), None);
     assert!(!scene.session.is_connected());
     let caller = scene.ask(Wish::of(HEAD, secs(30)));
     sleep(secs(2)).await;

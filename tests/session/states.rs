@@ -71,7 +71,7 @@ async fn somebody_else_connects_right_before_ray_init() {
     let scene = Scene::new();
     let (flight, mut waiter) = scene.lead(secs(30));
     assert!(scene.session.begin_init(&flight));
-    scene.session.adopt(connection(foreign()), Some(&flight));
+    let _ = scene.session.adopt(connection(foreign()), Some(&flight));
     flight.finish(Ok(()));
     assert_eq!(waiter.wait().await, Ok(()));
     assert_eq!(scene.session.state(), State::Connected);
@@ -104,7 +104,7 @@ fn what_a_caller_was_told_is_the_last_error() {
     assert_eq!(session.last_error(), None);
     session.note_failure(&failure(Kind::Timeout, HEAD));
     assert_eq!(session.last_error().map(|e| e.kind), Some(Kind::Timeout));
-    session.adopt(connection(foreign()), None);
+    let _ = session.adopt(connection(foreign()), None);
     assert_eq!(session.last_error(), None);
     // Too late: connected by now.
     session.note_failure(&failure(Kind::Timeout, HEAD));

@@ -132,7 +132,7 @@ async fn ours(head: Arc<Head>, seed: u64) {
         deadline: Some(DEADLINE),
     };
     let session = Session::default();
-    session.adopt(connection(foreign()), None);
+    let _ = session.adopt(connection(foreign()), None);
     let check = Box::new(Knocks(Arc::clone(&head)));
     let monitor = Monitor::new(setup, check, Rng::with_seed(seed));
     session.set_watch(Some(Arc::clone(monitor.watch())));

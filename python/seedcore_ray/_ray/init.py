@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-from seedcore_ray._ray import sigterm
+from seedcore_ray._ray import caches, sigterm
 from seedcore_ray._ray.shutdown import undo
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
@@ -33,6 +33,7 @@ def init(ray: Any, arguments: dict[str, Any], seconds_left: Callable[[], float])
         BaseException: whatever Ray raises. Something half made may be left: see ``undo``.
     """
     _forget_token()
+    caches.forget()
     with _without_sigterm_warning(), sigterm.kept():
         while True:
             try:

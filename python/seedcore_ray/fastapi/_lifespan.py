@@ -10,12 +10,13 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from typing import Any
+from typing import Any, Literal, get_args
 
 from seedcore_ray._async_api import _LEFT_OUT
 from seedcore_ray.fastapi._middleware import RayMiddleware
 from seedcore_ray.fastapi._supervisor import OnReady, Supervisor
 
+_WhileUnhealthy = Literal["refuse", "try"]
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
@@ -25,6 +26,7 @@ def ray_lifespan(
     wait_s: float = 10.0,
     lifespan: _Lifespan | None = None,
     monitor: Mapping[str, Any] | None = None,
+    while_unhealthy: _WhileUnhealthy = "refuse",
     ray_address: str | None = None,
     ray_namespace: str | None = _LEFT_OUT,
     **init_kwargs: Any,
@@ -47,8 +49,11 @@ def ray_lifespan(
             server that is told to stop meanwhile stops after that.
         lifespan: the app's own, entered before Ray and left after it. What it yields is passed on.
             To have it the other way round, write ``async with ray_lifespan()(app):`` within it.
-        monitor: arguments of ``start_monitor``. ``release`` is ``"always"`` unless given: the
-            requests that a release breaks off are answered.
+        monitor: arguments of ``start_monitor``. Requests that a release breaks off are answered.
+        while_unhealthy: for requests that need Ray while the state is ``unhealthy``, since the
+            cluster has stopped answering or a part of it does not work. ``"refuse"``: 503 at once.
+            ``"try"``: they begin all the same, and end with an answer, or with 503 at the loss;
+            ``/readyz`` still says 503.
         ray_address, ray_namespace, **init_kwargs: as for ``ensure_ray_initialized``.
 
     Raises:
@@ -60,6 +65,8 @@ def ray_lifespan(
         raise TypeError(f"wait_s is a number of seconds, not {type(wait_s).__name__}")
     if not (math.isfinite(wait_s) and wait_s >= 0):
         raise ValueError(f"wait_s has to be 0 or more seconds, not {wait_s}")
+    if while_unhealthy not in get_args(_WhileUnhealthy):
+        raise ValueError(f'while_unhealthy is "refuse" or "try", not {while_unhealthy!r}')
     asked: dict[str, Any] = {"ray_address": ray_address, "init_kwargs": init_kwargs or None}
     if ray_namespace is not _LEFT_OUT:
         asked["ray_namespace"] = ray_namespace
@@ -67,7 +74,8 @@ def ray_lifespan(
     @asynccontextmanager
     async def manage(app: Any) -> AsyncIterator[Any]:
         async with lifespan(app) if lifespan else nullcontext() as state:
-            supervisor = Supervisor(app, on_ready, asked, {"release": "always", **(monitor or {})})
+            tries = while_unhealthy == "try"
+            supervisor = Supervisor(app, on_ready, asked, dict(monitor or {}), tries)
             with _installed(app, supervisor):
                 async with supervisor.running(wait_s):
                     yield state

@@ -57,6 +57,14 @@ def absence(scope: Scope) -> RayConnectionError | None:
     return _unavailable.reason(_core.connection())
 
 
+def refusal(scope: Scope) -> RayConnectionError | None:
+    """Why a request that needs Ray is not to begin now; None when it is."""
+    if served := scope.get(KEY):
+        supervisor: Supervisor = served[0]
+        return supervisor.refusal()
+    return absence(scope)
+
+
 class _Answer:
     """Sends the answer to a request, but holds back a 500 until its cause is known.
 

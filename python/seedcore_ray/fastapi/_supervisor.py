@@ -42,12 +42,17 @@ class Supervisor:
         on_ready: OnReady | None,
         asked: dict[str, Any],
         monitor: dict[str, Any],
+        tries_unhealthy: bool = False,
     ) -> None:
-        """``asked`` is for ``_core.attempt``, ``monitor`` for ``start_monitor``."""
+        """``asked`` is for ``_core.attempt``, ``monitor`` for ``start_monitor``.
+
+        ``tries_unhealthy``: requests go on to use a connection whose cluster does not answer.
+        """
         self._app = app
         self._on_ready = on_ready
         self._asked = asked
         self._monitor = monitor
+        self._tries_unhealthy = tries_unhealthy
         self._changes = 0  # of the connection, and of what on_ready made
         self._dependents: set[RequestScope] = set()  # they end with the connection
         self._made_for = 0
@@ -77,6 +82,14 @@ class Supervisor:
             address=now.address or "",
             retry_after_s=_PAUSE_S,
         )
+
+    def refusal(self) -> RayConnectionError | None:
+        """Why a request that needs Ray is not begun now; None when it is."""
+        if self._tries_unhealthy:
+            now = _core.connection()
+            if now.state == "unhealthy" and now.generation == self._made_for:
+                return None
+        return self.absence()
 
     def begin(self) -> RequestScope:
         """Begin a request on the current task."""

@@ -224,6 +224,7 @@ impl Driver {
             mode,
             since: SystemTime::now(),
             facts,
+            ray: ray::cluster(ray),
             took: flight.began.elapsed(),
             instead_of: passed.instead_of.clone(),
         }

@@ -49,8 +49,14 @@ fn sync_with_ray(module: &Bound<'_, PyAny>) -> PyResult<()> {
     if session.is_connected() {
         session.gone();
     }
-    if !session.is_changing() && ray::is_initialized(module)? {
-        session.adopt(adopted(module), None);
+    if session.is_changing() {
+        return Ok(());
+    }
+    if ray::is_initialized(module)? {
+        // Whoever asks is told the cause of the absence; it was logged.
+        let _ = session.adopt(adopted(module), None);
+    } else {
+        session.alone();
     }
     Ok(())
 }
@@ -59,19 +65,11 @@ fn sync_with_ray(module: &Bound<'_, PyAny>) -> PyResult<()> {
 pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
     let py = module.py();
     let (mode, witness) = witness::observe(module);
-    let client = ray::client_worker(py).filter(|_| mode == Mode::Client);
-    let address = match &client {
-        Some(worker) => worker
-            .getattr("_conn_str")
-            .ok()
-            .and_then(|server| server.extract::<String>().ok())
-            .map(|server| format!("ray://{server}")),
-        None => ray::gcs_address(py),
-    };
+    let cluster = ray::cluster(module);
     let info = ConnectionInfo {
         target: None,
-        address: address.unwrap_or_else(|| "unknown".into()),
-        namespace: if client.is_some() {
+        address: cluster.address.clone().unwrap_or_else(|| "unknown".into()),
+        namespace: if mode == Mode::Client {
             None
         } else {
             ray::native_namespace(py)
@@ -82,6 +80,7 @@ pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
             ray_version: ray::version(module),
             ..probe::Facts::default()
         },
+        ray: cluster,
         took: Duration::ZERO,
         instead_of: None,
     };

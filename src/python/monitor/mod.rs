@@ -136,7 +136,9 @@ impl Monitor {
         mode: Mode,
     ) -> PyResult<Option<Py<Self>>> {
         let settings = Settings::from_env(&Env::Process).0;
-        let plan = process().policy.plan(settings.health_interval);
+        let ray = ray::imported(py, "ray").and_then(|module| ray::version(&module));
+        let policy = &process().policy;
+        let plan = policy.plan(settings.health_interval, ray.as_deref());
         let (Some(plan), Some(origin)) = (plan, connection.origin()) else {
             return Ok(None);
         };

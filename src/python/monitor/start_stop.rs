@@ -34,7 +34,8 @@ use crate::session::Mode;
 ///     release: whether Ray may be shut down to save a native driver from being ended by Ray (60 s
 ///         after its GCS died). `auto`: only while no thread is blocked inside Ray. `always`: a
 ///         `ray.get` or `ray.wait` that is blocked is ended first, with a `RayConnectionError` of
-///         kind `lost` (Ray 2.44 and newer). `never`: Ray is left to itself.
+///         kind `lost` (Ray 2.44 and newer). `never`: Ray is left to itself. None: `always` where
+///         this Ray's calls can be ended, from 2.44 on, else `auto`.
 ///     deep: run a trivial task with each look, too.
 ///
 /// Raises:
@@ -42,17 +43,17 @@ use crate::session::Mode;
 #[pyfunction]
 #[pyo3(
     signature = (
-        interval_s=None, misses=Misses(3), reconnect=Flag(true), release=Release::Auto,
+        interval_s=None, misses=Misses(3), reconnect=Flag(true), release=Chosen(None),
         deep=Flag(false),
     ),
-    text_signature = "(interval_s=5.0, misses=3, reconnect=True, release='auto', deep=False)"
+    text_signature = "(interval_s=5.0, misses=3, reconnect=True, release=None, deep=False)"
 )]
 pub fn start_monitor(
     py: Python<'_>,
     interval_s: Option<&Bound<'_, PyAny>>,
     misses: Misses,
     reconnect: Flag,
-    release: Release,
+    release: Chosen,
     deep: Flag,
 ) -> PyResult<()> {
     let interval = interval_s.map(interval).transpose()?;
@@ -60,7 +61,7 @@ pub fn start_monitor(
         interval: interval.unwrap_or_else(usual_interval),
         misses: misses.0,
         reconnect: reconnect.0,
-        release,
+        release: release.0,
         deep: deep.0,
     }));
     survived(|| watch_anew(py))
@@ -168,20 +169,29 @@ impl<'py> FromPyObject<'_, 'py> for Flag {
     }
 }
 
-impl<'py> FromPyObject<'_, 'py> for Release {
+/// `release` of the monitor; `None` leaves it to the Ray that is connected.
+#[derive(Clone, Copy)]
+pub struct Chosen(Option<Release>);
+
+impl<'py> FromPyObject<'_, 'py> for Chosen {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let names = Self::NAMES.join(", ");
+        if object.is_none() {
+            return Ok(Self(None));
+        }
+        let names = Release::NAMES.join(", ");
         let Ok(text) = object.cast::<PyString>() else {
             return Err(wrong_type(&format!("release is one of {names}"), &object));
         };
         let text = text.to_string_lossy();
-        Self::parse(&text).ok_or_else(|| {
-            PyValueError::new_err(format!(
-                "release={text:?} cannot be used: give one of {names}"
-            ))
-        })
+        Release::parse(&text)
+            .map(|release| Self(Some(release)))
+            .ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "release={text:?} cannot be used: give one of {names}"
+                ))
+            })
     }
 }
 

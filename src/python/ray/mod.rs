@@ -14,6 +14,8 @@ use tracing::debug;
 
 use crate::log_target::CONNECT;
 
+use crate::session::RayCluster;
+
 /// `ray._private.worker.WORKER_MODE`: this process runs Ray tasks or actors.
 const WORKER_MODE: i64 = 1;
 
@@ -128,6 +130,32 @@ pub fn follow_connection(py: Python<'_>) {
 pub fn in_worker(py: Python<'_>) -> bool {
     let mode = global_worker(py).and_then(|worker| worker.getattr("mode").ok());
     mode.and_then(|mode| mode.extract::<i64>().ok()) == Some(WORKER_MODE)
+}
+
+/// The cluster that this process is connected to; read from memory.
+pub fn cluster(ray: &Bound<'_, PyAny>) -> RayCluster {
+    let py = ray.py();
+    if let Some(worker) = client_worker(py) {
+        let server = worker.getattr("_conn_str").ok();
+        let server = server.and_then(|server| server.extract::<String>().ok());
+        return RayCluster {
+            address: server.map(|server| format!("ray://{server}")),
+            ..RayCluster::default()
+        };
+    }
+    RayCluster {
+        address: gcs_address(py),
+        cluster_id: cluster_id(py),
+        is_private: has_started_it(py),
+        is_native: true,
+    }
+}
+
+/// Whether the native `ray.init` of this process has started the cluster it is connected to.
+fn has_started_it(py: Python<'_>) -> bool {
+    let node = global_worker(py).and_then(|worker| worker.getattr("node").ok());
+    node.and_then(|node| node.call_method0("is_head").ok())
+        .is_some_and(|is_head| is_head.is_truthy().unwrap_or(false))
 }
 
 /// `host:port` of the GCS that this process is connected to natively.

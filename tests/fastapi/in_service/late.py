@@ -54,3 +54,9 @@ def actor_died() -> None:
     """Ray's own error, for another reason than a lost cluster."""
     actor = ray.remote(type("Actor", (), {"die": lambda self: os._exit(1)})).remote()
     ray.get(actor.die.remote())
+
+
+trying = FastAPI(lifespan=ray_lifespan(on_ready=answer_in_ray, while_unhealthy="try"))
+"""Uses Ray for as long as the connection is held."""
+trying.include_router(health_router())
+trying.get("/made")(made)
