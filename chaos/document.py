@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chaos.scenarios import SCENARIOS, Scenario
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
 
 Results = dict[str, Any]
 Fields = dict[str, Any]
+Day = Scenario[Any]
 
 _INTRODUCTION = """\
 # When Ray goes away
@@ -131,7 +133,7 @@ def _tables(results: Results, words: bool = True) -> Iterator[str]:
         yield "\n".join(lines) + "\n"
 
 
-def _of_table(table: str, played: Results) -> Iterator[tuple[Scenario, list[Fields]]]:
+def _of_table(table: str, played: Results) -> Iterator[tuple[Day, list[Fields]]]:
     for scenario in SCENARIOS:
         if scenario.table == table and scenario.key in played:
             yield scenario, played[scenario.key]["outcomes"]
@@ -143,7 +145,7 @@ _OUTAGE_HEADER = (
 )
 
 
-def _outage_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _outage_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for mode in ("native", "client"):
         bare = _one(outcomes, "bare", mode)
         ours = _one(outcomes, "ours", mode)
@@ -199,7 +201,7 @@ def _lost(one: Fields) -> str:
 _READER_HEADER = ("such a thread, new head after 20 s", "the process")
 
 
-def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _reader_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         yield [_whose(one), _process(one)]
 
@@ -207,7 +209,7 @@ def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[st
 _ASKER_HEADER = ("new head", "", "what happens to it", "the call")
 
 
-def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _asker_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         yield [scenario.title, _whose(one), _fate(one), _call(one["call_ended"])]
 
@@ -227,7 +229,7 @@ def _process(one: Fields) -> str:
 _BLOCKED_HEADER = ("blocked", "connection", "", "the process", "the call")
 
 
-def _blocked_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _blocked_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     places = {"main": "main thread", "thread": "a thread", "executor": "asyncio's executor"}
     for one in sorted(outcomes, key=lambda one: list(places).index(one["blocked"])):
         yield [
@@ -246,7 +248,7 @@ def _call(words: str | None) -> str:
 _EXIT_HEADER = ("when", "how", "bare Ray", "with us", "state")
 
 
-def _exit_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _exit_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for how in ("exit", "raise", "SIGINT", "SIGTERM"):
         bare, ours = _leaver(outcomes, "bare", how), _leaver(outcomes, "ours", how)
         yield [
@@ -275,7 +277,7 @@ def _exit(one: Fields, how: str) -> str:
 _FORK_HEADER = ("connection", "", "the child", "the parent")
 
 
-def _fork_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _fork_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         child = one["child"] or {"rc": None, "seconds": 0.0}
         ended = f"exit code {child['rc']} after {child['seconds']:.1f} s"

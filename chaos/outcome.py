@@ -101,7 +101,7 @@ def _kept(said: Said) -> dict[str, bool]:
     names = {word["what"] for word in said}
     return {
         what: what in names
-        for what in ("old handle", "old ref")
+        for what in ("old handle", "old ref", "detached actor")
         if what in names or f"{what} failed" in names
     }
 
