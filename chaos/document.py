@@ -59,6 +59,21 @@ So ask for actors once for each connection (`on_ready`, `lazy`), not once for ea
 `ray.get_actor()` again and again.
 """
 
+_MACHINES = """\
+## A cluster of several machines
+
+A head, two worker nodes and a pod without Ray, each a network namespace with an address of its own;
+all know the head by its name. Native drivers run beside one worker node, clients in the pod. Their
+actors, one of them detached, are on the other worker node. A worker node whose raylet ends is
+started again, as Kubernetes does. "Cut off" means the driver's machine, raylet included: packets
+vanish without an error. The seconds count from the moment when the cause is gone (for the weak
+network: from the order to run a task over it), and include the start of a worker process for the
+task.
+
+Only a GCS with a Redis outlives itself; in the other scenarios a new head is a new cluster, which
+has no actor of the old one.
+"""
+
 _BLOCKED = """\
 ## Threads that are blocked in Ray
 
@@ -113,6 +128,7 @@ def _tables(results: Results, words: bool = True) -> Iterator[str]:
     played = results["scenarios"]
     writers = (
         ("", "outages", _OUTAGE_HEADER, _outage_rows),
+        (_MACHINES, "machines", _MACHINE_HEADER, _machine_rows),
         (_WARNING, "readers", _READER_HEADER, _reader_rows),
         (_ASKERS, "askers", _ASKER_HEADER, _asker_rows),
         (_BLOCKED, "blocked", _BLOCKED_HEADER, _blocked_rows),
@@ -159,6 +175,35 @@ def _outage_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
             _with_start(ours),
             _lost(ours),
         ]
+
+
+_MACHINE_HEADER = (
+    *("what happens", "connection", "bare Ray", "it loses", "with us", "we lose"),
+    *("noticed", "connected again", "first task"),
+)
+
+
+def _machine_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
+    for mode in ("native", "client"):
+        bare = _one(outcomes, "bare", mode)
+        ours = _one(outcomes, "ours", mode)
+        yield [
+            scenario.title,
+            _name(mode),
+            _fate(bare),
+            _each_lost(bare),
+            _fate(ours),
+            _each_lost(ours),
+            *map(_seconds, (ours["noticed_s"], ours["connected_s"], ours["task_s"])),
+        ]
+
+
+def _each_lost(one: Fields) -> str:
+    if one["ended_s"] is not None:
+        return "all"
+    words = {"old handle": "handle", "old ref": "ref", "detached actor": "detached actor"}
+    dead = [word for what, word in words.items() if not one["kept"].get(what, False)]
+    return ", ".join(dead) or "nothing"
 
 
 def _one(outcomes: list[Fields], who: str, mode: str) -> Fields:

@@ -11,6 +11,8 @@ from chaos.scenario import FOUR, Scenario, end_at, look_back
 from chaos.site import Site
 from chaos.wire import NOT_AT_ALL, WELL, Carrying
 
+# A raylet waits for its GCS for a minute; then its node is started again, and joins the new head.
+_NODES_BACK_S = 120.0
 # Each packet, in each direction.
 _WEAK = Carrying(loss=0.05, delay_s=0.3)
 
@@ -55,8 +57,7 @@ def _no_names_for_new_head(site: Site) -> None:
     site.all_is_back()
     site.names.start()
     site.tell("work")
-    site.renew_workers()
-    look_back(site)
+    look_back(site, _NODES_BACK_S)
     end_at(site, 75)
 
 
@@ -65,8 +66,7 @@ def _head_moves(site: Site) -> None:
     site.until(5)
     site.replace_head()
     site.tell("work")
-    site.renew_workers()
-    look_back(site)
+    look_back(site, _NODES_BACK_S)
     end_at(site, 75)
 
 

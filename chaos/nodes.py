@@ -63,8 +63,7 @@ class Node:
         )
         assert reaper.stdout is not None
         if (line := reaper.stdout.readline()) != b"started 0\n":
-            told = (self._directory / "head.log").read_text(errors="replace")
-            raise RuntimeError(f"`ray start` in {self.pod.name}: {line!r}\n{told[-3000:]}")
+            raise RuntimeError(f"`ray start` in {self.pod.name}: {line!r}\n{self._log()[-3000:]}")
 
     def shut(self) -> None:
         """SIGKILL all of it. Twice is fine."""
@@ -77,12 +76,6 @@ class Node:
             reaper.stdin.close()
         reaper.wait(timeout=30)
         reaper.stdout.close()
-
-    def renew(self) -> None:
-        """Another node in its place."""
-        with self._lock:
-            self.shut()
-            self.start()
 
     def keep_up(self) -> None:
         """From now on start it again when its raylet has ended, as Kubernetes does with a pod."""
@@ -110,6 +103,11 @@ class Node:
                     # Without a head that answers it ends, and is tried again.
                     with contextlib.suppress(RuntimeError):
                         self.start()
+
+    def _log(self) -> str:
+        with contextlib.suppress(OSError):  # a reaper that was ended has removed it
+            return (self._directory / "head.log").read_text(errors="replace")
+        return ""
 
     def _ray_start(self) -> list[str]:
         head = (
@@ -143,6 +141,8 @@ def _environment(directory: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "disabled",
         # gRPC calls at the instant the proxier forks a client's server make the fork fail.
         "GRPC_ENABLE_FORK_SUPPORT": "0",
+        # Three nodes start at once, on few cores: Ray's 30 s are not enough on a busy machine.
+        "RAY_raylet_start_wait_time_s": "120",
     }
 
 

@@ -96,9 +96,11 @@ _WORK = """
     def task():
         return ray.get(ray.remote(lambda: 42).options(num_cpus=0).remote(), timeout=5)
 
+    # What is slow on several machines is not lost.
+    patience = 15 if far else 5
     olds = {
-        "old handle": lambda: ray.get(handle.ping.remote(), timeout=5),
-        "old ref": lambda: ray.get(ref, timeout=5),
+        "old handle": lambda: ray.get(handle.ping.remote(), timeout=patience),
+        "old ref": lambda: ray.get(ref, timeout=patience),
     }
     if far:
         own = f"kept-{os.getpid()}"
@@ -106,7 +108,7 @@ _WORK = """
         assert ray.get([kept.add.remote() for _ in range(3)]) == [1, 2, 3]
 
         def count_on():
-            count = ray.get(ray.get_actor(own).add.remote(), timeout=5)
+            count = ray.get(ray.get_actor(own).add.remote(), timeout=patience)
             assert count > 3, f"its state is lost: {count}"
 
         olds["detached actor"] = count_on
@@ -131,11 +133,11 @@ _WORK = """
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(8)
+        thread.join(patience + 3)
         if done:
             say(name)
         elif thread.is_alive():
-            fail(name, "TimeoutError: no end within 8 s")
+            fail(name, "TimeoutError: the call does not end")
         return bool(done)
 
     def work():

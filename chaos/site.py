@@ -117,15 +117,6 @@ class Site(Cast):
         self.all_is_back()
         self._point_at(self._head)
 
-    def renew_workers(self) -> None:
-        """New worker nodes, which join the head that the name is of now."""
-        renewals = [threading.Thread(target=worker.renew) for worker in self._workers]
-        for renewal in renewals:
-            renewal.start()
-        for renewal in renewals:
-            renewal.join()
-        self.moments["started"] = time.monotonic()
-
     def _start_head(self) -> None:
         ip = self._head.pod.ip
         watchers = [
