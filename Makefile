@@ -136,7 +136,7 @@ bench: $(INSTALLED) ## Measure every number in the README, and write it there
 chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
 
-chaos-network: $(INSTALLED) ## Of these days, those of several machines (root; see CONTRIBUTING.md)
+chaos-network: $(INSTALLED) ## Of these, the days of several machines; needs root
 	$(BIN)/python -m chaos network
 
 resilience: chaos ## The same, after the document that it writes

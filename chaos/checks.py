@@ -49,6 +49,10 @@ def _of_one(key: str, ours: Outcome) -> list[Verdict]:
         return _held(ours)
     if key in _OVERCOME:
         return [_alive(ours), _at_work(ours), *_nothing_lost(ours)]
+    if key == "redis-60" and ours.mode == "client":
+        # Ray Client's proxy ends itself a minute after its GCS: whether there is one to come back
+        # to is a matter of chance.
+        return [_alive(ours)]
     if key in _MOVED:
         return [_alive(ours), _at_work(ours), *_state_kept(key, ours)]
     if key == "silence-90":

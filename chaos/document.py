@@ -12,6 +12,9 @@ Results = dict[str, Any]
 Fields = dict[str, Any]
 Day = Scenario[Any]
 
+# Processes for each core that want to run: far more than a scenario's own.
+_BUSY = 30
+
 _INTRODUCTION = """\
 # When Ray goes away
 
@@ -71,7 +74,8 @@ network: from the order to run a task over it), and include the start of a worke
 task.
 
 Only a GCS with a Redis outlives itself; in the other scenarios a new head is a new cluster, which
-has no actor of the old one.
+has no actor of the old one. After a minute without a GCS the proxy of Ray Client ends, and no GCS
+brings it back.
 """
 
 _BLOCKED = """\
@@ -120,6 +124,8 @@ def _circumstances(results: Results) -> str:
     load = max((one["load"] for one in played.values()), default=0)
     told = f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores, {run['date']}, "
     told += f"load average up to {load:.0f}.\n"
+    if load > _BUSY * run["cores"]:
+        told += "The machine was shared with other work at times, which takes its time.\n"
     missing = [f"`{scenario.key}`" for scenario in SCENARIOS if scenario.key not in played]
     return told + (f"\nNot measured: {', '.join(missing)}.\n" if missing else "")
 
