@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 from typing import Any
 
 from chaos.scenario import Scenario
@@ -127,7 +128,8 @@ def _circumstances(results: Results) -> str:
     if load > _BUSY * run["cores"]:
         told += "The machine was shared with other work at times, which takes its time.\n"
     missing = [f"`{scenario.key}`" for scenario in SCENARIOS if scenario.key not in played]
-    return told + (f"\nNot measured: {', '.join(missing)}.\n" if missing else "")
+    absent = fill(f"Not measured: {', '.join(missing)}.", 100, break_on_hyphens=False)
+    return told + (f"\n{absent}\n" if missing else "")
 
 
 def _tables(results: Results, words: bool = True) -> Iterator[str]:
@@ -168,12 +170,10 @@ _OUTAGE_HEADER = (
 
 
 def _outage_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
-    for mode in ("native", "client"):
-        bare = _one(outcomes, "bare", mode)
-        ours = _one(outcomes, "ours", mode)
+    for bare, ours in _pairs(outcomes):
         yield [
             scenario.title,
-            _name(mode),
+            _name(ours["mode"]),
             _fate(bare),
             _fate(ours),
             _seconds(ours["noticed_s"]),
@@ -190,12 +190,10 @@ _MACHINE_HEADER = (
 
 
 def _machine_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
-    for mode in ("native", "client"):
-        bare = _one(outcomes, "bare", mode)
-        ours = _one(outcomes, "ours", mode)
+    for bare, ours in _pairs(outcomes):
         yield [
             scenario.title,
-            _name(mode),
+            _name(ours["mode"]),
             _fate(bare),
             _each_lost(bare),
             _fate(ours),
@@ -210,6 +208,11 @@ def _each_lost(one: Fields) -> str:
     words = {"old handle": "handle", "old ref": "ref", "detached actor": "detached actor"}
     dead = [word for what, word in words.items() if not one["kept"].get(what, False)]
     return ", ".join(dead) or "nothing"
+
+
+def _pairs(outcomes: list[Fields]) -> Iterator[tuple[Fields, Fields]]:
+    for mode in ("native", "client"):
+        yield _one(outcomes, "bare", mode), _one(outcomes, "ours", mode)
 
 
 def _one(outcomes: list[Fields], who: str, mode: str) -> Fields:

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import TracebackType
 
 PREFIX = (
     *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"),
@@ -129,12 +128,7 @@ class Lan:
         run("ip", "link", "set", _BRIDGE, "up")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for pod in self._pods:
             pod.close()
         run("ip", "link", "delete", _BRIDGE)
