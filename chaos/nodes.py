@@ -86,7 +86,9 @@ class Node:
         self._over.set()
         if reaper := self._reaper:
             # Also while it starts, and does not read orders; it takes all of it along.
-            reaper.terminate()
+            for process in descendants(reaper.pid):
+                if _REAPER.name in process.command:
+                    send_signal(process.pid, signal.SIGTERM)
         with self._lock:
             self.shut()
 
@@ -166,8 +168,13 @@ class Redis:
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.wait()
+        _end(self._process)
+
+
+def _end(entered: subprocess.Popen[bytes]) -> None:
+    for process in descendants(entered.pid):
+        send_signal(process.pid, signal.SIGKILL)
+    entered.wait()
 
 
 def no_redis() -> str | None:
@@ -212,5 +219,4 @@ class Gcs:
     def close(self) -> None:
         """End the one that was started here."""
         if self._again is not None:
-            self._again.kill()
-            self._again.wait()
+            _end(self._again)

@@ -14,11 +14,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seedcore_ray.testing.processes import descendants
+
+_APART = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--")
 PREFIX = (
-    *("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc"),
+    *_APART,
     # Not as process 1: a native driver whose parent that is takes it for the end of its raylet
     # (docs/ray-internals.md), and is to fare here as one elsewhere does.
-    *("--kill-child", "--", "sh", "-c", '"$@"; exit $?', "init"),
+    *("sh", "-c", '"$@"; exit $?', "init"),
 )
 """Runs a program in a world of its own."""
 
@@ -66,30 +69,28 @@ def run(*command: str) -> None:
 
 
 class Pod:
-    """A network namespace with an address on the bridge."""
+    """A network, with an address on the bridge, and processes that see no others."""
 
     def __init__(self, name: str, ip: str) -> None:
         self.name = name
         self.ip = ip
-        # Holds the namespace: a process, since a name would be a file of the machine's.
+        # Holds the namespaces: a process, since a name would be a file of the machine's. In one
+        # /proc a driver would see all raylets, and Ray has it join the head's.
         self._anchor = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo up; exec sleep infinity"],
+            [*_APART, "sh", "-c", "echo up; exec sleep infinity"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
         assert self._anchor.stdout is not None
         self._anchor.stdout.readline()
+        self.namespace = str(descendants(self._anchor.pid)[0].pid)
+        """For ``ip link set ... netns``."""
         self._plug_in()
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """Runs a program in it, with the same process id."""
-        return ("nsenter", "--target", self.namespace, "--net", "--")
-
-    @property
-    def namespace(self) -> str:
-        """For ``ip link set ... netns``."""
-        return str(self._anchor.pid)
+        """Runs a program in it, as a child of what is started."""
+        return ("nsenter", "--target", self.namespace, "--net", "--mount", "--pid", "--")
 
     def run(self, *command: str) -> None:
         """Run one of the system's tools in it."""
@@ -103,8 +104,7 @@ class Pod:
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "address", "add", f"{self.ip}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
-        # It leads nowhere. Without a route to the world Ray takes the host name's address for its
-        # own, and with that the raylet of any pod: in /proc it sees all of them.
+        # It leads nowhere: Ray learns its own address from the route to the world.
         self.run("ip", "route", "add", "default", "via", BRIDGE_IP)
 
     def close(self) -> None:

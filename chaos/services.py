@@ -103,7 +103,7 @@ _WORK = """
         "old ref": lambda: ray.get(ref, timeout=patience),
     }
     if far:
-        own = f"kept-{os.getpid()}"
+        own = f"kept-{os.urandom(8).hex()}"
         kept = ray.remote(Counter).options(name=own, lifetime="detached", **there).remote()
         assert ray.get([kept.add.remote() for _ in range(3)]) == [1, 2, 3]
 
