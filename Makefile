@@ -38,7 +38,7 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
-	bench chaos resilience soak fuzz architecture matrix wheel deny lock clean
+	bench chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -135,6 +135,9 @@ bench: $(INSTALLED) ## Measure every number in the README, and write it there
 
 chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
+
+chaos-network: $(INSTALLED) ## Of these, the days of several machines; needs root
+	$(BIN)/python -m chaos network
 
 resilience: chaos ## The same, after the document that it writes
 

@@ -19,7 +19,6 @@ from chaos.checks import check
 from chaos.document import document
 from chaos.outcome import outcome
 from chaos.scenarios import SCENARIOS
-from chaos.stage import Stage
 
 _ROOT = Path(__file__).parents[1]
 _DOCUMENT = _ROOT / "docs" / "resilience.md"
@@ -27,6 +26,8 @@ _AT_ONCE = 2
 # On a busy machine `ray start` itself gives up at times.
 _TRIES = 2
 _BY_KEY = {scenario.key: scenario for scenario in SCENARIOS}
+# `network` is all that is played on several machines.
+_GROUPS = {"network": [one.key for one in SCENARIOS if one.table == "machines"]}
 
 
 def main() -> int:
@@ -42,14 +43,17 @@ def main() -> int:
     results = store.read()
     failed = False
     if not options.document:
-        failed = _measure(results, options.scenarios or list(_BY_KEY), options.python)
+        asked = options.scenarios or list(_BY_KEY)
+        keys = [key for name in asked for key in _GROUPS.get(name, [name])]
+        failed = _measure(results, keys, options.python)
     _DOCUMENT.write_text(document(results))
     return int(failed)
 
 
 def _options() -> argparse.Namespace:
+    names = ", ".join((*_GROUPS, *_BY_KEY))
     parser = argparse.ArgumentParser(description="what becomes of a service whose Ray goes away")
-    parser.add_argument("scenarios", nargs="*", help=f"only these of {', '.join(_BY_KEY)}")
+    parser.add_argument("scenarios", nargs="*", help=f"only these of {names}")
     parser.add_argument(
         "--python",
         default=sys.executable,
@@ -59,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--document", action="store_true", help="only write the document anew")
     parser.add_argument("--here", action="store_true", help="play one, print what became of it")
     options = parser.parse_args()
-    if unknown := set(options.scenarios) - set(_BY_KEY):
+    if unknown := set(options.scenarios) - {*_BY_KEY, *_GROUPS}:
         parser.error(f"no scenario {', '.join(sorted(unknown))}")
     return options
 
@@ -82,9 +86,12 @@ def _measure(results: dict[str, Any], keys: list[str], python: str) -> bool:
 
 def _play_apart(key: str, python: str) -> dict[str, Any]:
     """In a process, and where that is possible in a network, of its own."""
+    scenario = _BY_KEY[key]
+    if reason := scenario.hindrance():
+        return {"outcomes": [], "checks": [], "skipped": reason}
     command = [sys.executable, "-m", "chaos", "--here", "--python", python, key]
     for _ in range(_TRIES):
-        done = subprocess.run([*network.PREFIX, *command], stdout=subprocess.PIPE, cwd=_ROOT)
+        done = subprocess.run([*scenario.prefix, *command], stdout=subprocess.PIPE, cwd=_ROOT)
         if done.returncode == 0:
             played: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
             return played
@@ -96,10 +103,10 @@ def _play(key: str, python: str) -> dict[str, Any]:
     network.up()
     scenario = _BY_KEY[key]
     began = time.monotonic()
-    with Stage(scenario.services, python, scenario.silent) as stage:
+    with scenario.on(scenario.services, python) as cast:
         time.sleep(1)
-        scenario.play(stage)
-        outcomes = [outcome(running, stage.moments, scenario.wait_s) for running in stage.running]
+        scenario.play(cast)
+        outcomes = [outcome(running, cast.moments, scenario.wait_s) for running in cast.running]
     return {
         "wall_s": round(time.monotonic() - began, 1),
         "load": round(os.getloadavg()[0], 1),
@@ -109,7 +116,10 @@ def _play(key: str, python: str) -> dict[str, Any]:
 
 
 def _print(key: str, played: dict[str, Any]) -> None:
-    print(f"\n{key}, {played.get('wall_s')} s, load {played.get('load')}")
+    if reason := played.get("skipped"):
+        print(f"\n{key}: skipped, {reason}")
+    else:
+        print(f"\n{key}, {played.get('wall_s')} s, load {played.get('load')}")
     for one in played["outcomes"]:
         told = {name: value for name, value in one.items() if value not in (None, [], {}, "")}
         print("  ", told)

@@ -16,6 +16,13 @@ _BACK_S = {"native": 6.0, "client": 8.0}
 
 _REPLACED = {"gcs-killed", "head-stopped", "twice"}
 _HELD = {"gcs-frozen", "silence-25"}
+# Several machines. What is at work again when the network, the names or the GCS are back:
+_OVERCOME = {
+    *("partition-10", "partition-25", "partition-to", "partition-from", "weak"),
+    *("names", "redis-5", "redis-20"),
+}
+# and what takes a new connection.
+_MOVED = {"partition-90", "names-head", "head-moves", "redis-60"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,14 @@ def _of_one(key: str, ours: Outcome) -> list[Verdict]:
         return _replaced(key, ours)
     if key in _HELD:
         return _held(ours)
+    if key in _OVERCOME:
+        return [_alive(ours), _at_work(ours), *_nothing_lost(ours)]
+    if key == "redis-60" and ours.mode == "client":
+        # Ray Client's proxy ends itself a minute after its GCS: whether there is one to come back
+        # to is a matter of chance.
+        return [_alive(ours)]
+    if key in _MOVED:
+        return [_alive(ours), _at_work(ours), *_state_kept(key, ours)]
     if key == "silence-90":
         return [_alive(ours), _noticed(ours, _SILENT_S), _back(ours)]
     if key.startswith("blocked"):
@@ -79,6 +94,28 @@ def _held(ours: Outcome) -> list[Verdict]:
             f"old handle and ref work ({ours.kept})", all(ours.kept.values()) and bool(ours.kept)
         ),
     ]
+
+
+def _at_work(ours: Outcome) -> Verdict:
+    took = ours.task_s
+    return Verdict(f"a task runs once all is back ({took} s)", took is not None)
+
+
+def _nothing_lost(ours: Outcome) -> list[Verdict]:
+    return [
+        Verdict(f"the connection is kept ({ours.events})", "lost" not in ours.events),
+        Verdict(
+            f"handle, ref and detached actor work ({ours.kept})",
+            len(ours.kept) == 3 and all(ours.kept.values()),
+        ),
+    ]
+
+
+def _state_kept(key: str, ours: Outcome) -> list[Verdict]:
+    if not key.startswith("redis"):
+        return []
+    kept = ours.kept.get("detached actor", False)
+    return [Verdict(f"the detached actor has its state ({ours.kept})", kept)]
 
 
 def _blocked(ours: Outcome) -> list[Verdict]:

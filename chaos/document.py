@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 from typing import Any
 
-from chaos.scenarios import SCENARIOS, Scenario
+from chaos.scenario import Scenario
+from chaos.scenarios import SCENARIOS
 
 Results = dict[str, Any]
 Fields = dict[str, Any]
+Day = Scenario[Any]
+
+# Processes for each core that want to run: far more than a scenario's own.
+_BUSY = 30
 
 _INTRODUCTION = """\
 # When Ray goes away
@@ -49,6 +55,22 @@ function or a class, which Ray writes into the GCS, wait for as long as the GCS 
 is back within a minute, Ray ends the process. With us they go on only once the GCS has answered a
 question of ours, and end with a `RayConnectionError` of kind `lost` when the cluster is lost. Here
 a thread makes such calls again and again.
+"""
+
+_MACHINES = """\
+## A cluster of several machines
+
+A head, two worker nodes and a pod without Ray, each a network namespace with an address of its own;
+all know the head by its name. Native drivers run beside one worker node, clients in the pod. Their
+actors, one of them detached, are on the other worker node. A worker node whose raylet ends is
+started again, as Kubernetes does. "Cut off" means the driver's machine, raylet included: packets
+vanish without an error. The seconds count from the moment when the cause is gone (for the weak
+network: from the order to run a task over it), and include the start of a worker process for the
+task.
+
+Only a GCS with a Redis outlives itself; in the other scenarios a new head is a new cluster, which
+has no actor of the old one. After a minute without a GCS the proxy of Ray Client ends, and no GCS
+brings it back.
 """
 
 _BLOCKED = """\
@@ -97,14 +119,18 @@ def _circumstances(results: Results) -> str:
     load = max((one["load"] for one in played.values()), default=0)
     told = f"Ray {run['ray']}, Python {run['python']}, {run['cores']} cores, {run['date']}, "
     told += f"load average up to {load:.0f}.\n"
+    if load > _BUSY * run["cores"]:
+        told += "The machine was shared with other work at times, which takes its time.\n"
     missing = [f"`{scenario.key}`" for scenario in SCENARIOS if scenario.key not in played]
-    return told + (f"\nNot measured: {', '.join(missing)}.\n" if missing else "")
+    absent = fill(f"Not measured: {', '.join(missing)}.", 100, break_on_hyphens=False)
+    return told + (f"\n{absent}\n" if missing else "")
 
 
 def _tables(results: Results, words: bool = True) -> Iterator[str]:
     played = results["scenarios"]
     writers = (
         ("", "outages", _OUTAGE_HEADER, _outage_rows),
+        (_MACHINES, "machines", _MACHINE_HEADER, _machine_rows),
         (_WARNING, "readers", _READER_HEADER, _reader_rows),
         (_ASKERS, "askers", _ASKER_HEADER, _asker_rows),
         (_BLOCKED, "blocked", _BLOCKED_HEADER, _blocked_rows),
@@ -125,7 +151,7 @@ def _tables(results: Results, words: bool = True) -> Iterator[str]:
         yield "\n".join(lines) + "\n"
 
 
-def _of_table(table: str, played: Results) -> Iterator[tuple[Scenario, list[Fields]]]:
+def _of_table(table: str, played: Results) -> Iterator[tuple[Day, list[Fields]]]:
     for scenario in SCENARIOS:
         if scenario.table == table and scenario.key in played:
             yield scenario, played[scenario.key]["outcomes"]
@@ -137,13 +163,11 @@ _OUTAGE_HEADER = (
 )
 
 
-def _outage_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
-    for mode in ("native", "client"):
-        bare = _one(outcomes, "bare", mode)
-        ours = _one(outcomes, "ours", mode)
+def _outage_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
+    for bare, ours in _pairs(outcomes):
         yield [
             scenario.title,
-            _name(mode),
+            _name(ours["mode"]),
             _fate(bare),
             _fate(ours),
             _seconds(ours["noticed_s"]),
@@ -151,6 +175,38 @@ def _outage_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[st
             _with_start(ours),
             _lost(ours),
         ]
+
+
+_MACHINE_HEADER = (
+    *("what happens", "connection", "bare Ray", "it loses", "with us", "we lose"),
+    *("noticed", "connected again", "first task"),
+)
+
+
+def _machine_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
+    for bare, ours in _pairs(outcomes):
+        yield [
+            scenario.title,
+            _name(ours["mode"]),
+            _fate(bare),
+            _each_lost(bare),
+            _fate(ours),
+            _each_lost(ours),
+            *map(_seconds, (ours["noticed_s"], ours["connected_s"], ours["task_s"])),
+        ]
+
+
+def _each_lost(one: Fields) -> str:
+    if one["ended_s"] is not None:
+        return "all"
+    words = {"old handle": "handle", "old ref": "ref", "detached actor": "detached actor"}
+    dead = [word for what, word in words.items() if not one["kept"].get(what, False)]
+    return ", ".join(dead) or "nothing"
+
+
+def _pairs(outcomes: list[Fields]) -> Iterator[tuple[Fields, Fields]]:
+    for mode in ("native", "client"):
+        yield _one(outcomes, "bare", mode), _one(outcomes, "ours", mode)
 
 
 def _one(outcomes: list[Fields], who: str, mode: str) -> Fields:
@@ -193,7 +249,7 @@ def _lost(one: Fields) -> str:
 _READER_HEADER = ("such a thread, new head after 20 s", "the process")
 
 
-def _reader_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _reader_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         yield [_whose(one), _process(one)]
 
@@ -206,7 +262,7 @@ _CALLS = {
 }
 
 
-def _asker_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _asker_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         call = _call(one["call_ended"])
         yield [_CALLS[one["blocked"]], scenario.title, _whose(one), _fate(one), call]
@@ -227,7 +283,7 @@ def _process(one: Fields) -> str:
 _BLOCKED_HEADER = ("blocked", "connection", "", "the process", "the call")
 
 
-def _blocked_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _blocked_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     places = {"main": "main thread", "thread": "a thread", "executor": "asyncio's executor"}
     for one in sorted(outcomes, key=lambda one: list(places).index(one["blocked"])):
         yield [
@@ -246,7 +302,7 @@ def _call(words: str | None) -> str:
 _EXIT_HEADER = ("when", "how", "bare Ray", "with us", "state")
 
 
-def _exit_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _exit_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for how in ("exit", "raise", "SIGINT", "SIGTERM"):
         bare, ours = _leaver(outcomes, "bare", how), _leaver(outcomes, "ours", how)
         yield [
@@ -275,7 +331,7 @@ def _exit(one: Fields, how: str) -> str:
 _FORK_HEADER = ("connection", "", "the child", "the parent")
 
 
-def _fork_rows(scenario: Scenario, outcomes: list[Fields]) -> Iterator[list[str]]:
+def _fork_rows(scenario: Day, outcomes: list[Fields]) -> Iterator[list[str]]:
     for one in outcomes:
         child = one["child"] or {"rc": None, "seconds": 0.0}
         ended = f"exit code {child['rc']} after {child['seconds']:.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,8 @@ def outcome(running: Running, moments: dict[str, float], wait_s: float) -> Outco
     back = max((at for name, at in moments.items() if name == f"back {service.mode}"), default=None)
     leaving = _first(said, "leaving")
     left = leaving is not None and leaving >= lost
+    if service.who == "ours" and not left:
+        print(f"ours, {service.mode}, ended by itself:\n{ended.stderr[-3000:]}", file=sys.stderr)
 
     def since(moment: float | None, at: float | None) -> float | None:
         return None if moment is None or at is None else round(at - moment, 3)
@@ -86,7 +89,7 @@ def outcome(running: Running, moments: dict[str, float], wait_s: float) -> Outco
         leaving_in=next((w["state"] for w in said if w["what"] == "leaving"), None),
         rc=ended.rc,
         has_traceback="meant" in ended.stderr or "KeyboardInterrupt" in ended.stderr,
-        failures=[word["error"] for word in after if word["what"] == "task failed"],
+        failures=[w["error"] for w in after if w["what"].endswith(" failed")],
         kept=_kept(after),
         call_ended=next((w["error"] for w in after if w["what"] == "blocked call ended"), None),
         child=_child(said),
@@ -101,7 +104,7 @@ def _kept(said: Said) -> dict[str, bool]:
     names = {word["what"] for word in said}
     return {
         what: what in names
-        for what in ("old handle", "old ref")
+        for what in ("old handle", "old ref", "detached actor")
         if what in names or f"{what} failed" in names
     }
 

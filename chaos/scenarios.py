@@ -3,57 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Literal
+from typing import Any
 
-from chaos.services import Blocked, Mode, Service, Who
+from chaos.machines import MACHINES
+from chaos.scenario import WHO, Scenario, end_at, look_back
+from chaos.services import Blocked, Mode, Service
 from chaos.stage import Stage
 
-Table = Literal["outages", "blocked", "readers", "askers", "exits", "forks"]
-
-WHO: tuple[Who, ...] = ("bare", "ours")
-MODES: tuple[Mode, ...] = ("native", "client")
 BLOCKED: tuple[Blocked, ...] = ("main", "thread", "executor")
 BUSY: tuple[Blocked, ...] = ("reader", "asker", "exporter")
 RELEASES = ("auto", "always", "never")
 LEAVES = ("exit", "raise", "SIGINT", "SIGTERM")
 
-FOUR = tuple(Service(who, mode) for mode, who in product(MODES, WHO))
-
-_TASK_S = 45.0
-_OLD_S = 20.0
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A bad day."""
-
-    key: str
-    title: str
-    play: Callable[[Stage], None]
-    services: tuple[Service, ...] = FOUR
-    table: Table = "outages"
-    silent: bool = False
-    wait_s: float = 20.0
-    """How long a service may take to end once it is told to, or is left to itself."""
+# On one head, in the network that this process is in.
+Day = Scenario[Stage]
+_day = partial(Day, on=Stage)
+_SILENT = partial(Stage, silent=True)
 
 
 def _come_back(stage: Stage, after_s: float, alive_s: float = 0.0) -> None:
     """The head is back; the services go to work, then look at what they had."""
     stage.until(after_s)
     stage.restart()
-    _look_back(stage)
-    stage.until(alive_s)
-    stage.tell("over")
-
-
-def _look_back(stage: Stage) -> None:
-    stage.await_said("task", _TASK_S)
-    stage.tell("try the old")
-    stage.await_said("tried the old", _OLD_S)
+    look_back(stage)
+    end_at(stage, alive_s)
 
 
 def _gcs_killed(stage: Stage, back_s: float) -> None:
@@ -82,12 +57,11 @@ def _head_stopped(stage: Stage, back_s: float) -> None:
 def _frozen(stage: Stage) -> None:
     stage.happens("lost", partial(stage.head.freeze, "gcs_server"))
     stage.until(25)
-    stage.moments["back native"] = stage.moments["back client"] = time.monotonic()
+    stage.all_is_back()
     stage.head.thaw("gcs_server")
     stage.tell("work")
-    _look_back(stage)
-    stage.until(75)
-    stage.tell("over")
+    look_back(stage)
+    end_at(stage, 75)
 
 
 def _silent(stage: Stage, back_s: float) -> None:
@@ -95,9 +69,8 @@ def _silent(stage: Stage, back_s: float) -> None:
     stage.until(back_s)
     stage.sound()
     stage.tell("work")
-    _look_back(stage)
-    stage.until(75)
-    stage.tell("over")
+    look_back(stage)
+    end_at(stage, 75)
 
 
 def _twice(stage: Stage) -> None:
@@ -108,9 +81,8 @@ def _twice(stage: Stage) -> None:
     stage.stop_head("second")
     stage.until(10, since="second")
     stage.restart()
-    _look_back(stage)
-    stage.until(75)
-    stage.tell("over")
+    look_back(stage)
+    end_at(stage, 75)
 
 
 def _left_alone(stage: Stage) -> None:
@@ -155,13 +127,13 @@ def _leavers(mode: Mode) -> tuple[Service, ...]:
     return tuple(Service(who, mode, leaves=leaves) for leaves, who in product(LEAVES, WHO))
 
 
-def _leaving(mode: Mode, after_s: float) -> Scenario:
-    return Scenario(
+def _leaving(mode: Mode, after_s: float) -> Day:
+    return _day(
         f"exit-{after_s:.0f}-{mode}",
         f"{after_s:g} s after the GCS was killed",
         partial(_leave, after_s=after_s),
-        _leavers(mode),
-        "exits",
+        services=_leavers(mode),
+        table="exits",
         wait_s=75,
     )
 
@@ -171,40 +143,47 @@ def _busy(blocked: Blocked) -> tuple[Service, ...]:
     return (Service("bare", "native", blocked), *ours)
 
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario[Any], ...] = (
     *(
-        Scenario(
+        _day(
             f"restart-{after}",
             f"head restarted, down for {after} s",
             partial(_head_stopped, back_s=after),
         )
         for after in (5, 20, 45, 90)
     ),
-    Scenario(
+    _day(
         "gcs-killed", "`gcs_server` killed, new head after 120 s", partial(_gcs_killed, back_s=120)
     ),
-    Scenario(
+    _day(
         "head-stopped",
         "whole head stopped, new head after 120 s",
         partial(_head_stopped, back_s=120),
     ),
-    Scenario("twice", "head down for 10 s, and soon after that again", _twice),
-    Scenario("raylet-killed", "`raylet` killed, new head after 75 s", _raylet_killed),
-    Scenario("proxier-killed", "Ray Client's proxy killed, new head after 75 s", _proxier_killed),
-    Scenario("gcs-frozen", "GCS frozen for 25 s (SIGSTOP, then SIGCONT)", _frozen),
-    Scenario("silence-25", "network silent for 25 s", partial(_silent, back_s=25), silent=True),
-    Scenario("silence-90", "network silent for 90 s", partial(_silent, back_s=90), silent=True),
-    Scenario("blocked-native", "", _left_alone, _blocked("native"), "blocked"),
-    Scenario("blocked-client", "", _left_alone, _blocked("client"), "blocked"),
-    Scenario("reader", "", _reading, _busy("reader"), "readers"),
-    Scenario("asker-20", "after 20 s", _reading, _busy("asker"), "askers"),
+    _day("twice", "head down for 10 s, and soon after that again", _twice),
+    _day("raylet-killed", "`raylet` killed, new head after 75 s", _raylet_killed),
+    _day("proxier-killed", "Ray Client's proxy killed, new head after 75 s", _proxier_killed),
+    _day("gcs-frozen", "GCS frozen for 25 s (SIGSTOP, then SIGCONT)", _frozen),
+    _day("silence-25", "network silent for 25 s", partial(_silent, back_s=25), on=_SILENT),
+    _day("silence-90", "network silent for 90 s", partial(_silent, back_s=90), on=_SILENT),
+    _day("blocked-native", "", _left_alone, services=_blocked("native"), table="blocked"),
+    _day("blocked-client", "", _left_alone, services=_blocked("client"), table="blocked"),
+    _day("reader", "", _reading, services=_busy("reader"), table="readers"),
+    _day("asker-20", "after 20 s", _reading, services=_busy("asker"), table="askers"),
     *(
-        Scenario(f"{who}-120", "after 120 s", partial(_reading, back_s=120), _busy(who), "askers")
+        _day(
+            f"{who}-120",
+            "after 120 s",
+            partial(_reading, back_s=120),
+            services=_busy(who),
+            table="askers",
+        )
         for who in BUSY
     ),
-    Scenario("asker", "none", _left_alone, _busy("asker"), "askers"),
+    _day("asker", "none", _left_alone, services=_busy("asker"), table="askers"),
     # While the connection ails, while Ray is being released, and while a head is waited for.
     *(_leaving("native", after_s) for after_s in (6, 40.5, 52)),
     _leaving("client", 6),
-    Scenario("fork", "", _fork, table="forks"),
+    _day("fork", "", _fork, table="forks"),
+    *MACHINES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +23,7 @@ _BEGIN = """
     import os, signal, sys, threading, time
     import ray
 
-    address, release, blocked = sys.argv[1:4]
+    address, release, blocked, far = sys.argv[1:5]
     said = []
     over = threading.Event()
 
@@ -76,17 +77,47 @@ _OURS = """
 """
 _WORK = """
     class Counter:
+        count = 0
+
         def ping(self):
             return 42
 
-    handle = ray.remote(Counter).options(num_cpus=0).remote()
+        def add(self):
+            self.count += 1
+            return self.count
+
+    # On the node with that resource, which is not the driver's.
+    there = {"num_cpus": 0, "resources": {far: 0.001} if far else {}}
+    handle = ray.remote(Counter).options(**there).remote()
     ref = ray.put("kept")
     assert ray.get(handle.ping.remote()) == 42
 
     def task():
         return ray.get(ray.remote(lambda: 42).options(num_cpus=0).remote(), timeout=5)
 
+    # What is slow on several machines is not lost.
+    patience = 15 if far else 5
+    olds = {
+        "old handle": lambda: ray.get(handle.ping.remote(), timeout=patience),
+        "old ref": lambda: ray.get(ref, timeout=patience),
+    }
+    if far:
+        own = f"kept-{os.urandom(8).hex()}"
+        kept = ray.remote(Counter).options(name=own, lifetime="detached", **there).remote()
+        assert ray.get([kept.add.remote() for _ in range(3)]) == [1, 2, 3]
+
+        def count_on():
+            count = ray.get(ray.get_actor(own).add.remote(), timeout=patience)
+            assert count > 3, f"its state is lost: {count}"
+
+        olds["detached actor"] = count_on
+
     failures = set()
+
+    def fail(name, failure):
+        if (name, failure) not in failures:
+            say(name + " failed", error=failure)
+        failures.add((name, failure))
 
     def attempt(name, call):
         done = []
@@ -95,18 +126,17 @@ _WORK = """
             try:
                 call()
             except BaseException as error:
-                failure = words(error)
-                if failure not in failures:
-                    say(name + " failed", error=failure)
-                failures.add(failure)
+                fail(name, words(error))
             else:
                 done.append(True)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(8)
+        thread.join(patience + 3)
         if done:
             say(name)
+        elif thread.is_alive():
+            fail(name, "TimeoutError: the call does not end")
         return bool(done)
 
     def work():
@@ -123,8 +153,8 @@ _WORK = """
             if order == "work":
                 threading.Thread(target=work, daemon=True).start()
             elif order == "try the old":
-                attempt("old handle", lambda: ray.get(handle.ping.remote(), timeout=5))
-                attempt("old ref", lambda: ray.get(ref, timeout=5))
+                for name, call in olds.items():
+                    attempt(name, call)
                 say("tried the old")
             elif order == "fork":
                 forks.set()
@@ -228,12 +258,16 @@ class Service:
     blocked: Blocked = ""
     release: str = "auto"
     leaves: str = "return"
+    far: str = ""
+    """A resource of the node that its actors are to be on, one of them detached."""
 
-    def start(self, address: str, env: dict[str, str], python: str) -> Running:
-        """One of them, connecting."""
+    def start(
+        self, address: str, env: Mapping[str, str], python: str, place: Sequence[str] = ()
+    ) -> Running:
+        """One of them, connecting. ``place`` is the command that runs it where it is to be."""
         source = _BEGIN + (_BARE if self.who == "bare" else _OURS) + _WORK
-        program = Program(source, address, self.release, self.blocked, env=env, python=python)
-        return Running(self, program)
+        arguments = (address, self.release, self.blocked, self.far)
+        return Running(self, Program(source, *arguments, env=env, python=python, prefix=place))
 
 
 @dataclass(frozen=True)
