@@ -4,25 +4,23 @@
 //! repeats three steps: [`Monitor::next`] waits and checks, [`Monitor::apply`] records what that
 //! means, and the thread carries out the [`Order`] that comes of it.
 
+mod blocked_calls;
+mod cluster_search;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use blocked_calls::BlockedCalls;
+use cluster_search::ClusterSearch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{error, warn};
 
-use crate::error::{ConnectError, Kind};
+use crate::error::ConnectError;
 use crate::health::{
     Change, CheckResult, DetectorSettings, FailureDetector, HealthCheck, Plan, Release, Watch,
     last_moment,
 };
-use crate::log_target::MONITOR;
-use crate::preflight::{Network, ProbePlan, probe_candidates};
-use crate::probe::Timeouts;
-use crate::retry::{self, Backoff};
+use crate::preflight::{Network, ProbePlan};
 use crate::session::{Phase, Session};
-
-/// After how many probes in a row that timed out the timeout of the replies grows no longer.
-const MOST_PATIENT: u32 = 2;
 
 /// Pause before the next check while a connect or a shutdown is under way.
 const BUSY: Duration = Duration::from_millis(500);
@@ -33,9 +31,6 @@ const SPREAD: Duration = Duration::from_millis(50);
 
 /// The shortest time between two such checks. A proxy may close each connection at once.
 const NEWS_SPACING: Duration = Duration::from_secs(1);
-
-/// The longest pause between two bare TCP connects to a port that refuses, while the connection is lost.
-const POKE: Duration = Duration::from_millis(750);
 
 /// What one step of the monitor found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,24 +83,9 @@ struct State {
     next_check: Instant,
     /// The failure of the last task, where tasks are run.
     task_failure: Option<ConnectError>,
-    backoff: Backoff,
     /// When a check was last made before it was due.
     news_at: Option<Instant>,
-    /// The cause of the last failed try to reconnect, and how many in a row timed out.
-    away: Option<(Kind, u32)>,
-    /// How long the probe took that found the cluster back.
-    answered_in: Duration,
     random: fastrand::Rng,
-    reported: Reported,
-}
-
-/// What was logged about calls that are blocked in Ray.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reported {
-    Nothing,
-    Ending,
-    Waiting,
-    TooLate,
 }
 
 /// The monitor of one connection.
@@ -114,6 +94,8 @@ pub struct Monitor {
     setup: Setup,
     check: Box<dyn HealthCheck>,
     state: Mutex<State>,
+    search: ClusterSearch,
+    blocked_calls: BlockedCalls,
 }
 
 impl Monitor {
@@ -125,24 +107,22 @@ impl Monitor {
             misses: setup.plan.misses,
             grace: setup.grace,
         };
-        let backoff = Backoff::new(random.fork());
+        let search = ClusterSearch::new(setup.deadline.is_some(), random.fork());
         let mut detector = FailureDetector::new(settings, now, random.fork());
         let state = State {
             next_check: detector.next_check(now, now),
             detector,
             task_failure: None,
-            backoff,
             news_at: None,
-            away: None,
-            answered_in: Duration::ZERO,
             random,
-            reported: Reported::Nothing,
         };
         Self {
             watch: Watch::new(setup.plan, setup.probe_timeout),
             setup,
             check,
             state: Mutex::new(state),
+            search,
+            blocked_calls: BlockedCalls::default(),
         }
     }
 
@@ -259,73 +239,29 @@ impl Monitor {
         network: &Arc<dyn Network>,
         probe_plan: &ProbePlan,
     ) -> MonitorEvent {
-        let pause = self.state().backoff.pause();
+        let pause = self.search.pause();
         if let Some(mut monitored) = session.monitored(&self.watch) {
             monitored.retries_in(pause);
         }
         tokio::select! {
             () = sleep(pause) => {}
-            () = self.port_opens(network, probe_plan) => {}
+            () = self.search.port_opens(network, probe_plan) => {}
         }
         if session.is_busy() {
             return MonitorEvent::Quiet;
         }
-        let silent = self.state().away.map_or(0, |(_, silent)| silent);
-        let timeouts = retry::timeouts(probe_plan.probe_timeout, silent.min(MOST_PATIENT));
         let began = Instant::now();
-        let found = self.find_cluster(network, probe_plan, timeouts).await;
+        let found = self.search.probe(network, probe_plan).await;
         session.probed(began.elapsed(), found.as_ref().err().cloned());
         match found {
-            Ok(()) => {
-                self.state().answered_in = began.elapsed();
-                MonitorEvent::ClusterBack
-            }
+            Ok(()) => MonitorEvent::ClusterBack,
             Err(cause) => {
-                let silent = if cause.kind == Kind::Timeout {
-                    silent + 1
-                } else {
-                    0
-                };
-                self.state().away = Some((cause.kind, silent));
                 if let Some(mut monitored) = session.monitored(&self.watch) {
                     monitored.not_back(&cause);
                 }
                 MonitorEvent::Quiet
             }
         }
-    }
-
-    /// Completes when a port that has refused accepts connections; never after another failure, which a
-    /// bare TCP connect cannot tell from a success.
-    async fn port_opens(&self, network: &Arc<dyn Network>, probe_plan: &ProbePlan) {
-        let refused = self
-            .state()
-            .away
-            .is_some_and(|(kind, _)| retry::poke_first(kind));
-        let Some(server) = probe_plan.server().filter(|_| refused) else {
-            return std::future::pending().await;
-        };
-        loop {
-            let pause = POKE.mul_f64(self.state().random.f64());
-            sleep(pause).await;
-            if network.poke(server, probe_plan.probe_timeout).await.is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// Probes the candidates, and for a native driver this node.
-    async fn find_cluster(
-        &self,
-        network: &Arc<dyn Network>,
-        probe_plan: &ProbePlan,
-        timeouts: Timeouts,
-    ) -> Result<(), ConnectError> {
-        let passed = probe_candidates(network, probe_plan, timeouts, true).await?;
-        if self.is_native() && !network.has_local_node(probe_plan, &passed).await {
-            return Err(no_local_node(&passed.address.to_string()));
-        }
-        Ok(())
     }
 
     /// Records `event` in `session`. `ray_is_gone` tells whether Ray itself says that the connection
@@ -366,13 +302,22 @@ impl Monitor {
     /// How long until the connection counts as lost; `None` while its control plane answers.
     fn time_left(&self) -> Option<Duration> {
         let state = self.state();
+        if state.detector.is_broken() {
+            return Some(Duration::ZERO);
+        }
         let left = state.detector.deadline() - Instant::now();
         (!state.detector.answers()).then_some(left)
     }
 
+    /// Checks at once whether the server process of a Ray Client has ended.
+    pub fn suspect_server(&self) {
+        self.check.suspect_server();
+        self.watch.look_now();
+    }
+
     /// The timeout of a probe that the cluster can answer within, however slow it is.
     pub fn probe_timeout(&self) -> Duration {
-        self.setup.probe_timeout.max(self.state().answered_in * 2)
+        self.setup.probe_timeout.max(self.search.answered_in() * 2)
     }
 
     /// Records the end of a task, with its failure; it counts at the next check.
@@ -386,24 +331,9 @@ impl Monitor {
         Some(self.state().detector.last_answer() + last_moment(deadline))
     }
 
-    /// Whether this is worth a line: nothing as serious was reported before.
-    fn is_news(&self, report: Reported) -> bool {
-        let mut state = self.state();
-        let is_news = state.reported < report;
-        if is_news {
-            state.reported = report;
-        }
-        is_news
-    }
-
     /// Logs, once, that the calls of `threads` in Ray are about to be ended.
     pub fn report_ending(&self, threads: &str) {
-        if self.is_news(Reported::Ending) {
-            warn!(
-                target: MONITOR,
-                "releasing Ray ends calls that are blocked in it: {threads}"
-            );
-        }
+        self.blocked_calls.ending(threads);
     }
 
     /// Logs that the calls of `threads` in Ray keep it from being released from `address`: once now,
@@ -412,38 +342,7 @@ impl Monitor {
         let left = self
             .last_moment()
             .map_or(Duration::MAX, |end| end - Instant::now());
-        if !left.is_zero() {
-            if self.is_news(Reported::Waiting) {
-                warn!(
-                    target: MONITOR,
-                    "not releasing Ray from {address} yet, calls are blocked in it: {threads}; \
-                     trying for another {:.0} s",
-                    left.as_secs_f64()
-                );
-            }
-        } else if self.is_news(Reported::TooLate) {
-            let hint = if self.ends_calls() {
-                "Only ray.get and ray.wait can be ended, from Ray 2.44 on."
-            } else {
-                "seedcore_ray.start_monitor(release=\"always\") ends such calls with an exception \
-                 instead, and keeps the process."
-            };
-            error!(
-                target: MONITOR,
-                "not releasing Ray from {address}: still blocked in it: {threads}. Ray itself ends \
-                 this process with exit code 1 in a few seconds, unless the same cluster comes \
-                 back. {hint}"
-            );
-        }
+        self.blocked_calls
+            .waiting(address, threads, left, self.ends_calls());
     }
-}
-
-fn no_local_node(address: &str) -> ConnectError {
-    ConnectError::new(
-        Kind::NotReady,
-        address,
-        format!("{address} answers, but no raylet of the cluster runs on this machine"),
-        "A native driver needs one: start Ray on this machine again (ray start --address), or \
-         connect through ray://.",
-    )
 }

@@ -14,7 +14,7 @@ use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::log_target;
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Facts, RayPort, Report, Step, Timeouts};
+use crate::probe::{self, Credentials, Facts, LocalNode, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -38,12 +38,12 @@ pub trait Network: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), ConnectError>>;
 
-    /// Whether a raylet of the cluster that has `passed` runs on this machine.
-    fn has_local_node<'a>(
+    /// Looks for a raylet of the cluster that has `passed` on this machine.
+    fn local_node<'a>(
         &'a self,
         probe_plan: &'a ProbePlan,
         passed: &'a Passed,
-    ) -> BoxFuture<'a, bool>;
+    ) -> BoxFuture<'a, LocalNode>;
 }
 
 /// The real network.
@@ -68,22 +68,22 @@ impl Network for Sockets {
         Box::pin(probe::tcp_open(server, timeout))
     }
 
-    fn has_local_node<'a>(
+    fn local_node<'a>(
         &'a self,
         probe_plan: &'a ProbePlan,
         passed: &'a Passed,
-    ) -> BoxFuture<'a, bool> {
+    ) -> BoxFuture<'a, LocalNode> {
         let credentials = match probe_plan.target.address {
             RayAddress::Auto => &probe_plan.local_credentials,
             _ => &probe_plan.credentials,
         };
         match server_of(&passed.address) {
-            Some((server, RayPort::Gcs)) => Box::pin(probe::has_local_node(
+            Some((server, RayPort::Gcs)) => Box::pin(probe::local_node(
                 server,
                 credentials,
                 probe_plan.probe_timeout,
             )),
-            _ => Box::pin(std::future::ready(true)),
+            _ => Box::pin(std::future::ready(LocalNode::Here)),
         }
     }
 }

@@ -10,7 +10,7 @@ import atexit
 import threading
 
 from seedcore_ray import _core
-from seedcore_ray._ray import data_channel, excepthook, guarded_calls, release
+from seedcore_ray._ray import client_server, excepthook, guarded_calls, release
 
 _is_hooked = False
 
@@ -20,7 +20,7 @@ def launch(monitor: _core.Monitor) -> None:
     release.calls_end_by_rays_rules()
     _hook_exit()
     if not monitor.native:
-        data_channel.on_trouble(monitor.look_now)
+        client_server.watch(monitor.server_has_ended)
     if guard := _core.guard_of(monitor):
         guarded_calls.install(monitor, guard)
     threading.Thread(

@@ -1,5 +1,6 @@
 //! The control plane of a connection, checked over a kept channel.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -20,6 +21,9 @@ pub trait HealthCheck: Send + Sync + 'static {
     /// Completes when a check is worthwhile before the next one is due. Not to be awaited while a check
     /// is under way.
     fn news(&self) -> BoxFuture<'_, ()>;
+
+    /// There is reason to believe that the server process of a Ray Client has ended.
+    fn suspect_server(&self) {}
 }
 
 /// The GCS of a native connection and the raylet of this node, or our own session behind the Ray Client
@@ -30,6 +34,7 @@ pub struct ControlPlane {
     raylet: Option<Mutex<Raylet>>,
     /// Hex id of the cluster that this process is connected to, where it is known.
     cluster_id: Option<String>,
+    server_is_suspect: AtomicBool,
 }
 
 impl ControlPlane {
@@ -39,6 +44,7 @@ impl ControlPlane {
             channel: Mutex::new(channel),
             raylet: raylet.map(Mutex::new),
             cluster_id,
+            server_is_suspect: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +82,8 @@ impl HealthCheck for ControlPlane {
                 timeout.min(BROKEN_BOUND)
             };
             let mut channel = self.channel.lock().await;
-            let reply = channel.look(bound).await;
+            let is_suspect = self.server_is_suspect.load(Ordering::Relaxed);
+            let reply = channel.look(bound, is_suspect).await;
             match self.judge(&channel, reply) {
                 result @ CheckResult::Replaced(_) => result,
                 result if raylet_is_alive => result,
@@ -99,6 +106,10 @@ impl HealthCheck for ControlPlane {
                 () = raylet => {}
             }
         })
+    }
+
+    fn suspect_server(&self) {
+        self.server_is_suspect.store(true, Ordering::Relaxed);
     }
 }
 

@@ -110,6 +110,11 @@ impl FailureDetector {
         self.answered
     }
 
+    /// Whether the last check found the connection broken.
+    pub const fn is_broken(&self) -> bool {
+        self.broken > 0
+    }
+
     /// When the control plane last answered.
     pub const fn last_answer(&self) -> Instant {
         self.last_answer

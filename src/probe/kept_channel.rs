@@ -13,7 +13,7 @@ use super::channel::{Channel, SMALL};
 use super::credentials::Credentials;
 use super::gcs_line::GcsLine;
 use super::open::open;
-use super::ray_client::Session;
+use super::ray_client::{Doubts, Session};
 use super::report::RayPort;
 use super::server::Server;
 use super::trace::Trace;
@@ -63,10 +63,7 @@ pub type Keys = Box<dyn Fn() -> Credentials + Send + Sync>;
 #[derive(Clone)]
 enum Asked {
     Gcs,
-    Session {
-        client_id: Arc<str>,
-        gcs_refuses: bool,
-    },
+    Session { client_id: Arc<str>, doubts: Doubts },
 }
 
 /// A call, until its reply was looked at.
@@ -175,17 +172,25 @@ impl KeptChannel {
         }
     }
 
-    /// Makes one health check within `bound`.
+    /// Makes one health check within `bound`. With `server_is_suspect`, there is reason to believe that
+    /// the server process of the session has ended.
     ///
     /// # Errors
     /// The cause, when a new connection gets no answer either.
-    pub async fn look(&mut self, bound: Duration) -> Result<Reply, ConnectError> {
+    pub async fn look(
+        &mut self,
+        bound: Duration,
+        server_is_suspect: bool,
+    ) -> Result<Reply, ConnectError> {
         let credentials = (self.keys)();
         let asked = match &self.client_id {
             None => Asked::Gcs,
             Some(client_id) => Asked::Session {
                 client_id: Arc::clone(client_id),
-                gcs_refuses: self.gcs.refuses(&credentials).await,
+                doubts: Doubts {
+                    gcs_refuses: self.gcs.refuses(&credentials).await,
+                    server_is_suspect,
+                },
             },
         };
         let reply = self.ask(asked, &credentials, bound).await?;
@@ -246,15 +251,12 @@ async fn ask_anew<'a>(
 }
 
 async fn ask(channel: Channel, asked: Asked) -> Result<Reply, Status> {
-    let Asked::Session {
-        client_id,
-        gcs_refuses: refuses,
-    } = asked
-    else {
+    let Asked::Session { client_id, doubts } = asked else {
         return gcs::cluster_id(&channel).await.map(Reply::Cluster);
     };
+    let refuses = doubts.gcs_refuses;
     Ok(
-        match ray_client::session(&channel, &client_id, refuses).await? {
+        match ray_client::session(&channel, &client_id, doubts).await? {
             Session::Known { gcs_answers: true } => Reply::Session,
             Session::Known { gcs_answers: false } => Reply::NoGcs { refuses },
             Session::Unknown => Reply::NoSession,

@@ -169,13 +169,23 @@ pub async fn client_session_state(
     trace.step("grpc", state, count).await
 }
 
-/// Whether a raylet of the cluster runs on this machine: a native driver needs one. True as well when
-/// the GCS cannot be asked, which is for Ray to find out.
-pub async fn has_local_node(
+/// Where the nodes of a cluster are, as a native driver needs one on its own machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalNode {
+    /// A raylet of the cluster runs here; or the GCS cannot be asked, which is for Ray to find out.
+    Here,
+    /// There is no node at all yet: the head is starting.
+    NotYet,
+    /// All nodes are on other machines.
+    Elsewhere,
+}
+
+/// Looks for a raylet of the cluster on this machine, within `timeout`.
+pub async fn local_node(
     server: &HostPort,
     credentials: &Credentials,
     timeout: Duration,
-) -> bool {
+) -> LocalNode {
     let server = Server::new(server.clone(), RayPort::Gcs);
     let mut trace = Trace::new(&server, timeout);
     let sockets = async {
@@ -185,14 +195,18 @@ pub async fn has_local_node(
         trace.step("grpc", sockets, count).await
     };
     let Ok(sockets) = sockets.await else {
-        return true;
+        return LocalNode::Here;
     };
     for socket in &sockets {
         if raylet::listens(socket).await {
-            return true;
+            return LocalNode::Here;
         }
     }
-    false
+    if sockets.is_empty() {
+        LocalNode::NotYet
+    } else {
+        LocalNode::Elsewhere
+    }
 }
 
 /// The error for a server that answers but has no session of ours.

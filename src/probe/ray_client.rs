@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
@@ -26,6 +26,10 @@ const GCS_BOUND: Duration = Duration::from_millis(750);
 /// As [`GCS_BOUND`], for a GCS whose port refuses connections.
 const REFUSING_GCS_BOUND: Duration = Duration::from_millis(50);
 
+/// How long a session whose server process is suspect may leave a call unanswered, once the proxy has
+/// answered. The proxy itself waits for such a server for 30 s.
+const SUSPECT_BOUND: Duration = Duration::from_millis(400);
+
 /// What a Ray Client port says about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
@@ -37,40 +41,77 @@ pub(super) enum Session {
     ServerEnded,
 }
 
-/// Looks at the session `client_id` and at the GCS behind it, whose port may be known to refuse.
+/// What is known already when a session is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubts {
+    /// The port of the GCS refuses connections.
+    pub gcs_refuses: bool,
+    /// There is reason to believe that the server process of the session has ended.
+    pub server_is_suspect: bool,
+}
+
+/// Looks at the session `client_id` and at the GCS behind it.
 pub(super) async fn session(
     channel: &Channel,
     client_id: &str,
-    gcs_refuses: bool,
+    doubts: Doubts,
 ) -> Result<Session, Status> {
-    let bound = if gcs_refuses {
+    let mut gcs = pin!(gcs_answers(channel, client_id));
+    let mut early = None;
+    // Both at once: on a slow way, the second call takes as long as the first one.
+    let alive = {
+        let mut alive = pin!(server_answers(channel, client_id, doubts.server_is_suspect));
+        tokio::select! {
+            alive = &mut alive => alive,
+            answers = &mut gcs => {
+                early = Some(answers);
+                alive.await
+            }
+        }
+    };
+    match alive? {
+        Some(true) => {}
+        Some(false) => return Ok(Session::Unknown),
+        None => return Ok(Session::ServerEnded),
+    }
+    let bound = if doubts.gcs_refuses {
         REFUSING_GCS_BOUND
     } else {
         GCS_BOUND
     };
-    let mut gcs = pin!(gcs_answers(channel, client_id));
-    // Both at once: on a slow way, the second call takes as long as the first one.
-    let (alive, early) = {
-        let mut alive = pin!(session_alive(channel, client_id));
-        tokio::select! {
-            alive = &mut alive => (alive, None),
-            answers = &mut gcs => (alive.await, Some(answers)),
-        }
-    };
-    match alive {
-        Ok(true) => {}
-        Ok(false) => return Ok(Session::Unknown),
-        Err(status) if is_unreachable(&status) => {
-            // The proxy answers a ping by itself (docs/ray-internals.md, "Probes").
-            return ping(channel).await.map(|()| Session::ServerEnded);
-        }
-        Err(status) => return Err(status),
-    }
     let gcs_answers = match early {
         Some(answers) => answers,
         None => timeout(bound, gcs).await.unwrap_or(false),
     };
     Ok(Session::Known { gcs_answers })
+}
+
+/// Whether the session is known; `None` when the proxy answers and the server process of the session
+/// does not. A server that is only busy is not suspect, and is waited for.
+async fn server_answers(
+    channel: &Channel,
+    client_id: &str,
+    is_suspect: bool,
+) -> Result<Option<bool>, Status> {
+    let alive = session_alive(channel, client_id);
+    let proxy_alone = async {
+        if !is_suspect {
+            return std::future::pending().await;
+        }
+        // The proxy answers a ping by itself (docs/ray-internals.md, "Probes").
+        ping(channel).await?;
+        sleep(SUSPECT_BOUND).await;
+        Ok(None)
+    };
+    let alive = tokio::select! {
+        alive = alive => alive,
+        ended = proxy_alone => return ended,
+    };
+    match alive {
+        Ok(is_known) => Ok(Some(is_known)),
+        Err(status) if is_unreachable(&status) => ping(channel).await.map(|()| None),
+        Err(status) => Err(status),
+    }
 }
 
 /// Whether the server itself said so: a failed connection has a source.

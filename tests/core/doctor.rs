@@ -11,7 +11,7 @@ use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Step, Timeouts};
+use seedcore_ray::probe::{Credentials, Facts, LocalNode, RayPort, Report, Step, Timeouts};
 use seedcore_ray::target::{NamespaceArg, Target};
 
 use crate::{env, env_with_files};
@@ -58,7 +58,7 @@ impl Network for Wires {
         Box::pin(async { panic!("a doctor looks closely") })
     }
 
-    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, bool> {
+    fn local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, LocalNode> {
         Box::pin(async { panic!("a doctor connects nothing") })
     }
 }

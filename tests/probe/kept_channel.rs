@@ -53,10 +53,13 @@ async fn a_late_answer_is_an_answer() {
     let (slow, _) = delayed(&server, SHORT * 3).await;
     let mut channel = kept(&slow, None);
     for _ in 0..3 {
-        let error = channel.look(SHORT).await.unwrap_err();
+        let error = channel.look(SHORT, false).await.unwrap_err();
         assert_eq!(error.kind, Kind::Timeout, "{error:?}");
         timeout(BOUND, channel.news()).await.expect("it comes late");
-        assert!(matches!(channel.look(SHORT).await, Ok(Reply::Cluster(_))));
+        assert!(matches!(
+            channel.look(SHORT, false).await,
+            Ok(Reply::Cluster(_))
+        ));
     }
 }
 
@@ -66,7 +69,7 @@ async fn a_line_is_kept_while_it_answers() {
     let (proxy, count) = delayed(&server, Duration::ZERO).await;
     let mut channel = kept(&proxy, None);
     for _ in 0..5 {
-        channel.look(BOUND).await.unwrap();
+        channel.look(BOUND, false).await.unwrap();
         assert!(timeout(SHORT / 4, channel.news()).await.is_err());
     }
     assert_eq!(count.load(Ordering::Relaxed), 1);
@@ -76,12 +79,12 @@ async fn a_line_is_kept_while_it_answers() {
 async fn the_end_of_a_connection_is_news() {
     let server = grpc(gcs()).await;
     let mut channel = kept(&server, None);
-    channel.look(BOUND).await.unwrap();
+    channel.look(BOUND, false).await.unwrap();
     drop(server);
     timeout(BOUND, channel.news())
         .await
         .expect("the kernel closes it");
-    let error = channel.look(BOUND).await.unwrap_err();
+    let error = channel.look(BOUND, false).await.unwrap_err();
     assert_eq!(error.kind, Kind::Refused, "{error:?}");
     // Nothing is open, so there is no news.
     assert!(timeout(SHORT, channel.news()).await.is_err());
@@ -91,11 +94,11 @@ async fn the_end_of_a_connection_is_news() {
 async fn a_session_is_known_or_not_or_has_lost_its_server() {
     let known = grpc(ray_client()).await;
     assert_eq!(
-        kept(&known, Some("ours")).look(BOUND).await,
+        kept(&known, Some("ours")).look(BOUND, false).await,
         Ok(Reply::Session)
     );
     assert_eq!(
-        kept(&known, Some("other")).look(BOUND).await,
+        kept(&known, Some("other")).look(BOUND, false).await,
         Ok(Reply::NoSession)
     );
     let orphaned = grpc(script(|path, headers| match path {
@@ -106,12 +109,15 @@ async fn a_session_is_known_or_not_or_has_lost_its_server() {
     }))
     .await;
     assert_eq!(
-        kept(&orphaned, Some("ours")).look(BOUND).await,
+        kept(&orphaned, Some("ours")).look(BOUND, false).await,
         Ok(Reply::NoServer)
     );
     // Where the proxy itself says so, it is the proxy that is unavailable.
     let away = grpc(script(|_, _| Answer::Status(UNAVAILABLE, "starting"))).await;
-    let error = kept(&away, Some("ours")).look(BOUND).await.unwrap_err();
+    let error = kept(&away, Some("ours"))
+        .look(BOUND, false)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, Kind::NotReady, "{error:?}");
 }
 
@@ -138,13 +144,13 @@ async fn the_end_of_the_gcs_behind_a_session_is_news() {
     let gcs = grpc(gcs()).await;
     let client = client_of(&gcs, 1).await;
     let mut channel = kept(&client, Some("ours"));
-    assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
+    assert_eq!(channel.look(BOUND, false).await, Ok(Reply::Session));
     drop(gcs);
     timeout(BOUND, channel.news())
         .await
         .expect("the kernel closes it");
     assert_eq!(
-        channel.look(BOUND).await,
+        channel.look(BOUND, false).await,
         Ok(Reply::NoGcs { refuses: true })
     );
 }
@@ -154,11 +160,11 @@ async fn a_gcs_that_is_somebody_elses_does_not_count() {
     let gcs = grpc(gcs()).await;
     let client = client_of(&gcs, 2).await;
     let mut channel = kept(&client, Some("ours"));
-    assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
+    assert_eq!(channel.look(BOUND, false).await, Ok(Reply::Session));
     drop(gcs);
     timeout(BOUND, channel.news())
         .await
         .expect("the kernel closes it");
     // The session says that its GCS answers: what refuses here is another server.
-    assert_eq!(channel.look(BOUND).await, Ok(Reply::Session));
+    assert_eq!(channel.look(BOUND, false).await, Ok(Reply::Session));
 }

@@ -17,7 +17,7 @@ use seedcore_ray::monitor::{Monitor, MonitorEvent, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Timeouts};
+use seedcore_ray::probe::{Credentials, Facts, LocalNode, RayPort, Report, Timeouts};
 use seedcore_ray::session::{
     Binding, Connection, ConnectionInfo, Joined, Mode, RayCluster, Session, ShutdownStep,
 };
@@ -667,12 +667,17 @@ impl Network for Wires {
         })
     }
 
-    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, passed: &'a Passed) -> BoxFuture<'a, bool> {
+    fn local_node<'a>(&'a self, _: &'a ProbePlan, passed: &'a Passed) -> BoxFuture<'a, LocalNode> {
         let server = passed
             .address
             .host_port()
             .map(|server| self.0.server(server));
-        Box::pin(async move { !matches!(server, Some(Server::WithoutRaylet)) })
+        Box::pin(async move {
+            match server {
+                Some(Server::WithoutRaylet) => LocalNode::Elsewhere,
+                _ => LocalNode::Here,
+            }
+        })
     }
 }
 

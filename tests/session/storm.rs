@@ -10,7 +10,7 @@ use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::health::{CheckResult, HealthCheck, Plan};
 use seedcore_ray::monitor::{Monitor, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
-use seedcore_ray::probe::{Credentials, Facts, RayPort, Report, Timeouts};
+use seedcore_ray::probe::{Credentials, Facts, LocalNode, RayPort, Report, Timeouts};
 use seedcore_ray::session::Session;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -118,8 +118,8 @@ impl Network for Knocks {
         Box::pin(async { self.0.knock() })
     }
 
-    fn has_local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, bool> {
-        Box::pin(std::future::ready(true))
+    fn local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, LocalNode> {
+        Box::pin(std::future::ready(LocalNode::Here))
     }
 }
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from seedcore_ray import _core
-from seedcore_ray._ray import client_awaits, guarded_calls, pending_refs
+from seedcore_ray._ray import client_awaits, client_server, guarded_calls, pending_refs
 from seedcore_ray._ray.shutdown import shutdown
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def _shut_down(monitor: _core.Monitor) -> None:
     try:
         import ray
 
-        shutdown(ray)
+        with client_server.hung_up():
+            shutdown(ray)
     except Exception as error:  # it is given up, whatever Ray says to that
         raised = f"{type(error).__name__}: {error}"
     finally:

@@ -104,9 +104,9 @@ impl Monitor {
         logs::flush_elsewhere(py);
     }
 
-    /// Ray's own connection has trouble: the next check is made at once.
-    fn look_now(&self) {
-        self.core.watch().look_now();
+    /// The server process of this Ray Client seems to have ended: that is checked at once.
+    fn server_has_ended(&self) {
+        self.core.suspect_server();
     }
 
     /// A task has ended; `error` is why it failed.
