@@ -20,7 +20,11 @@ use crate::health::{
     last_moment,
 };
 use crate::preflight::{Network, ProbePlan};
+use crate::retry;
 use crate::session::{Phase, Session};
+
+/// From the connect to the first check, which opens the connection whose end is news.
+const FIRST_CHECK: Duration = Duration::from_millis(500);
 
 /// Pause before the next check while a connect or a shutdown is under way.
 const BUSY: Duration = Duration::from_millis(500);
@@ -108,9 +112,10 @@ impl Monitor {
             grace: setup.grace,
         };
         let search = ClusterSearch::new(setup.deadline.is_some(), random.fork());
-        let mut detector = FailureDetector::new(settings, now, random.fork());
+        let detector = FailureDetector::new(settings, now, random.fork());
+        let first = setup.plan.interval.min(FIRST_CHECK);
         let state = State {
-            next_check: detector.next_check(now, now),
+            next_check: now + retry::shortened(first, &mut random),
             detector,
             task_failure: None,
             news_at: None,
@@ -329,6 +334,16 @@ impl Monitor {
     fn last_moment(&self) -> Option<Instant> {
         let deadline = self.setup.deadline?;
         Some(self.state().detector.last_answer() + last_moment(deadline))
+    }
+
+    /// Whether the last check found that the raylet of this node has ended.
+    pub fn has_no_raylet(&self) -> bool {
+        self.is_native() && self.state().detector.is_broken()
+    }
+
+    /// Logs, once, that releasing Ray from `address` would end this process.
+    pub fn report_fatal(&self, address: &str) {
+        self.blocked_calls.fatal(address);
     }
 
     /// Logs, once, that the calls of `threads` in Ray are about to be ended.

@@ -1,4 +1,4 @@
-//! What is logged about calls that are blocked in Ray when it is to be released.
+//! What is logged about that which keeps Ray from being released.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ enum Reported {
     Ending,
     Waiting,
     TooLate,
+    Fatal,
 }
 
 impl BlockedCalls {
@@ -65,6 +66,20 @@ impl BlockedCalls {
                 "not releasing Ray from {address}: still blocked in it: {threads}. Ray itself ends \
                  this process with exit code 1 in a few seconds, unless the same cluster comes \
                  back. {hint}"
+            );
+        }
+    }
+
+    /// Releasing Ray from `address` would end the process, which is a child of process 1 and whose
+    /// raylet has ended (docs/ray-internals.md, "Raylet").
+    pub fn fatal(&self, address: &str) {
+        if self.is_news(Reported::Fatal) {
+            error!(
+                target: MONITOR,
+                "not releasing Ray from {address}: the raylet of this node has ended and this process \
+                 is a child of process 1, which Ray takes for its own orphan and ends in \
+                 ray.shutdown(). It lives and cannot be connected again: restart it. A shell between \
+                 process 1 and this one prevents that."
             );
         }
     }

@@ -15,8 +15,14 @@ from tests.support.monitored import address_of, start
 
 pytestmark = pytest.mark.timeout(400)
 
-# No look is due while these tests run, and patience is as by default.
+# Looks are rare while these tests run (each 20 s), and patience is as by default.
 _RARELY = {"RAY_gcs_rpc_server_reconnect_timeout_s": "60", "SEEDCORE_RAY_LOSS_GRACE_S": "40"}
+_LOOKS = """
+def looks():
+    lines = [line.split() for line in seedcore_ray.metrics_text().splitlines()
+             if line.startswith("seedcore_ray_probe_duration_seconds_count")]
+    return sum(int(float(line[-1])) for line in lines)
+"""
 _RIDE = """
 handle = connected(sys.argv[1], interval_s=300, release="always")
 def wait():
@@ -30,6 +36,8 @@ lost = 1
 for line in sys.stdin:
     await_true(lambda: names().count("reconnected") == lost)
     lost += 1
+    before = looks()
+    await_true(lambda: looks() > before)  # the first look keeps its connections
     report(back=[task(), state(), is_ray_available()])
     mark(line.strip())
 """
@@ -41,7 +49,7 @@ class _Rides:
 
     def __init__(self, head: RayHead) -> None:
         self._modes = {
-            mode: start(_RIDE, address_of(head, mode), env={**head.env(), **_RARELY})
+            mode: start(_LOOKS + _RIDE, address_of(head, mode), env={**head.env(), **_RARELY})
             for mode in ("native", "client")
         }
         for program in self._modes.values():
@@ -69,6 +77,12 @@ class _Rides:
         self._modes[mode].wait_for_mark(step, _STEP_S)
         assert self.fields(mode)["back"] == [42, "connected", True]
 
+    def await_ended_call(self, mode: str) -> str:
+        """Wait until the call that was blocked in Ray has ended; with what."""
+        wait_until(lambda: "ended" in self.fields(mode), _STEP_S, "the call to end")
+        ended: str = self.fields(mode)["ended"]
+        return ended
+
     def close(self) -> None:
         for program in self._modes.values():
             program.__exit__()
@@ -94,7 +108,7 @@ def test_the_server_process_of_a_client(head: RayHead, rides: _Rides) -> None:
     send_signal(server.pid, signal.SIGKILL)
     rides.await_heard("client", "unhealthy", "lost", "reconnected")
     # The call that was in flight ended with the connection.
-    assert rides.fields("client")["ended"]
+    assert rides.await_ended_call("client")
     rides.await_back("client", "server")
     assert [event["name"] for event in rides.heard("native")] == ["connected"]
 
@@ -103,7 +117,7 @@ def test_the_raylet_of_this_node(head: RayHead, rides: _Rides) -> None:
     head.kill("raylet")
     kinds = rides.await_heard("native", "unhealthy", "lost")
     assert kinds[0] in ("not_ready", "refused")
-    assert rides.fields("native")["ended"] == "RayConnectionError(lost)"
+    assert rides.await_ended_call("native") == "RayConnectionError(lost)"
     head.restart()
     for mode in ("native", "client"):
         rides.await_back(mode, "raylet")
@@ -127,10 +141,6 @@ def test_the_gcs_behind_a_client(head: RayHead, rides: _Rides) -> None:
 
 
 _IDLE = """
-def looks():
-    lines = [line.split() for line in seedcore_ray.metrics_text().splitlines()
-             if line.startswith("seedcore_ray_probe_duration_seconds_count")]
-    return sum(int(float(line[-1])) for line in lines)
 connected(sys.argv[1], interval_s=300)
 await_true(lambda: looks() >= 1)
 before = looks()
@@ -145,7 +155,7 @@ os._exit(0)
 
 def test_a_proxy_that_closes_idle_connections_is_nothing(ray_head: RayHead) -> None:
     with TcpRelay(("127.0.0.1", ray_head.client_port), idle_s=1.0) as relay:
-        with start(_IDLE, relay.client_address, env=ray_head.env()) as program:
+        with start(_LOOKS + _IDLE, relay.client_address, env=ray_head.env()) as program:
             told = program.finish(_STEP_S).ok().fields
         assert relay.closed_idle >= 1
     assert told["names"] == ["connected"] and told["state"] == "connected"

@@ -144,12 +144,15 @@ def _check_shutdown(rays: Any) -> Any:
 
 
 def _del(rays: Any) -> Any:
+    # At the end of the process, the names of this module are gone before the last refs.
+    awaited_answer, release, bound = _awaited_answer, _release, partial
+
     def __del__(ref: Any) -> None:
-        answer = _awaited_answer(ref)
+        answer = awaited_answer(ref)
         if answer is None:
             rays(ref)
         elif not getattr(ref, "_weak_ref", False):
-            answer.add_done_callback(partial(_release, ref._worker))
+            answer.add_done_callback(bound(release, ref._worker))
 
     return __del__
 

@@ -10,6 +10,7 @@ release we replace both, so that the call raises ``RayConnectionError``; pending
 from __future__ import annotations
 
 import copy
+import os
 import sys
 import threading
 import time
@@ -51,6 +52,11 @@ def release(monitor: _core.Monitor) -> None:
 
 
 def _release_native(monitor: _core.Monitor) -> None:
+    if monitor.has_no_raylet and os.getppid() == 1:
+        # Ray takes such a parent for a dead raylet, and ends the process in its shutdown
+        # (docs/ray-internals.md, "Raylet").
+        monitor.fatal()
+        return
     blocked = ", ".join(blocked_in_ray())
     if blocked and not monitor.always:
         monitor.blocked(blocked)

@@ -70,6 +70,18 @@ impl Monitor {
         self.core.ends_calls()
     }
 
+    /// Whether the raylet of this node has ended.
+    #[getter]
+    fn has_no_raylet(&self) -> bool {
+        self.core.has_no_raylet()
+    }
+
+    /// Ray is not shut down, since that would end this process.
+    fn fatal(&self, py: Python<'_>) {
+        self.core.report_fatal(&self.address);
+        logs::flush_elsewhere(py);
+    }
+
     /// The calls of `threads`, their names, are about to be ended.
     fn ending(&self, py: Python<'_>, threads: &str) {
         self.core.report_ending(threads);
