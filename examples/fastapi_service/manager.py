@@ -37,13 +37,8 @@ class Manager:
     @classmethod
     async def bootstrap(cls, names: list[str]) -> Manager:
         """Find or start the named actors; all of them answer when this returns."""
-        actor = ray.remote(Agent)
-        agents = {
-            name: actor.options(name=name, get_if_exists=True, lifetime="detached").remote()
-            for name in names
-        }
-        await asyncio.gather(*(agent.status.remote() for agent in agents.values()))
-        return cls(agents)
+        # Starting an actor waits for the cluster, which must not stop the event loop.
+        return cls(await asyncio.to_thread(_start, names))
 
     def status(self, name: str) -> Awaitable[dict[str, int]]:
         """To be awaited on the event loop."""
@@ -54,3 +49,13 @@ class Manager:
         """Blocks until the agent is done."""
         done: dict[str, int] = ray.get(self._agents[name].work.remote(seconds))
         return done
+
+
+def _start(names: list[str]) -> dict[str, Any]:
+    actor = ray.remote(Agent)
+    agents = {
+        name: actor.options(name=name, get_if_exists=True, lifetime="detached").remote()
+        for name in names
+    }
+    ray.get([agent.status.remote() for agent in agents.values()])
+    return agents

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
+use super::beside::beside;
 use super::channel::Channel;
 use super::wire::{
     ALIVE, BytesReply, CheckAliveReply, Empty, GcsStatus, KvRequest, NodeInfo, NodeInfoReply,
@@ -22,6 +23,8 @@ const CONFIG: [&str; 2] = [
     "/ray.rpc.InternalKVGcsService/GetInternalConfig",
     "/ray.rpc.NodeInfoGcsService/GetInternalConfig",
 ];
+/// How long the system config may keep the rest waiting. A healthy GCS takes a millisecond.
+const CONFIG_BOUND: Duration = Duration::from_millis(250);
 const TOTAL: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllTotalResources";
 const AVAILABLE: &str = "/ray.rpc.NodeResourceInfoGcsService/GetAllAvailableResources";
 
@@ -74,19 +77,20 @@ pub(super) async fn check_alive(channel: &Channel) -> Result<Option<String>, Sta
     Ok(short(&reply.ray_version))
 }
 
-/// Versions, cluster id and Ray's deadline, from three concurrent calls.
+/// Versions, cluster id and Ray's deadline, from three concurrent calls. The last may stay unknown.
 pub(super) async fn identity(channel: &Channel) -> Result<Identity, Status> {
-    let (metadata, cluster_id, ray_deadline) = tokio::try_join!(
-        channel.call::<KvRequest, BytesReply>(KV_GET, KvRequest::cluster_metadata()),
-        cluster_id(channel),
-        async { Ok(configured_deadline(channel).await) },
-    )?;
+    let metadata = channel.call::<KvRequest, BytesReply>(KV_GET, KvRequest::cluster_metadata());
+    // Boxed: each call takes kilobytes.
+    let known = Box::pin(async { tokio::try_join!(metadata, cluster_id(channel)) });
+    let deadline = Box::pin(configured_deadline(channel));
+    let (known, ray_deadline) = beside(known, deadline, CONFIG_BOUND).await;
+    let (metadata, cluster_id) = known?;
     let (ray_version, python_version) = versions(&metadata.value);
     Ok(Identity {
         ray_version,
         python_version,
         cluster_id,
-        ray_deadline,
+        ray_deadline: ray_deadline.flatten(),
     })
 }
 

@@ -7,6 +7,7 @@
 //! Nothing here outlives its future: dropping a probe closes its sockets and ends its tasks. Only a
 //! name look-up under way in the system's resolver cannot be cancelled.
 
+mod beside;
 mod causes;
 mod channel;
 mod credentials;

@@ -1,13 +1,13 @@
 //! Calls to the Ray Client port (Ray's "proxier").
 
 use std::error::Error as _;
-use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 
+use super::beside::beside;
 use super::channel::Channel;
 use super::gcs::{ClusterState, hex};
 use super::wire::{
@@ -56,34 +56,20 @@ pub(super) async fn session(
     client_id: &str,
     doubts: Doubts,
 ) -> Result<Session, Status> {
-    let mut gcs = pin!(gcs_answers(channel, client_id));
-    let mut early = None;
-    // Both at once: on a slow way, the second call takes as long as the first one.
-    let alive = {
-        let mut alive = pin!(server_answers(channel, client_id, doubts.server_is_suspect));
-        tokio::select! {
-            alive = &mut alive => alive,
-            answers = &mut gcs => {
-                early = Some(answers);
-                alive.await
-            }
-        }
-    };
-    match alive? {
-        Some(true) => {}
-        Some(false) => return Ok(Session::Unknown),
-        None => return Ok(Session::ServerEnded),
-    }
     let bound = if doubts.gcs_refuses {
         REFUSING_GCS_BOUND
     } else {
         GCS_BOUND
     };
-    let gcs_answers = match early {
-        Some(answers) => answers,
-        None => timeout(bound, gcs).await.unwrap_or(false),
-    };
-    Ok(Session::Known { gcs_answers })
+    let server = server_answers(channel, client_id, doubts.server_is_suspect);
+    let (server, gcs) = beside(server, gcs_answers(channel, client_id), bound).await;
+    Ok(match server? {
+        Some(true) => Session::Known {
+            gcs_answers: gcs.unwrap_or(false),
+        },
+        Some(false) => Session::Unknown,
+        None => Session::ServerEnded,
+    })
 }
 
 /// Whether the session is known; `None` when the proxy answers and the server process of the session

@@ -122,7 +122,7 @@ class TcpRelay(_Listener):
     """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
     ``host``: where it listens; empty is every address of this machine. ``delay_s``: by how much
-    whatever passes comes late. ``idle_s``: connections that are quiet for so long are closed.
+    whatever passes comes late.
     """
 
     def __init__(
@@ -131,13 +131,10 @@ class TcpRelay(_Listener):
         port: int = 0,
         host: str = HOST,
         delay_s: float = 0.0,
-        idle_s: float | None = None,
     ) -> None:
         self._target = target
         self._delay_s = delay_s
-        self._idle_s = idle_s
-        self.closed_idle = 0
-        """How many were."""
+        self._last: dict[socket.socket, float] = {}
         self._flowing = threading.Event()
         self._flowing.set()
         super().__init__(port, host)
@@ -150,6 +147,14 @@ class TcpRelay(_Listener):
         """Let the bytes through that were held back, and all that follow."""
         self._flowing.set()
 
+    def cut_idle(self, idle_s: float) -> int:
+        """Close the connections that were quiet for so long, as proxies do; how many ends."""
+        before = time.monotonic() - idle_s
+        idle = [end for end, last in list(self._last.items()) if last < before]
+        for end in idle:
+            _cut(end)
+        return len(idle)
+
     def close(self) -> None:
         """Stop listening and cut every connection."""
         super().close()
@@ -161,22 +166,19 @@ class TcpRelay(_Listener):
         except OSError:
             _cut(connection)
             return
-        connection.settimeout(self._idle_s)
-        onward.settimeout(self._idle_s)
+        onward.settimeout(None)
         self._connections.append(onward)
         for source, sink in ((connection, onward), (onward, connection)):
             threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65_536):
+                self._last[source] = self._last[sink] = time.monotonic()
                 self._flowing.wait()
                 time.sleep(self._delay_s)
                 sink.sendall(data)
-        except TimeoutError:
-            self.closed_idle += 1
-        except OSError:
-            pass
+        self._last.pop(source, None)
         _cut(source)
         _cut(sink)
 
