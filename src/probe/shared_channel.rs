@@ -131,7 +131,7 @@ const HINT: &str = "Look at the head: its GCS (gcs_server) has stopped, hangs, o
 
 async fn ask(channel: &Channel, question: Question) -> Result<Rows, Status> {
     match question {
-        Question::Alive => gcs::check_alive(channel).await.map(|_| Rows::new()),
+        Question::Alive => gcs::cluster_id(channel).await.map(|_| Rows::new()),
         Question::Rows(table) => gcs::rows(channel, table).await,
     }
 }

@@ -25,6 +25,7 @@ from seedcore_ray._ray import bounded_export, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from seedcore_ray._core import Guard, Monitor
 
@@ -124,24 +125,32 @@ def _check_connected(worker: Any, guard: Guard) -> Callable[[], None]:
     # ``.remote()`` of all is looked at here, the later ones at their export.
     exported: Any = None
 
-    def look(code: Any) -> None:
+    admitted = threading.local()
+
+    def look(frame: FrameType) -> None:
         nonlocal exported
-        if code is not exported:
-            admit()
-            if code is _remote_of_functions():
-                exported = code
+        if frame.f_code is exported:
+            return
+        # ``get_actor`` checks twice: again further on in the same frame.
+        last, at = getattr(admitted, "last", (0, 0))
+        admitted.last = id(frame), frame.f_lasti
+        if last == id(frame) and at < frame.f_lasti:
+            return
+        admit()
+        if frame.f_code is _remote_of_functions():
+            exported = frame.f_code
 
     def check_connected() -> None:
-        code = getframe(1).f_code
-        if code.co_name in _WAITING:
-            look(code)
+        frame = getframe(1)
+        if frame.f_code.co_name in _WAITING:
+            look(frame)
         if not worker._is_connected:  # what Ray's own check reads, through two more calls
             is_connected()
 
     def check_connected_of_old() -> None:
-        code = getframe(1).f_code
-        if code.co_name in _WAITING:
-            look(code)
+        frame = getframe(1)
+        if frame.f_code.co_name in _WAITING:
+            look(frame)
         is_connected()
 
     return check_connected if hasattr(worker, "_is_connected") else check_connected_of_old
