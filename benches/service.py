@@ -28,7 +28,11 @@ _DEFAULTS = {
 
 
 def rows(lab: Lab) -> list[Row]:
-    """In both modes: how long what needs no Ray takes, and what is answered at all."""
+    """In both modes: how long what needs no Ray takes, and what is answered at all.
+
+    A native ``ray.init`` on a head that has just begun holds the GIL for about a second, so there
+    the longest has no limit (docs/fastapi.md, "Servers").
+    """
     lab.stop_head()
     return [_row(mode) for mode in MODES]
 
@@ -42,7 +46,7 @@ def _row(mode: str) -> Row:
         f"example service, head killed for {_DOWN_S:g} s: longest of / and /livez, {mode}",
         longest,
         checks=(
-            Check.below(longest, _LONGEST_S),
+            *([Check.below(longest, _LONGEST_S)] if mode == "client" else []),
             Check("only 200 and 503", set(codes) == {200, 503}),
             Check("no process ends", stays),
         ),
