@@ -171,7 +171,7 @@ def _gap_row(head: RayHead, mode: str) -> Row:
 def _awaits_row(head: RayHead) -> Row:
     ask = partial(fields, _AWAITS, head.client_address)
     ours, bare = rounds(
-        5, partial(ask, "ours", env=head.env()), partial(ask, "bare", env=head.env())
+        3, partial(ask, "ours", env=head.env()), partial(ask, "bare", env=head.env())
     )
     gap = median_of(ours)
     return Row(

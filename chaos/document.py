@@ -29,11 +29,9 @@ loss, "connected again" and "first task" from the moment when the new head's por
 brackets from the end of `ray start`, when all of the head is up. Natively `ray.init` waits for the
 raylet, which `ray start` starts last.
 
-Two of these scenarios are no better with us. A native driver whose raylet dies is ended by Ray 2.60
-within seconds, with or without a monitor (2.44 lets it live). And a network that is silent for
-longer than `SEEDCORE_RAY_LOSS_GRACE_S` costs the handles, where bare Ray keeps waiting: silence
-does not tell a cluster that is cut off from one that is dead, and waiting for a dead one ends the
-process.
+One of these scenarios is no better with us. A network that is silent for longer than
+`SEEDCORE_RAY_LOSS_GRACE_S` costs the handles, where bare Ray keeps waiting: silence does not tell a
+cluster that is cut off from one that is dead, and waiting for a dead one ends the process.
 """
 
 _WARNING = """\
