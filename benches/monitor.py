@@ -108,12 +108,12 @@ def _restarted(mode: str) -> list[Row]:
         Row(
             f"head dies: noticed, {mode}",
             noticed,
-            checks=(Check.below(noticed, _INTERVAL_S + 1),),
+            checks=(Check.below(noticed, 0.5),),
         ),
         Row(
             f"head is back: until a task has run, {mode}",
             task,
-            checks=(Check.below(task, 6 if mode == "native" else 8),),
+            checks=(Check.below(task, 1 if mode == "native" else 3),),
             note="0: before the head said that it was up",
         ),
     ]
