@@ -84,6 +84,10 @@ impl HealthCheck for ControlPlane {
             let mut channel = self.channel.lock().await;
             let is_suspect = self.server_is_suspect.load(Ordering::Relaxed);
             let reply = channel.look(bound, is_suspect).await;
+            if let Ok(Reply::Session | Reply::NoGcs { .. }) = reply {
+                // It lives after all, and may be busy later without being taken for dead.
+                self.server_is_suspect.store(false, Ordering::Relaxed);
+            }
             match self.judge(&channel, reply) {
                 result @ CheckResult::Replaced(_) => result,
                 result if raylet_is_alive => result,

@@ -86,10 +86,11 @@ impl Question {
 
     /// Waits for the reply. May be cancelled and called again.
     async fn reply(&mut self) -> Result<Reply, Status> {
-        if self.reply.is_none() {
-            self.reply = Some(self.call.as_mut().await);
-        }
-        self.reply.clone().expect("it was set")
+        let reply = match self.reply.take() {
+            Some(reply) => reply,
+            None => self.call.as_mut().await,
+        };
+        self.reply.insert(reply).clone()
     }
 }
 
