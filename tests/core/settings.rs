@@ -64,6 +64,20 @@ fn each_setting_reads_its_own_variable() {
 }
 
 #[test]
+fn patience_that_nobody_has_set_is_told_from_patience_that_is() {
+    let patience = |vars: &[(&str, &str)]| {
+        let settings = Settings::from_env(&env(vars)).0;
+        (settings.loss_grace, settings.ray_deadline)
+    };
+    let forty = ("SEEDCORE_RAY_LOSS_GRACE_S", "40");
+    let long = ("RAY_gcs_rpc_server_reconnect_timeout_s", "600");
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(patience(&[]), (None, None));
+    assert_eq!(patience(&[forty, long]), (seconds(40), seconds(600)));
+    assert_eq!(patience(&[(forty.0, "soon")]), (None, None));
+}
+
+#[test]
 fn seconds_that_can_be_used() {
     for (text, millis) in [
         ("1", 1_000),

@@ -121,6 +121,19 @@ async fn a_session_is_known_or_not_or_has_lost_its_server() {
     assert_eq!(error.kind, Kind::NotReady, "{error:?}");
 }
 
+#[tokio::test]
+async fn a_server_that_is_silent_has_ended_only_where_it_is_suspect() {
+    let peer = grpc(script(|_, headers| match headers.get("client_id") {
+        None => Answer::Message(field(2, b"{}")),
+        Some(_) => Answer::Silence,
+    }))
+    .await;
+    let error = kept(&peer, Some("ours")).look(BOUND / 5, false).await;
+    assert_eq!(error.unwrap_err().kind, Kind::Timeout);
+    let reply = kept(&peer, Some("ours")).look(BOUND, true).await;
+    assert_eq!(reply, Ok(Reply::NoServer));
+}
+
 /// A Ray Client whose GCS is `gcs`, which answers the first look-ups, so many.
 async fn client_of(gcs: &Peer, look_ups: usize) -> Peer {
     let context = field(4, &field(6, gcs.address.to_string().as_bytes()));
