@@ -143,6 +143,8 @@ def told_by_child(body: Callable[[], Any]) -> Any:
         os._exit(0)  # Ray's own exit hooks hang in a child of a connected process
     os.close(write)
     with os.fdopen(read) as answer:
-        told = json.loads(answer.read())
-    os.waitpid(pid, 0)
-    return told
+        told = answer.read()
+    _, status = os.waitpid(pid, 0)
+    if not told:
+        raise RuntimeError(f"the child ended with {os.waitstatus_to_exitcode(status)} and said nothing")
+    return json.loads(told)
