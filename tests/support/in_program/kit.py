@@ -146,5 +146,6 @@ def told_by_child(body: Callable[[], Any]) -> Any:
         told = answer.read()
     _, status = os.waitpid(pid, 0)
     if not told:
-        raise RuntimeError(f"the child ended with {os.waitstatus_to_exitcode(status)} and said nothing")
+        code = os.waitstatus_to_exitcode(status)
+        raise RuntimeError(f"the child ended with {code} and said nothing")
     return json.loads(told)
