@@ -32,6 +32,9 @@ pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
 pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+/// The usual bound of `ray.init`, in seconds.
+const INIT_S: u64 = 30;
+const ENV_INIT_TIMEOUT: &str = "SEEDCORE_RAY_INIT_TIMEOUT_S";
 const ENV_LOSS_GRACE: &str = "SEEDCORE_RAY_LOSS_GRACE_S";
 const ENV_RAY_DEADLINE: &str = "RAY_gcs_rpc_server_reconnect_timeout_s";
 const ENV_RAY_CLIENT_GRACE: &str = "RAY_CLIENT_RECONNECT_GRACE_PERIOD";
@@ -121,8 +124,9 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Bound of one probe: `SEEDCORE_RAY_PROBE_TIMEOUT_S`, 2 s.
     pub probe_timeout: Duration,
-    /// Bound of `ray.init` itself: `SEEDCORE_RAY_INIT_TIMEOUT_S`, 30 s.
-    pub init_timeout: Duration,
+    /// Bound of `ray.init` itself, where that was set: `SEEDCORE_RAY_INIT_TIMEOUT_S`. Else as
+    /// [`Settings::init_timeout`] says.
+    pub init_timeout: Option<Duration>,
     /// How long the breaker opens at first: `SEEDCORE_RAY_BREAKER_RESET_S`, 5 s. 0 switches it off.
     pub breaker_reset: Duration,
     /// Interval of the monitor's checks: `SEEDCORE_RAY_HEALTH_INTERVAL_S`, 5 s. 0 switches it off.
@@ -159,15 +163,22 @@ impl Settings {
         readings
     }
 
+    /// The bound of `ray.init`. Without an explicit one, a `runtime_env` that is built meanwhile adds
+    /// Ray's own bound for that, `setup`.
+    pub fn init_timeout(&self, setup: Option<Duration>) -> Duration {
+        self.init_timeout.unwrap_or_else(|| {
+            Duration::from_secs(INIT_S).saturating_add(setup.unwrap_or_default())
+        })
+    }
+
     /// The only list of all settings: one that is not read here is neither in effect nor shown.
     fn read(env: &Env, tell: &mut impl FnMut(Reading)) -> Self {
-        let mut time = |name, default, zero| read_time(env, name, default, zero, tell);
         Self {
-            connect_timeout: time("SEEDCORE_RAY_CONNECT_TIMEOUT_S", 30, Zero::Allowed),
-            probe_timeout: time("SEEDCORE_RAY_PROBE_TIMEOUT_S", 2, Zero::Refused),
-            init_timeout: time("SEEDCORE_RAY_INIT_TIMEOUT_S", 30, Zero::Refused),
-            breaker_reset: time("SEEDCORE_RAY_BREAKER_RESET_S", 5, Zero::Allowed),
-            health_interval: time("SEEDCORE_RAY_HEALTH_INTERVAL_S", 5, Zero::Allowed),
+            connect_timeout: read_time(env, "SEEDCORE_RAY_CONNECT_TIMEOUT_S", 30, Zero::Allowed, tell),
+            probe_timeout: read_time(env, "SEEDCORE_RAY_PROBE_TIMEOUT_S", 2, Zero::Refused, tell),
+            init_timeout: read_given(env, ENV_INIT_TIMEOUT, INIT_S, Zero::Refused, tell),
+            breaker_reset: read_time(env, "SEEDCORE_RAY_BREAKER_RESET_S", 5, Zero::Allowed, tell),
+            health_interval: read_time(env, "SEEDCORE_RAY_HEALTH_INTERVAL_S", 5, Zero::Allowed, tell),
             loss_grace: read_given(env, ENV_LOSS_GRACE, 40, Zero::Allowed, tell),
             ray_deadline: read_given(env, ENV_RAY_DEADLINE, 60, Zero::Refused, tell),
             ray_client_grace: read_time(env, ENV_RAY_CLIENT_GRACE, 30, Zero::Allowed, tell),

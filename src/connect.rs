@@ -9,31 +9,36 @@ mod driver;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::breaker::{Admission, circuit_open};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::flight::{ConnectOptions, Deadline, FINISH_MARGIN, Flight, Waiter};
+use crate::flight::{
+    ConnectOptions, Deadline, EnvironmentSetup, FINISH_MARGIN, Flight, Patience, Waiter, after,
+};
 use crate::preflight::{BoxFuture, ProbePlan, Sockets};
 use crate::session::{Joined, Session, Turn};
 use crate::target::Target;
 pub use driver::{Driver, RayState, Step};
 
-/// The longest that a call may block a thread whose event loop is running.
+/// The longest that a call waits for an answer on a thread whose event loop is running. Once the
+/// cluster has answered, `ray.init` has its usual time.
 const ON_LOOP: Duration = Duration::from_secs(5);
 
 /// What a call asks for besides its target.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Wish {
     /// Shut a live connection down once the preflight has passed.
     pub force: bool,
     /// How long to wait for an answer; zero probes once. `None`: as the settings say.
     pub timeout: Option<Duration>,
-    /// See [`ConnectOptions::wait_for_local`].
+    /// See [`Patience::wait_for_local`].
     pub wait_for_local: bool,
     /// The call blocks a thread whose event loop is running.
     pub blocks_loop: bool,
+    /// See [`ConnectOptions::setup`].
+    pub setup: Option<EnvironmentSetup>,
 }
 
 /// One caller's connect.
@@ -43,11 +48,9 @@ pub struct Request {
     options: ConnectOptions,
     probe_timeout: Duration,
     may_fall_back: bool,
-    deadline: Deadline,
+    patience: Patience,
     /// When to stop waiting for other work, such as a shutdown.
     end: Instant,
-    /// Bound of everything, `ray.init` included; where the call blocks an event loop.
-    hard_end: Option<Instant>,
     /// The share in the breaker; none where the breaker neither admits nor hears of this call.
     trial: Option<Trial>,
 }
@@ -105,9 +108,8 @@ impl Request {
             (false, true) => timeout.min(ON_LOOP.saturating_sub(FINISH_MARGIN)),
             (false, false) => timeout,
         };
-        let hard_end = wish.blocks_loop.then(|| Instant::now() + ON_LOOP);
-        let deadline = Deadline::of(timeout);
-        let end = match deadline {
+        let init_timeout = settings.init_timeout(wish.setup.as_ref().map(|setup| setup.bound));
+        let end = match Deadline::of(timeout) {
             Deadline::Once => Instant::now() + settings.probe_timeout,
             Deadline::At(end) => end,
         };
@@ -115,15 +117,18 @@ impl Request {
             session: Arc::clone(session),
             target,
             options: ConnectOptions {
-                init_timeout: settings.init_timeout,
+                init_timeout,
                 force: wish.force,
-                wait_for_local: wish.wait_for_local,
+                setup: wish.setup,
             },
             probe_timeout: settings.probe_timeout,
             may_fall_back: settings.fallbacks,
-            deadline,
-            end: hard_end.map_or(end, |hard| hard.min(end)),
-            hard_end,
+            patience: Patience {
+                init_until: wish.timeout.map(after),
+                wait_for_local: wish.wait_for_local,
+                ..Patience::of(timeout)
+            },
+            end,
             trial,
         })
     }
@@ -142,7 +147,7 @@ impl Request {
             self.may_fall_back,
         );
         let metrics = Arc::clone(&self.session.metrics);
-        Flight::new(plan, self.options, Arc::new(Sockets), metrics)
+        Flight::new(plan, self.options.clone(), Arc::new(Sockets), metrics)
     }
 
     /// Joins the flight under way, or leads the one that `flight` makes: then `launch` starts its
@@ -158,7 +163,7 @@ impl Request {
     ) -> Result<Next, E> {
         let joined = self
             .session
-            .join(&self.target, self.options, self.deadline, flight);
+            .join(&self.target, self.options.force, self.patience, flight);
         let waiting = match joined {
             Joined::Connected => return Ok(Next::Done(Ok(()))),
             Joined::Refused(error) => return Ok(Next::Done(Err(error))),
@@ -184,7 +189,7 @@ impl Request {
                     Outcome::Failed(self.session.refuse(self.busy()))
                 }
             }
-            Waiting::Flight(waiter) => match self.wait_for_flight(waiter).await {
+            Waiting::Flight(mut waiter) => match waiter.wait().await {
                 Ok(()) => Outcome::Connected,
                 Err(cause) if self.may_retry(cause.kind) => Outcome::Again,
                 Err(cause) => Outcome::Failed(self.failed(cause)),
@@ -192,17 +197,9 @@ impl Request {
         }
     }
 
-    async fn wait_for_flight(&self, mut waiter: Waiter) -> Result<(), ConnectError> {
-        let Some(hard_end) = self.hard_end else {
-            return waiter.wait().await;
-        };
-        let result = timeout_at(hard_end, waiter.wait()).await;
-        result.unwrap_or_else(|_| Err(self.session.refuse(self.blocks_loop_too_long())))
-    }
-
     /// Whether there is time to try again after a flight of a caller with an earlier deadline.
     fn may_retry(&self, kind: Kind) -> bool {
-        kind.is_transient() && self.deadline.has_time() && Instant::now() < self.end
+        kind.is_transient() && self.patience.deadline.has_time() && Instant::now() < self.end
     }
 
     /// Records a failure that this caller is told: the flight may go on without it.
@@ -221,21 +218,6 @@ impl Request {
             &address,
             format!("Not connecting to {address}: an earlier ray.init or ray.shutdown still runs"),
             "A running ray.init cannot be stopped; try again later or restart the process.",
-        )
-    }
-
-    fn blocks_loop_too_long(&self) -> ConnectError {
-        let address = self.target.address.to_string();
-        ConnectError::new(
-            Kind::Timeout,
-            &address,
-            format!(
-                "{address} is not connected after {} s, the longest that a call may block a thread \
-                 whose event loop is running",
-                ON_LOOP.as_secs()
-            ),
-            "Await the async twin instead (seedcore_ray.ensure_ray_initialized_async), or connect \
-             before the loop starts. The connect goes on in the background if anybody waits for it.",
         )
     }
 }

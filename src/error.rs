@@ -57,6 +57,8 @@ pub enum Kind {
     Lost,
     /// There is no connection, and no connect has failed.
     NotConnected,
+    /// A native driver, and no node of the cluster on this machine.
+    NoLocalNode,
 }
 
 impl Kind {
@@ -73,7 +75,8 @@ impl Kind {
 
     /// Whether time alone can cure it, so that another try makes sense.
     ///
-    /// `no_local_ray` and `stale_local_ray` are answered at once, as by Ray's own `auto`.
+    /// `no_local_ray` and `stale_local_ray` are answered at once, as by Ray's own `auto`; so is
+    /// `no_local_node`, where nothing of a node is to be seen here.
     pub const fn is_transient(self) -> bool {
         matches!(
             self,

@@ -24,6 +24,8 @@ pub enum What {
     Reconnected,
     /// A connect or reconnect failed for a cause that does not pass.
     Failed,
+    /// Somebody else has called `ray.shutdown()`. The next call connects again, as before.
+    Shutdown,
 }
 
 impl What {

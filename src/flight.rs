@@ -4,6 +4,7 @@
 //! only wait, each no longer than its own deadline. The flight goes on while at least one of them has
 //! time left. This file probes; [`crate::connect::Driver`] has the rest of a connect.
 
+mod causes;
 mod deadline;
 mod progress;
 mod waiter;
@@ -20,12 +21,12 @@ use tracing::warn;
 use crate::error::{ConnectError, Kind};
 use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
-use crate::preflight::{Network, ProbePlan, probe_candidates};
+use crate::preflight::{Network, ProbePlan, find_cluster};
 use crate::retry;
-pub use deadline::Deadline;
-use deadline::after;
-pub use progress::{ConnectOptions, LastProbe, Progress, Step};
+pub use deadline::{Deadline, after};
+pub use progress::{ConnectOptions, EnvironmentSetup, LastProbe, Progress, Step};
 pub use waiter::Waiter;
+pub use waiters::Patience;
 use waiters::{Status, WaiterState, Waiters};
 
 /// How long a flight may take to finish once its time is up: its log lines are written first.
@@ -81,18 +82,17 @@ impl Flight {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a waiter; `None` when the flight was cancelled or is over. The flight goes on at least until
-    /// `deadline`. `wait_for_local` is the caller's [`ConnectOptions::wait_for_local`].
-    pub fn join(self: &Arc<Self>, deadline: Deadline, wait_for_local: bool) -> Option<Waiter> {
+    /// Adds a waiter; `None` when the flight was cancelled or is over. The flight goes on at least as
+    /// long as the waiter's patience.
+    pub fn join(self: &Arc<Self>, patience: Patience) -> Option<Waiter> {
         let mut waiters = self.waiters();
         if waiters.status != Status::Open || self.progress.borrow().is_done() {
             return None;
         }
         let seat = WaiterState {
-            deadline,
-            wait_for_local,
+            patience,
             sweeps: waiters.sweeps,
-            look_by: match deadline {
+            look_by: match patience.deadline {
                 Deadline::Once => after(self.probe_plan.sweep_bound()),
                 Deadline::At(end) => end,
             },
@@ -136,14 +136,18 @@ impl Flight {
         matches!(*self.progress.borrow(), Progress::Init { .. })
     }
 
-    /// Whether `ray.init` is running and has outlived its timeout.
+    /// Whether `ray.init` is running and has outlived its timeout, and the patience of all waiters.
     pub fn is_overdue(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Init { until } if Instant::now() >= until)
+        let patience = self.waiters().init_until();
+        matches!(
+            *self.progress.borrow(),
+            Progress::Init { until, .. } if Instant::now() >= patience.map_or(until, |end| end.max(until))
+        )
     }
 
     /// Seconds left for `ray.init`; negative once its time is up.
     pub fn init_seconds_left(&self) -> f64 {
-        let Progress::Init { until } = *self.progress.borrow() else {
+        let Progress::Init { until, .. } = *self.progress.borrow() else {
             return 0.0;
         };
         let now = Instant::now();
@@ -194,8 +198,7 @@ impl Flight {
     async fn sweep_and_wait(&self) -> Step {
         let began = Instant::now();
         let (timeouts, with_fallbacks) = self.waiters().plan_sweep(&self.probe_plan);
-        let result =
-            probe_candidates(&self.network, &self.probe_plan, timeouts, with_fallbacks).await;
+        let result = find_cluster(&self.network, &self.probe_plan, timeouts, with_fallbacks).await;
         self.note_probe(began.elapsed(), result.as_ref().err());
         match result {
             Ok(passed) => {
@@ -291,7 +294,8 @@ impl Flight {
     pub fn begin_init(&self) -> bool {
         let waiters = self.waiters();
         let until = after(self.options.init_timeout);
-        waiters.status == Status::Open && self.advance(Progress::Init { until })
+        let began = Instant::now();
+        waiters.status == Status::Open && self.advance(Progress::Init { began, until })
     }
 
     /// Gives `result` to all waiters. Only the first call counts: at the end of the process the waiters
@@ -331,45 +335,6 @@ impl Flight {
             self.metrics.connect_ended(self.began.elapsed(), cause);
         }
         is_news
-    }
-
-    /// The cause that waiters are given when the flight was cancelled.
-    pub fn cancelled(&self) -> ConnectError {
-        let address = self.address();
-        let message = format!("The connect to {address} was called off");
-        ConnectError::new(
-            Kind::Cancelled,
-            address,
-            message,
-            "Nobody waited for it any more, or shutdown_ray() or the end of the process came first.",
-        )
-    }
-
-    fn init_timed_out(&self) -> ConnectError {
-        let address = self.address();
-        let bound = self.options.init_timeout.as_secs_f64();
-        let message = format!("{address} answers, but ray.init did not return within {bound} s");
-        let mut error = ConnectError::new(
-            Kind::InitTimeout,
-            address,
-            message,
-            "It goes on in the background and is adopted if it still succeeds. Look at the head's \
-             logs; a larger SEEDCORE_RAY_INIT_TIMEOUT_S waits longer. A host:port address also \
-             needs a Ray node on this machine; use ray:// from elsewhere.",
-        );
-        error.attempts = self.sweeps();
-        error
-    }
-
-    fn unanswered(&self) -> ConnectError {
-        let address = self.address();
-        let message = format!("{address} gave no answer in the time that was allowed");
-        ConnectError::new(
-            Kind::Timeout,
-            address,
-            message,
-            "Allow more time (connect_timeout_s), or look whether the host is reachable.",
-        )
     }
 }
 

@@ -111,7 +111,7 @@ impl Monitor {
             misses: setup.plan.misses,
             grace: setup.grace,
         };
-        let search = ClusterSearch::new(setup.deadline.is_some(), random.fork());
+        let search = ClusterSearch::new(random.fork());
         let detector = FailureDetector::new(settings, now, random.fork());
         let first = setup.plan.interval.min(FIRST_CHECK);
         let state = State {

@@ -82,6 +82,7 @@ impl Network for Sockets {
                 server,
                 credentials,
                 probe_plan.probe_timeout,
+                &passed.facts,
             )),
             _ => Box::pin(std::future::ready(LocalNode::Here)),
         }
@@ -195,6 +196,23 @@ pub async fn probe_candidates(
         }
     }
     Err(cause)
+}
+
+/// As [`probe_candidates`]; a cluster that a native driver cannot use from this machine fails too.
+///
+/// # Errors
+///
+/// Those of [`probe_candidates`] and of [`LocalNode::check`].
+pub async fn find_cluster(
+    network: &Arc<dyn Network>,
+    probe_plan: &ProbePlan,
+    timeouts: Timeouts,
+    with_fallbacks: bool,
+) -> Result<Passed, ConnectError> {
+    let passed = probe_candidates(network, probe_plan, timeouts, with_fallbacks).await?;
+    let node = network.local_node(probe_plan, &passed).await;
+    node.check(&passed.address.to_string())?;
+    Ok(passed)
 }
 
 /// Whether fallbacks may be tried after a failure of `kind`.

@@ -75,6 +75,28 @@ impl Target {
         })
     }
 
+    /// This target once more, for a call that asks for nothing: what an argument named stands, and the
+    /// rest is as the environment says now.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidAddress`].
+    pub fn renewed(&self, env: &Env) -> Result<Self, ConnectError> {
+        let (address, address_source) = match self.address_source {
+            Source::Argument => (self.address.clone(), Source::Argument),
+            _ => resolve_address(None, env)?,
+        };
+        let (namespace, namespace_source) = match self.namespace_source {
+            Source::Argument => (self.namespace.clone(), Source::Argument),
+            _ => resolve_namespace(&NamespaceArg::LeftOut, env),
+        };
+        Ok(Self {
+            address,
+            address_source,
+            namespace,
+            namespace_source,
+        })
+    }
+
     /// The fallbacks by priority, without the address itself.
     ///
     /// An address that names a Kubernetes head service falls back to the stable services of the same

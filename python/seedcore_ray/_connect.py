@@ -70,7 +70,7 @@ def _init(driver: Driver, ray: Any) -> str:
         return driver.init_seconds_left() if driver.wanted else 0.0
 
     try:
-        init(ray, driver.init_arguments(), seconds_left)
+        init(ray, driver.init_arguments, seconds_left)
         client_awaits.follow_connection()
         return driver.initialised(ray)
     except BaseException as error:

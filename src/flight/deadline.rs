@@ -32,6 +32,6 @@ impl Deadline {
 }
 
 /// `timeout` from now; more than a year is a year, which no clock overflows at.
-pub(super) fn after(timeout: Duration) -> Instant {
+pub fn after(timeout: Duration) -> Instant {
     Instant::now() + timeout.min(Duration::from_secs(MAX_SECONDS.into()))
 }

@@ -1,5 +1,6 @@
 //! What a flight is asked to do, and how far it is.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -8,14 +9,23 @@ use crate::error::ConnectError;
 use crate::preflight::Passed;
 
 /// What a connect is asked to do, besides reaching its target.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// Timeout of `ray.init` itself.
     pub init_timeout: Duration,
     /// Shut a live connection down once the preflight has passed.
     pub force: bool,
-    /// Retry `no_local_ray` and `stale_local_ray` too, which otherwise fail at once.
-    pub wait_for_local: bool,
+    /// What `ray.init` has to do that may take minutes.
+    pub setup: Option<EnvironmentSetup>,
+}
+
+/// A `runtime_env` that Ray uploads or builds before `ray.init` returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentSetup {
+    /// The fields that take the time, as the caller named them: `pip, working_dir`.
+    pub fields: Arc<str>,
+    /// Ray's own bound for it.
+    pub bound: Duration,
 }
 
 /// How far a flight is.
@@ -30,6 +40,8 @@ pub enum Progress {
     },
     /// Inside `ray.init`.
     Init {
+        /// When it began.
+        began: Instant,
         /// When its time is up.
         until: Instant,
     },

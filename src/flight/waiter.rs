@@ -51,7 +51,7 @@ impl Waiter {
             let end = match &progress {
                 Progress::Done(result) => return result.clone(),
                 Progress::Probing { sweeps, last } => self.answer_due(*sweeps, last.as_ref()),
-                Progress::Init { until } => self.init_due(*until),
+                Progress::Init { until, .. } => self.init_due(*until),
             };
             if Instant::now() < end {
                 // Whether it changed or the time is up, the loop looks again. An error would mean
@@ -70,7 +70,7 @@ impl Waiter {
     fn answer_due(&mut self, sweeps: u32, last: Option<&ConnectError>) -> Instant {
         let has_look = sweeps > self.state.sweeps;
         let settled = last.is_some_and(|cause| !self.state.retries(cause.kind));
-        let own = match self.state.deadline {
+        let own = match self.state.patience.deadline {
             Deadline::At(end) if !(has_look && settled) => end,
             // The look is under way, and it is bounded.
             Deadline::Once if !has_look => return self.state.look_by + FINISH_MARGIN,
@@ -87,17 +87,19 @@ impl Waiter {
     /// Until when to wait for `ray.init`, which has a timeout of its own. A caller that joins after that
     /// has passed waits until its own deadline.
     fn init_due(&self, until: Instant) -> Instant {
-        match self.state.deadline {
+        let until = match self.state.patience.deadline {
             Deadline::At(end) if self.came >= until => end,
             _ => until,
-        }
+        };
+        until.max(self.state.patience.init_until.unwrap_or(until))
     }
 
     /// The error of a waiter whose time is up; `None` when there is news after all.
     fn out_of_patience(&self, progress: Progress) -> Option<ConnectError> {
         match progress {
             Progress::Probing { last, .. } => self.leave_early(last),
-            _ => Some(self.give_up_init()),
+            Progress::Init { began, .. } => Some(self.give_up_init(began)),
+            Progress::Done(_) => None,
         }
     }
 
@@ -127,8 +129,8 @@ impl Waiter {
         Some(error)
     }
 
-    fn give_up_init(&self) -> ConnectError {
-        let error = self.flight.init_timed_out();
+    fn give_up_init(&self, began: Instant) -> ConnectError {
+        let error = self.flight.init_timed_out(began);
         if self.flight.abandon() {
             error!(target: CONNECT, "{error}");
         }

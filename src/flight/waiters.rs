@@ -11,12 +11,32 @@ use crate::preflight::ProbePlan;
 use crate::probe::Timeouts;
 use crate::retry;
 
+/// How long, and for what, one caller waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Until when to wait for an answer.
+    pub deadline: Deadline,
+    /// Until when to wait for `ray.init` at least, whatever its own timeout is.
+    pub init_until: Option<Instant>,
+    /// Retry the causes of `auto` and of a missing node too, which otherwise fail at once.
+    pub wait_for_local: bool,
+}
+
+impl Patience {
+    /// Waits for an answer as long as `timeout`; zero is one sweep.
+    pub fn of(timeout: Duration) -> Self {
+        Self {
+            deadline: Deadline::of(timeout),
+            init_until: None,
+            wait_for_local: false,
+        }
+    }
+}
+
 /// One caller that waits for a flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WaiterState {
-    pub deadline: Deadline,
-    /// See [`ConnectOptions::wait_for_local`](super::ConnectOptions::wait_for_local).
-    pub wait_for_local: bool,
+    pub patience: Patience,
     /// Sweeps that were finished before this caller joined.
     pub sweeps: u32,
     /// Until when this caller waits for the sweep under way.
@@ -26,19 +46,22 @@ pub(super) struct WaiterState {
 impl WaiterState {
     /// Whether this caller wants another try after a failure of `kind`.
     pub fn retries(&self, kind: Kind) -> bool {
-        let local = matches!(kind, Kind::NoLocalRay | Kind::StaleLocalRay);
-        kind.is_transient() || (local && self.wait_for_local)
+        let local = matches!(
+            kind,
+            Kind::NoLocalRay | Kind::StaleLocalRay | Kind::NoLocalNode
+        );
+        kind.is_transient() || (local && self.patience.wait_for_local)
     }
 
     fn retries_until(&self, kind: Kind) -> Option<Instant> {
-        match self.deadline {
+        match self.patience.deadline {
             Deadline::At(end) if self.retries(kind) => Some(end),
             _ => None,
         }
     }
 
     fn awaits_look(&self, sweeps: u32) -> bool {
-        self.deadline == Deadline::Once && self.sweeps == sweeps
+        self.patience.deadline == Deadline::Once && self.sweeps == sweeps
     }
 }
 
@@ -111,6 +134,12 @@ impl Waiters {
         others.any(|(_, waiter)| {
             waiter.awaits_look(self.sweeps) || waiter.retries_until(kind).is_some_and(|at| at > end)
         })
+    }
+
+    /// Until when the waiters want `ray.init` to go on, where one of them has said so.
+    pub fn init_until(&self) -> Option<Instant> {
+        let waiters = self.by_id.values();
+        waiters.filter_map(|waiter| waiter.patience.init_until).max()
     }
 
     /// Counts a failed sweep, and returns how many have ended.

@@ -21,8 +21,6 @@ const POKE: Duration = Duration::from_millis(750);
 
 /// The search of one monitor.
 pub(super) struct ClusterSearch {
-    /// The connection was a native driver's, which needs a raylet on this machine.
-    is_native: bool,
     state: Mutex<State>,
 }
 
@@ -40,7 +38,7 @@ struct State {
 }
 
 impl ClusterSearch {
-    pub fn new(is_native: bool, mut random: fastrand::Rng) -> Self {
+    pub fn new(mut random: fastrand::Rng) -> Self {
         let state = State {
             backoff: Backoff::new(random.fork()),
             random,
@@ -50,7 +48,6 @@ impl ClusterSearch {
             answered_in: Duration::ZERO,
         };
         Self {
-            is_native,
             state: Mutex::new(state),
         }
     }
@@ -120,27 +117,16 @@ impl ClusterSearch {
     ) -> Result<(), ConnectError> {
         let timeouts = retry::timeouts(probe_plan.probe_timeout, self.state().silent);
         let passed = probe_candidates(network, probe_plan, timeouts, true).await?;
-        let node = if self.is_native {
-            network.local_node(probe_plan, &passed).await
-        } else {
-            LocalNode::Here
-        };
-        self.state().is_starting = node == LocalNode::NotYet;
-        match node {
-            LocalNode::Here => Ok(()),
-            LocalNode::NotYet | LocalNode::Elsewhere => {
-                Err(no_local_node(&passed.address.to_string()))
-            }
-        }
+        let node = network.local_node(probe_plan, &passed).await;
+        self.state().is_starting = node == LocalNode::Starting;
+        let found = node.check(&passed.address.to_string());
+        found.map_err(|cause| match cause.kind {
+            // It was here, and may come back.
+            Kind::NoLocalNode => ConnectError {
+                kind: Kind::NotReady,
+                ..cause
+            },
+            _ => cause,
+        })
     }
-}
-
-fn no_local_node(address: &str) -> ConnectError {
-    ConnectError::new(
-        Kind::NotReady,
-        address,
-        format!("{address} answers, but no raylet of the cluster runs on this machine"),
-        "A native driver needs one: start Ray on this machine again (ray start --address), or \
-         connect through ray://.",
-    )
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -123,7 +122,7 @@ pub(super) async fn cluster_id(channel: &Channel) -> Result<Option<String>, Stat
 }
 
 /// The nodes that are alive. A dead one is listed until the GCS has noticed.
-async fn nodes(channel: &Channel) -> Result<Vec<NodeInfo>, Status> {
+pub(super) async fn nodes(channel: &Channel) -> Result<Vec<NodeInfo>, Status> {
     let alive_only = NodeInfoRequest {
         state_filter: Some(ALIVE),
     };
@@ -133,14 +132,6 @@ async fn nodes(channel: &Channel) -> Result<Vec<NodeInfo>, Status> {
     accepted(reply.status)?;
     let alive = reply.nodes.into_iter().filter(|node| node.state == ALIVE);
     Ok(alive.collect())
-}
-
-/// The Unix sockets of the raylets of all nodes.
-pub(super) async fn raylet_sockets(channel: &Channel) -> Result<Vec<PathBuf>, Status> {
-    let nodes = nodes(channel).await?.into_iter();
-    Ok(nodes
-        .map(|node| PathBuf::from(node.raylet_socket))
-        .collect())
 }
 
 /// Nodes and resources, from three concurrent calls.

@@ -10,9 +10,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::gcs::hex;
 use crate::address::HostPort;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
+
+/// The flag with which a raylet is told its GCS.
+const GCS_ADDRESS: &str = "--gcs-address";
 
 /// Where the address of a local Ray was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +95,7 @@ pub fn find_in(
 ) -> Result<LocalRay, ConnectError> {
     let file = address_file(env, temp_dir);
     let named = env.file(&file.to_string_lossy());
-    let running = proc_root.map(raylets).unwrap_or_default();
+    let running = proc_root.map(gcs_addresses).unwrap_or_default();
     let several = running.len() > 1;
     let (address, source) = match (running.into_iter().next(), named) {
         (Some(address), named) if named.is_none() || !several => (address, LocalSource::Process),
@@ -103,6 +107,40 @@ pub fn find_in(
         address,
         source,
         ambiguous: several,
+    })
+}
+
+/// A raylet of this machine, by its command line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LocalRaylet {
+    gcs_address: String,
+    node_id: String,
+}
+
+impl LocalRaylet {
+    /// Whether it is the node of that id.
+    pub fn is(&self, node_id: &[u8]) -> bool {
+        self.node_id == hex(node_id)
+    }
+
+    /// Whether its GCS has that port; its host may have several names.
+    pub fn is_of(&self, gcs_port: u16) -> bool {
+        split(&self.gcs_address).is_some_and(|address| address.port == gcs_port)
+    }
+}
+
+/// The raylets of this machine whose command line is readable; `None` where there is no `/proc`.
+pub(super) fn raylets() -> Option<BTreeSet<LocalRaylet>> {
+    cfg!(target_os = "linux").then(|| {
+        let raylets = command_lines(Path::new("/proc")).filter_map(|raw| {
+            let value = |flag| flags(&raw, flag).into_iter().next();
+            let (gcs_address, node_id) = (value(GCS_ADDRESS)?, value("--node_id")?);
+            Some(LocalRaylet {
+                gcs_address,
+                node_id,
+            })
+        });
+        raylets.collect()
     })
 }
 
@@ -120,25 +158,28 @@ fn system_temp_dir(env: &Env) -> PathBuf {
 }
 
 /// The GCS addresses of all raylets whose command line is readable, sorted so that a choice is stable.
-fn raylets(proc_root: &Path) -> BTreeSet<String> {
-    let Ok(processes) = fs::read_dir(proc_root) else {
-        return BTreeSet::new();
-    };
+fn gcs_addresses(proc_root: &Path) -> BTreeSet<String> {
+    command_lines(proc_root)
+        .flat_map(|raw| flags(&raw, GCS_ADDRESS))
+        .collect()
+}
+
+fn command_lines(proc_root: &Path) -> impl Iterator<Item = String> {
+    let processes = fs::read_dir(proc_root).into_iter().flatten();
     processes
         .filter_map(Result::ok)
         .filter(|entry| is_number(entry.file_name().as_encoded_bytes()))
         // Unreadable: the process has ended, or belongs to another user.
         .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .flat_map(|raw| gcs_addresses(&String::from_utf8_lossy(&raw)))
-        .collect()
+        .map(|raw| String::from_utf8_lossy(&raw).into_owned())
 }
 
 fn is_number(name: &[u8]) -> bool {
     name.iter().all(u8::is_ascii_digit)
 }
 
-/// Every `--gcs-address=` in the command line of a raylet; nothing for other processes.
-fn gcs_addresses(raw: &str) -> Vec<String> {
+/// Every value of `flag` in the command line of a raylet; nothing for other processes.
+fn flags(raw: &str, flag: &str) -> Vec<String> {
     let arguments = split_command_line(raw);
     let executable = arguments.first().and_then(|path| path.rsplit('/').next());
     if !executable.is_some_and(|name| name.contains("raylet")) {
@@ -146,9 +187,9 @@ fn gcs_addresses(raw: &str) -> Vec<String> {
     }
     arguments
         .iter()
-        // One argument of the raylet is the command line of its workers, which repeats the address.
+        // One argument of the raylet is the command line of its workers, which repeats its own.
         .flat_map(|argument| argument.split(' '))
-        .filter(|word| word.starts_with("--gcs-address"))
+        .filter(|word| word.starts_with(flag))
         .filter_map(|word| word.split('=').nth(1))
         .filter(|address| !address.is_empty() && *address != "None")
         .map(str::to_owned)
@@ -222,9 +263,9 @@ mod tests {
     fn raylets_are_known_by_their_command_line() {
         let raylet = "/x/raylet/raylet\0--node_id=1\0--gcs-address=10.0.0.1:6379\0\
                       --python_worker_command=python w.py --gcs-address=10.0.0.1:6379 x\0";
-        assert_eq!(gcs_addresses(raylet), ["10.0.0.1:6379", "10.0.0.1:6379"]);
-        assert_eq!(gcs_addresses("raylet --gcs-address=h:1 --x"), ["h:1"]);
-        assert_eq!(gcs_addresses("raylet --gcs-address=h:1 --x\0"), ["h:1"]);
+        assert_eq!(flags(raylet, GCS_ADDRESS), ["10.0.0.1:6379", "10.0.0.1:6379"]);
+        assert_eq!(flags("raylet --gcs-address=h:1 --x", GCS_ADDRESS), ["h:1"]);
+        assert_eq!(flags("raylet --gcs-address=h:1 --x\0", GCS_ADDRESS), ["h:1"]);
         for none in [
             "",
             "\0",
@@ -233,7 +274,7 @@ mod tests {
             "raylet\0--gcs-address=None\0",
             "raylet\0--gcs-address\0",
         ] {
-            assert!(gcs_addresses(none).is_empty(), "{none:?}");
+            assert!(flags(none, GCS_ADDRESS).is_empty(), "{none:?}");
         }
     }
 
@@ -259,7 +300,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_command_line_is_survived(raw in any::<String>()) {
-            let _ = gcs_addresses(&raw);
+            let _ = flags(&raw, GCS_ADDRESS);
             let _ = split(&raw);
         }
     }

@@ -18,6 +18,7 @@ mod gcs_line;
 mod greet;
 mod kept_channel;
 pub mod local;
+mod local_node;
 mod open;
 mod ray_client;
 mod raylet;
@@ -33,12 +34,12 @@ pub mod version;
 mod wire;
 mod x509;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
 pub use gcs::{ClusterState, Table};
 pub use kept_channel::{KeptChannel, Keys, Reply};
+pub use local_node::{LocalNode, local_node};
 pub use ray_client::SessionState;
 pub use raylet::Raylet;
 pub use report::{Facts, RayPort, Report, Step, Timeouts};
@@ -168,46 +169,6 @@ pub async fn client_session_state(
         None => "session not known".to_owned(),
     };
     trace.step("grpc", state, count).await
-}
-
-/// Where the nodes of a cluster are, as a native driver needs one on its own machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LocalNode {
-    /// A raylet of the cluster runs here; or the GCS cannot be asked, which is for Ray to find out.
-    Here,
-    /// There is no node at all yet: the head is starting.
-    NotYet,
-    /// All nodes are on other machines.
-    Elsewhere,
-}
-
-/// Looks for a raylet of the cluster on this machine, within `timeout`.
-pub async fn local_node(
-    server: &HostPort,
-    credentials: &Credentials,
-    timeout: Duration,
-) -> LocalNode {
-    let server = Server::new(server.clone(), RayPort::Gcs);
-    let mut trace = Trace::new(&server, timeout);
-    let sockets = async {
-        let call = open(credentials, LARGE, &mut trace).await?;
-        let sockets = call.answer(gcs::raylet_sockets(&call.channel));
-        let count = |sockets: &Vec<PathBuf>| format!("{} nodes", sockets.len());
-        trace.step("grpc", sockets, count).await
-    };
-    let Ok(sockets) = sockets.await else {
-        return LocalNode::Here;
-    };
-    for socket in &sockets {
-        if raylet::listens(socket).await {
-            return LocalNode::Here;
-        }
-    }
-    if sockets.is_empty() {
-        LocalNode::NotYet
-    } else {
-        LocalNode::Elsewhere
-    }
 }
 
 /// The error for a server that answers but has no session of ours.

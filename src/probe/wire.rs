@@ -114,6 +114,10 @@ pub(super) struct NodeInfoRequest {
 /// `ray.rpc.GcsNodeInfo`
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct NodeInfo {
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub address: String,
     #[prost(string, tag = "3")]
     pub raylet_socket: String,
     #[prost(int32, tag = "7")]

@@ -13,7 +13,7 @@ pub fn probe_timeout_s() -> f64 {
 /// The bound of `ray.init`, in seconds.
 #[pyfunction]
 pub fn init_timeout_s() -> f64 {
-    settings().init_timeout.as_secs_f64()
+    settings().init_timeout(None).as_secs_f64()
 }
 
 fn settings() -> Settings {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::{Arrival, Connection, Inner, Joined, Locked, Owner, Session, Turn, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
-use crate::flight::{ConnectOptions, Deadline, Flight, Waiter};
+use crate::flight::{Flight, Patience, Waiter};
 use crate::health::Watch;
 use crate::target::Target;
 
@@ -16,35 +16,28 @@ impl Session {
     pub fn join(
         &self,
         target: &Target,
-        options: ConnectOptions,
-        deadline: Deadline,
+        force: bool,
+        patience: Patience,
         flight: impl FnOnce() -> Arc<Flight>,
     ) -> Joined {
         // A forced connect may have to wait for another one instead of sharing it.
-        if !options.force
-            && let Some(waiter) = self.share(target, options, deadline)
-        {
+        if !force && let Some(waiter) = self.share(target, patience) {
             return Joined::Wait(waiter);
         }
-        self.lead(&flight(), deadline)
+        self.lead(&flight(), patience)
     }
 
-    fn share(
-        &self,
-        target: &Target,
-        options: ConnectOptions,
-        deadline: Deadline,
-    ) -> Option<Waiter> {
+    fn share(&self, target: &Target, patience: Patience) -> Option<Waiter> {
         let inner = self.inner();
         match (&inner.owner, &inner.connection) {
             (Some(Owner::Connect(current)), None) if current.probe_plan.target == *target => {
-                current.join(deadline, options.wait_for_local)
+                current.join(patience)
             }
             _ => None,
         }
     }
 
-    fn lead(&self, flight: &Arc<Flight>, deadline: Deadline) -> Joined {
+    fn lead(&self, flight: &Arc<Flight>, patience: Patience) -> Joined {
         let mut inner = self.inner();
         // Under the lock, so that no flight begins after `exit` has looked for one.
         if let Some(error) = self.refusal(&flight.address()) {
@@ -53,8 +46,8 @@ impl Session {
         match (&inner.owner, &inner.connection) {
             (Some(Owner::Shutdown(over)), _) => Joined::After(Turn::Shutdown(over.subscribe())),
             (_, Some(_)) if !flight.options.force => Joined::Connected,
-            (Some(Owner::Connect(current)), _) => join_current(current, flight, deadline, &inner),
-            (None, _) => match flight.join(deadline, flight.options.wait_for_local) {
+            (Some(Owner::Connect(current)), _) => join_current(current, flight, patience, &inner),
+            (None, _) => match flight.join(patience) {
                 Some(waiter) => {
                     inner.owner = Some(Owner::Connect(Arc::clone(flight)));
                     Joined::Lead(waiter)
@@ -155,7 +148,7 @@ impl Session {
 fn join_current(
     current: &Arc<Flight>,
     wanted: &Arc<Flight>,
-    deadline: Deadline,
+    patience: Patience,
     inner: &Inner,
 ) -> Joined {
     let same = current.probe_plan.target == wanted.probe_plan.target;
@@ -163,7 +156,7 @@ fn join_current(
     let serves = current.options.force || !wanted.options.force || inner.connection.is_none();
     if same
         && serves
-        && let Some(waiter) = current.join(deadline, wanted.options.wait_for_local)
+        && let Some(waiter) = current.join(patience)
     {
         return Joined::Wait(waiter);
     }

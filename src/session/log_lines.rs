@@ -51,6 +51,15 @@ pub(super) fn adopted(info: &ConnectionInfo) {
     );
 }
 
+pub(super) fn shut_down_by_others(info: &ConnectionInfo) {
+    info!(
+        target: CONNECT,
+        "other code has called ray.shutdown() and ended the connection to {}; the next call connects \
+         again",
+        info.address
+    );
+}
+
 pub(super) fn cancelled(cause: &ConnectError) {
     info!(target: CONNECT, "{cause}");
 }

@@ -166,8 +166,17 @@ impl Session {
         let cause = inner.unhealthy.as_ref().map(|(_, cause)| cause.clone());
         match cause.filter(|_| inner.watch.is_some()) {
             Some(cause) => self.lose(&mut inner, cause),
-            None => self.let_go(&mut inner),
+            None => self.shut_down_by_others(&mut inner),
         }
+    }
+
+    fn shut_down_by_others(&self, inner: &mut Locked<'_>) {
+        let info = inner.connection.as_ref().map(|held| held.info.clone());
+        self.let_go(inner);
+        let Some(info) = info else { return };
+        log_lines::shut_down_by_others(&info);
+        let lived = info.since.elapsed().ok();
+        self.happened(inner, What::Shutdown, &info.address, None, lived);
     }
 
     fn lose(&self, inner: &mut Locked<'_>, cause: ConnectError) {

@@ -30,10 +30,19 @@ fn defaults_are_the_documented_ones() {
         assert_eq!(bad, []);
         assert_eq!(settings.connect_timeout, Duration::from_secs(30));
         assert_eq!(settings.probe_timeout, Duration::from_secs(2));
-        assert_eq!(settings.init_timeout, Duration::from_secs(30));
+        assert_eq!(settings.init_timeout(None), Duration::from_secs(30));
         assert_eq!(settings.breaker_reset, Duration::from_secs(5));
         assert!(settings.fallbacks && settings.guard_calls);
     }
+}
+
+#[test]
+fn a_runtime_env_has_time_unless_the_bound_is_explicit() {
+    let setup = Some(Duration::from_secs(600));
+    let (usual, _) = Settings::from_env(&env(&[]));
+    assert_eq!(usual.init_timeout(setup), Duration::from_secs(630));
+    let (explicit, _) = Settings::from_env(&env(&[(INIT, "10")]));
+    assert_eq!(explicit.init_timeout(setup), Duration::from_secs(10));
 }
 
 #[test]
@@ -51,7 +60,7 @@ fn each_setting_reads_its_own_variable() {
     let expected = Settings {
         connect_timeout: Duration::from_secs(1),
         probe_timeout: Duration::from_secs(3),
-        init_timeout: Duration::from_secs(5),
+        init_timeout: Some(Duration::from_secs(5)),
         breaker_reset: Duration::from_secs(7),
         health_interval: Duration::from_secs(5),
         loss_grace: None,
@@ -257,7 +266,7 @@ fn pick(settings: &Settings, name: &str) -> Duration {
         CONNECT => settings.connect_timeout,
         PROBE => settings.probe_timeout,
         RESET => settings.breaker_reset,
-        _ => settings.init_timeout,
+        _ => settings.init_timeout(None),
     }
 }
 

@@ -127,3 +127,21 @@ async fn callers_who_all_left_are_no_reason_to_refuse_a_success() {
     sleep(secs(5)).await;
     assert!(scene.session.is_connected());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_timeout_of_the_caller_covers_ray_init() {
+    let scene = Scene::new();
+    scene.up("head:10001");
+    scene.up("other:10001");
+    scene.then_init(LATE);
+    let patient = scene.ask(Wish::of(HEAD, secs(90)));
+    let usual = scene.ask(Wish::of(HEAD, secs(5)));
+    let usual = usual.await.unwrap();
+    assert_eq!((usual.kind(), usual.took), (Some(Kind::InitTimeout), INIT));
+    // Somebody waits for it: it is not given up for another target.
+    let other = scene.ask(Wish::of(OTHER, secs(5))).await.unwrap();
+    assert_eq!(other.kind(), Some(Kind::InitTimeout));
+    let patient = patient.await.unwrap();
+    assert_eq!((patient.result, patient.took), (Ok(()), secs(60)));
+    assert_eq!(scene.most_inits_at_once(), 1);
+}

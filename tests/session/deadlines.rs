@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
+use seedcore_ray::flight::Patience;
 use tokio::time::{Instant, sleep};
 
 use crate::scene::{GRACE, HEAD, Init, PROBE, Scene, Server, Wish, millis, secs};
@@ -129,7 +129,7 @@ async fn a_stuck_flight_holds_nobody() {
     for (timeout, callers) in [(secs(2), 3), (Duration::ZERO, 1)] {
         let scene = Scene::new();
         let flight = scene.flight(Wish::of(HEAD, timeout));
-        let join = |_| flight.join(Deadline::of(timeout), false).unwrap();
+        let join = |_| flight.join(Patience::of(timeout)).unwrap();
         let mut waiters: Vec<_> = (0..callers).map(join).collect();
         let began = Instant::now();
         for waiter in &mut waiters {

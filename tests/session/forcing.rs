@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::{Joined, ShutdownStep, State};
 use tokio::time::sleep;
 
@@ -88,13 +87,12 @@ async fn to_two_targets_one_after_the_other() {
 async fn a_flight_that_would_keep_what_is_live_does_not_serve() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let deadline = Deadline::of(secs(30));
-    let _leads = scene.join(&flight, deadline);
+    let _leads = scene.join(&flight, secs(30));
     assert!(scene.session.begin_init(&flight));
     // Somebody else has connected first, and that is about to be used.
     scene.adopt(foreign());
     let forced = scene.flight(Wish::of(HEAD, secs(30)).forced());
-    let joined = scene.join(&forced, deadline);
+    let joined = scene.join(&forced, secs(30));
     assert!(matches!(joined, Joined::After(_)));
 }
 
@@ -130,8 +128,7 @@ async fn close_before_the_live_one_is_dropped_does_not_leave_it_behind() {
     scene.up("head:10001");
     scene.connected(HEAD).await;
     let flight = scene.flight(Wish::of(HEAD, secs(30)).forced());
-    let deadline = Deadline::of(secs(30));
-    let _joined = scene.join(&flight, deadline);
+    let _joined = scene.join(&flight, secs(30));
     let _ = flight.step().await;
     assert!(scene.session.begin_init(&flight));
     let ShutdownStep::Wait(is_over) = scene.session.shutdown().next(true) else {

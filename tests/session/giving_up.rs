@@ -147,7 +147,7 @@ async fn sweeps_are_counted_and_remembered() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, Duration::ZERO));
     assert!(flight.last_probe().is_none());
-    let waiter = flight.join(seedcore_ray::flight::Deadline::Once, false);
+    let waiter = flight.join(seedcore_ray::flight::Patience::of(Duration::ZERO));
     let _ = flight.step().await;
     let probe = flight.last_probe().unwrap();
     assert_eq!(probe.error.map(|error| error.kind), Some(Kind::Refused));
@@ -156,4 +156,20 @@ async fn sweeps_are_counted_and_remembered() {
     assert!(flight.last_probe().unwrap().error.is_none());
     assert_eq!(flight.sweeps(), 2);
     drop(waiter);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_node_here_ray_init_is_not_called() {
+    let scene = Scene::new();
+    scene.set("head:10001", Duration::ZERO, Server::WithoutRaylet);
+    let answer = scene.ask(Wish::of(HEAD, secs(30))).await.unwrap();
+    assert_eq!(
+        (answer.kind(), answer.took),
+        (Some(Kind::NoLocalNode), Duration::ZERO)
+    );
+    assert_eq!(scene.count(&format!("init {HEAD}")), 0);
+    let stubborn = scene.ask(Wish::of(HEAD, secs(30)).wait_for_local());
+    sleep(secs(2)).await;
+    scene.up("head:10001");
+    assert_eq!(stubborn.await.unwrap().result, Ok(()));
 }

@@ -1,7 +1,6 @@
 //! Many callers, one `ray.init`.
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
 use seedcore_ray::session::Joined;
 use tokio::time::sleep;
 
@@ -94,7 +93,7 @@ async fn who_comes_after_the_last_has_left_begins_anew() {
     // Called off, and its task has not noticed: nothing was polled since.
     let next = scene.flight(Wish::of(HEAD, secs(30)));
     assert!(matches!(
-        scene.join(&next, Deadline::of(secs(30))),
+        scene.join(&next, secs(30)),
         Joined::After(_)
     ));
     scene.up("head:10001");

@@ -144,8 +144,7 @@ fn ray_missing_is_a_warning() {
         .unwrap()
         .block_on(async { Scene::new() });
     let flight = scene.flight(Wish::of(HEAD, secs(1)));
-    let deadline = seedcore_ray::flight::Deadline::Once;
-    let _joined = scene.join(&flight, deadline);
+    let _joined = scene.join(&flight, Duration::ZERO);
     let missing = crate::scene::failure(Kind::RayMissing, HEAD);
     scene.session.failed(&flight, &missing);
     assert_eq!(scene.lines.warnings_and_errors(), (1, 0));

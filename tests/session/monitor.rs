@@ -241,7 +241,7 @@ async fn a_shutdown_of_a_healthy_connection_is_nobodys_loss() {
     let scene = connected(PLAN, 3600, Server::Up).await;
     scene.session.gone();
     sleep(secs(60)).await;
-    assert_eq!(scene.events(), ["connected"]);
+    assert_eq!(scene.events(), ["connected", "shutdown"]);
     assert_eq!(scene.session.state(), State::Idle);
     assert!(scene.count("look") < 2);
 }

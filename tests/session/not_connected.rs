@@ -1,7 +1,7 @@
 //! Why there is no connection, as a caller is told that must not connect.
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
+use seedcore_ray::flight::Patience;
 use seedcore_ray::session::Session;
 use tokio::time::sleep;
 
@@ -56,6 +56,6 @@ async fn a_forked_child_says_so_before_anybody_asks() {
     assert_eq!(child.not_connected_reason().kind, Kind::Forked);
     let flight = Scene::new().flight(Wish::of(HEAD, secs(1)));
     let target = &flight.probe_plan.target;
-    drop(child.join(target, flight.options, Deadline::Once, || flight.clone()));
+    drop(child.join(target, false, Patience::of(secs(0)), || flight.clone()));
     assert_eq!(child.not_connected_reason().kind, Kind::Forked);
 }

@@ -11,7 +11,7 @@ use seedcore_ray::config::{Env, Settings};
 use seedcore_ray::connect::{self, Driver, Next, Outcome, RayState, Request, Step};
 use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::events::What;
-use seedcore_ray::flight::{ConnectOptions, Deadline, Flight, Waiter};
+use seedcore_ray::flight::{ConnectOptions, Flight, Patience, Waiter};
 use seedcore_ray::health::{CheckResult, HealthCheck, Plan, RaysPatience, Watch, grace};
 use seedcore_ray::monitor::{Monitor, MonitorEvent, Order, Setup};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
@@ -319,7 +319,7 @@ impl Scene {
         let options = ConnectOptions {
             init_timeout: INIT,
             force: wish.force,
-            wait_for_local: wish.wait_for_local,
+            setup: None,
         };
         let network: Arc<dyn Network> = Arc::new(Wires(Arc::clone(self)));
         let metrics = Arc::clone(&self.session.metrics);
@@ -329,17 +329,18 @@ impl Scene {
     /// A flight to [`HEAD`] that nobody carries out yet, and the waiter of the caller who leads it.
     pub fn lead(self: &Arc<Self>, timeout: Duration) -> (Arc<Flight>, Waiter) {
         let flight = self.flight(Wish::of(HEAD, timeout));
-        match self.join(&flight, Deadline::of(timeout)) {
+        match self.join(&flight, timeout) {
             Joined::Lead(waiter) => (flight, waiter),
             _ => panic!("nobody else leads"),
         }
     }
 
     /// What [`Session::join`] answers a caller that would carry out `flight`.
-    pub fn join(&self, flight: &Arc<Flight>, deadline: Deadline) -> Joined {
+    pub fn join(&self, flight: &Arc<Flight>, timeout: Duration) -> Joined {
         let own = Arc::clone(flight);
         let target = &flight.probe_plan.target;
-        self.session.join(target, flight.options, deadline, || own)
+        self.session
+            .join(target, flight.options.force, Patience::of(timeout), || own)
     }
 
     fn find_local(&self) -> Result<LocalRay, ConnectError> {
@@ -377,6 +378,7 @@ impl Scene {
             timeout: Some(wish.timeout),
             wait_for_local: wish.wait_for_local,
             blocks_loop: false,
+            setup: None,
         };
         let request = Request::new(&self.session, target(wish.address), wanted, &settings);
         Arc::new(request.expect("no breaker turns it away"))
@@ -674,7 +676,7 @@ impl Network for Wires {
             .map(|server| self.0.server(server));
         Box::pin(async move {
             match server {
-                Some(Server::WithoutRaylet) => LocalNode::Elsewhere,
+                Some(Server::WithoutRaylet) => LocalNode::Elsewhere(vec!["10.0.0.1".into()]),
                 _ => LocalNode::Here,
             }
         })

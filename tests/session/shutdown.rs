@@ -1,7 +1,7 @@
 //! `shutdown_ray()` and the end of the process, at each point of a connect.
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
+use seedcore_ray::flight::Patience;
 use seedcore_ray::session::{ShutdownStep, State};
 use tokio::time::sleep;
 
@@ -201,7 +201,7 @@ async fn after_the_exit_nothing_begins_and_nobody_spins() {
 async fn what_has_landed_does_not_take_off_again() {
     let scene = Scene::new();
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
-    let mut waiter = flight.join(Deadline::of(secs(30)), false).unwrap();
+    let mut waiter = flight.join(Patience::of(secs(30))).unwrap();
     flight.finish(Err(flight.cancelled()));
     let _ = flight.step().await;
     assert!(!flight.begin_init());

@@ -1,7 +1,7 @@
 //! What the session says of itself.
 
 use seedcore_ray::error::Kind;
-use seedcore_ray::flight::Deadline;
+use seedcore_ray::flight::Patience;
 use seedcore_ray::session::{Joined, Session, State};
 use tokio::time::sleep;
 
@@ -86,8 +86,8 @@ async fn a_forked_child_of_a_connected_process_refuses() {
     let flight = scene.flight(Wish::of(HEAD, secs(30)));
     let Joined::Refused(error) = child.join(
         &flight.probe_plan.target,
-        flight.options,
-        Deadline::Once,
+        false,
+        Patience::of(secs(0)),
         || flight.clone(),
     ) else {
         panic!("Ray does not survive a fork");

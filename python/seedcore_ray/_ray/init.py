@@ -21,12 +21,14 @@ _FORK_FAILED = "Starting Ray client server failed"
 _FORK_RETRY_S = 0.5
 
 
-def init(ray: Any, arguments: dict[str, Any], seconds_left: Callable[[], float]) -> None:
-    """Call ``ray.init(**arguments)``; again while only the proxy's fork fails.
+def init(
+    ray: Any, arguments: Callable[[], dict[str, Any]], seconds_left: Callable[[], float]
+) -> None:
+    """Call ``ray.init(**arguments())``; again while only the proxy's fork fails.
 
     Args:
         ray: the module.
-        arguments: those of ``ray.init``.
+        arguments: makes those of one ``ray.init``, which writes into them.
         seconds_left: how long it may still be tried again; 0 once no caller waits.
 
     Raises:
@@ -37,7 +39,7 @@ def init(ray: Any, arguments: dict[str, Any], seconds_left: Callable[[], float])
     with _without_sigterm_warning(), sigterm.kept():
         while True:
             try:
-                ray.init(**arguments)
+                ray.init(**arguments())
             except Exception as error:
                 if _FORK_FAILED not in str(error) or seconds_left() < _FORK_RETRY_S:
                     raise

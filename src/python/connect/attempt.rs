@@ -59,7 +59,8 @@ impl Request {
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
         py.import(intern!(py, "seedcore_ray._ray.sigterm"))?
             .call_method0(intern!(py, "set_graceful"))?;
-        compare(&self.asked, self.core.target());
+        let kwargs = self.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py));
+        compare(py, &self.asked, self.core.target(), kwargs);
         Ok(())
     }
 }

@@ -116,12 +116,14 @@ impl Driver {
         });
     }
 
-    /// The arguments of `ray.init`.
+    /// The arguments of `ray.init`, for one call of it.
     fn init_arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let arguments = PyDict::new(py);
         arguments.set_item("ignore_reinit_error", true)?;
         if let Some(kwargs) = &self.init_kwargs {
-            arguments.update(kwargs.bind(py).as_mapping())?;
+            // Ray writes into them, and a reconnect needs them as they were given.
+            let kwargs = ray::arguments::copied(kwargs.bind(py))?;
+            arguments.update(kwargs.as_mapping())?;
         }
         if let Some(passed) = self.core.passed() {
             arguments.set_item("address", passed.init_address.to_string())?;

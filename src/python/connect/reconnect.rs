@@ -12,6 +12,7 @@ use crate::process::process;
 use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
 use crate::python::monitor::Monitor;
+use crate::python::ray::arguments;
 
 /// Connects once, as the lost connection was made. A new connection has a monitor of its own; the
 /// session is told how a failed one ended.
@@ -26,8 +27,13 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             probe_timeout: monitor.get().probe_timeout(),
             ..Settings::from_env(&Env::Process).0
         };
+        let setup = match &origin.init_kwargs {
+            Some(kwargs) => arguments::setup(kwargs.bind(py))?,
+            None => None,
+        };
         let once = Wish {
             timeout: Some(std::time::Duration::ZERO),
+            setup,
             ..Wish::default()
         };
         let target = origin.target.clone();

@@ -18,11 +18,11 @@ use crate::python::connection::held;
 use crate::python::interop::args::Asked;
 use crate::python::interop::reentry::is_connect_thread;
 use crate::python::logs;
-use crate::python::ray::{self, Presence};
+use crate::python::ray::{self, Presence, arguments};
 use crate::target::Target;
 
 /// What a call wants besides its target.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Options<'a, 'py> {
     pub wish: Wish,
     pub init_kwargs: Option<&'a Bound<'py, PyDict>>,
@@ -34,6 +34,7 @@ pub struct Options<'a, 'py> {
 pub struct Request {
     pub core: Arc<connect::Request>,
     pub asked: Arc<Asked>,
+    /// A copy: the caller may change its own afterwards.
     pub init_kwargs: Option<Py<PyDict>>,
     /// See [`Wish::force`].
     pub force: bool,
@@ -59,7 +60,7 @@ pub fn prepare(
 ) -> PyResult<Prepared> {
     let prepared = match answer(py, asked, options)? {
         Answer::Known(result) => Prepared::Done(result),
-        Answer::Connect(target) => request(py, asked, target, options)?,
+        Answer::Connect(wanted) => request(py, asked, wanted, options)?,
     };
     if let Prepared::Done(Err(error)) = &prepared {
         process().session.metrics.rejected(error.kind);
@@ -67,12 +68,52 @@ pub fn prepare(
     Ok(prepared)
 }
 
-enum Answer {
+enum Answer<'py> {
     Known(Result<(), ConnectError>),
-    Connect(Target),
+    Connect(Wanted<'py>),
 }
 
-fn answer(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyResult<Answer> {
+/// The connection to make.
+struct Wanted<'py> {
+    target: Target,
+    /// Further arguments for `ray.init`.
+    init_kwargs: Option<Bound<'py, PyDict>>,
+}
+
+impl<'py> Wanted<'py> {
+    /// What the call asks for; where it asks for nothing, the connection that this process had, if
+    /// somebody else has ended it.
+    fn of(py: Python<'py>, asked: &Asked, options: &Options<'_, 'py>) -> PyResult<ResultOf<Self>> {
+        let asks_nothing =
+            asked.is_nothing() && options.init_kwargs.is_none() && !options.wish.force;
+        if asks_nothing && held::has_connected() {
+            // The connection may have been ended behind our back.
+            observed(py)?;
+        }
+        let ended = asks_nothing.then(held::ended).flatten();
+        let ended = ended.as_ref().and_then(|connection| connection.origin());
+        let target = match ended {
+            Some(origin) => origin.target.renewed(&Env::Process),
+            None => Target::resolve(asked.address(), &asked.namespace(), &Env::Process),
+        };
+        let init_kwargs = match ended {
+            Some(origin) => origin.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py)),
+            None => options.init_kwargs,
+        };
+        Ok(target.map(|target| Self {
+            target,
+            init_kwargs: init_kwargs.cloned(),
+        }))
+    }
+}
+
+type ResultOf<T> = Result<T, ConnectError>;
+
+fn answer<'py>(
+    py: Python<'py>,
+    asked: &Arc<Asked>,
+    options: &Options<'_, 'py>,
+) -> PyResult<Answer<'py>> {
     let session = Arc::clone(&process().session);
     if is_connect_thread() || logs::is_flushing() {
         let connected = held::is_alive(py).then_some(());
@@ -86,8 +127,8 @@ fn answer(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyRe
             .call_method0(intern!(py, "switch_off"))?;
     }
     let force = options.wish.force;
-    let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
-        Ok(target) => target,
+    let wanted = match Wanted::of(py, asked, options)? {
+        Ok(wanted) => wanted,
         // Whatever was asked for, one process has one connection, and it is there.
         Err(error) if !force && is_connected(py)? => {
             session
@@ -97,23 +138,29 @@ fn answer(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyRe
         }
         Err(error) => return Ok(Answer::Known(Err(session.refuse(error)))),
     };
-    if let Some(error) = session.refusal(&target.address.to_string()) {
+    let address = wanted.target.address.to_string();
+    if let Some(error) = session.refusal(&address) {
         return Ok(Answer::Known(Err(refused(error))));
     }
     match observed(py)? {
-        Presence::Fake(fake) => return connect_stand_in(&fake, &target, options),
+        Presence::Fake(fake) => return connect_stand_in(&fake, &wanted.target, options),
         Presence::Missing => {
-            let error = ray_missing(&target.address.to_string());
+            let error = ray_missing(&address);
             session.once.warn(&error.to_string());
             session.note_failure(&error);
             return Ok(Answer::Known(Err(error)));
         }
         Presence::Real(_) | Presence::NotImported => {}
     }
-    Ok(answer_from_session(py, asked, target, force))
+    Ok(answer_from_session(py, asked, wanted, force))
 }
 
-fn answer_from_session(py: Python<'_>, asked: &Arc<Asked>, target: Target, force: bool) -> Answer {
+fn answer_from_session<'py>(
+    py: Python<'py>,
+    asked: &Arc<Asked>,
+    wanted: Wanted<'py>,
+    force: bool,
+) -> Answer<'py> {
     let session = &process().session;
     if force && ray::in_worker(py) {
         session
@@ -122,14 +169,14 @@ fn answer_from_session(py: Python<'_>, asked: &Arc<Asked>, target: Target, force
         return Answer::Known(Ok(()));
     }
     if !force && held::is_alive(py) {
-        compare(asked, &target);
+        compare(py, asked, &wanted.target, wanted.init_kwargs.as_ref());
         return Answer::Known(Ok(()));
     }
     let last_error = session.last_error().filter(|_| !force);
     match last_error {
         // The monitor waits for the cluster, and has logged that.
         Some(error) if error.kind == Kind::Lost => Answer::Known(Err(error)),
-        _ => Answer::Connect(target),
+        _ => Answer::Connect(wanted),
     }
 }
 
@@ -160,11 +207,11 @@ fn reentrant() -> ConnectError {
     )
 }
 
-fn connect_stand_in(
-    fake: &Bound<'_, PyAny>,
+fn connect_stand_in<'py>(
+    fake: &Bound<'py, PyAny>,
     target: &Target,
-    options: &Options<'_, '_>,
-) -> PyResult<Answer> {
+    options: &Options<'_, 'py>,
+) -> PyResult<Answer<'py>> {
     let py = fake.py();
     let address = target.address.to_string();
     let words = py.import(intern!(py, "seedcore_ray._stub"))?.call_method1(
@@ -193,7 +240,7 @@ fn connect_stand_in(
 fn request(
     py: Python<'_>,
     asked: &Arc<Asked>,
-    target: Target,
+    wanted: Wanted<'_>,
     options: &Options<'_, '_>,
 ) -> PyResult<Prepared> {
     let session = &process().session;
@@ -204,10 +251,22 @@ fn request(
         }
     }
     let wish = Wish {
-        blocks_loop: !options.awaits && ray::on_running_loop(py)?,
-        ..options.wish
+        blocks_loop: !options.awaits && ray::blocks_loop(py)?,
+        setup: match &wanted.init_kwargs {
+            Some(kwargs) => arguments::setup(kwargs)?,
+            None => None,
+        },
+        ..options.wish.clone()
     };
-    let core = match connect::Request::new(session, target, wish, &settings) {
+    if wish.blocks_loop {
+        warn!(
+            target: CONNECT,
+            "ensure_ray_initialized() blocks a thread whose event loop is running, up to 5 s until \
+             the cluster has answered and then for ray.init; await \
+             seedcore_ray.ensure_ray_initialized_async() there instead"
+        );
+    }
+    let core = match connect::Request::new(session, wanted.target, wish, &settings) {
         Ok(core) => core,
         Err(rejected) => {
             // No log line: the failure that opened the circuit has one.
@@ -215,17 +274,12 @@ fn request(
             return Ok(Prepared::Done(Err(rejected)));
         }
     };
-    if wish.blocks_loop {
-        warn!(
-            target: CONNECT,
-            "ensure_ray_initialized() blocks a thread whose event loop is running, for up to 5 s; \
-             await seedcore_ray.ensure_ray_initialized_async() there instead"
-        );
-    }
+    let init_kwargs = wanted.init_kwargs.as_ref();
+    let init_kwargs = init_kwargs.map(arguments::copied).transpose()?;
     Ok(Prepared::Connect(Request {
         core: Arc::new(core),
         asked: Arc::clone(asked),
-        init_kwargs: options.init_kwargs.map(|kwargs| kwargs.clone().unbind()),
-        force: wish.force,
+        init_kwargs: init_kwargs.map(Bound::unbind),
+        force: options.wish.force,
     }))
 }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::log_target::CONNECT;
 use crate::process::process;
+use crate::python::connection::held;
 use crate::python::interop::blocking::block;
 use crate::python::interop::exit_guard::survived;
 use crate::python::interop::reentry::is_connect_thread;
@@ -52,6 +53,7 @@ fn shut_down(py: Python<'_>) -> PyResult<()> {
             .warn("shutdown_ray() is refused inside a Ray worker: it would disconnect the worker");
         return Ok(());
     }
+    held::forget_ended();
     if !takes_ray(py, &session, module.as_ref())? {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tracing::warn;
 
 use super::held::{self, HeldConnection};
@@ -15,7 +16,7 @@ use crate::process::process;
 use crate::python::interop::args::Asked;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
-use crate::python::ray::{self, Presence, witness};
+use crate::python::ray::{self, Presence, arguments, witness};
 use crate::session::{Connection, ConnectionInfo, Mode};
 use crate::target::{NamespaceArg, Source, Target};
 
@@ -89,15 +90,25 @@ pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
     Connection { info, binding }
 }
 
-/// Warns, once for each pair, when the connection is not the one that was asked for.
-pub fn compare(asked: &Arc<Asked>, target: &Target) {
+/// Warns, once for each wish, when the connection is not the one that was asked for.
+pub fn compare(
+    py: Python<'_>,
+    asked: &Arc<Asked>,
+    target: &Target,
+    init_kwargs: Option<&Bound<'_, PyDict>>,
+) {
     let Some(connection) = process().session.connection() else {
         return;
     };
-    if !held::remember(asked) {
-        return;
+    if held::remember(asked) {
+        compare_target(&connection.info, asked, target);
     }
-    let info = &connection.info;
+    if let Some(kwargs) = init_kwargs {
+        compare_arguments(py, &connection, kwargs);
+    }
+}
+
+fn compare_target(info: &ConnectionInfo, asked: &Asked, target: &Target) {
     let other_address = target.address_source == Source::Argument && !same_address(info, target);
     let named = matches!(asked.namespace(), NamespaceArg::Named(_))
         && target.namespace_source == Source::Argument;
@@ -114,6 +125,25 @@ pub fn compare(asked: &Arc<Asked>, target: &Target) {
             namespace(&target.namespace),
             info.address,
             namespace(&info.namespace),
+        );
+    }
+}
+
+/// A Ray worker has the arguments of its job, whatever the code in it asks for.
+fn compare_arguments(py: Python<'_>, connection: &Connection, asked: &Bound<'_, PyDict>) {
+    let Some(held) = HeldConnection::of(connection).filter(|_| !ray::in_worker(py)) else {
+        return;
+    };
+    let made_with = held.origin().and_then(|origin| origin.init_kwargs.as_ref());
+    let made_with = made_with.map(|kwargs| kwargs.bind(py));
+    // A connection serves, whatever cannot be compared.
+    let unmet = arguments::unmet(made_with, asked, held.told.bind(py));
+    if let Ok(Some(unmet)) = unmet {
+        warn!(
+            target: CONNECT,
+            "asked for {unmet}, which the live connection to {} was not made with: keeping that \
+             connection as it is. One process has one; force_reinit=True makes it anew.",
+            connection.info.address,
         );
     }
 }

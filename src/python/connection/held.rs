@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::address::HostPort;
 use crate::config::Whereabouts;
@@ -26,6 +26,9 @@ use crate::session::{Binding, Connection};
 use crate::target::Target;
 
 static ANSWER: ArcSwapOption<Answer> = ArcSwapOption::const_empty();
+
+/// The connection that this process had, until it has another one or gives it up itself.
+static ENDED: ArcSwapOption<HeldConnection> = ArcSwapOption::const_empty();
 
 /// How many different pairs of arguments are remembered as answered. More than a service has.
 const KNOWN: usize = 64;
@@ -62,6 +65,8 @@ pub struct HeldConnection {
     is_held: AtomicBool,
     /// How it was made, where we made it.
     origin: Option<Origin>,
+    /// The arguments of calls that asked for another one, as far as that was logged.
+    pub told: Py<PyList>,
 }
 
 /// How a connection was made: what it takes to monitor it, and to make it again.
@@ -87,6 +92,7 @@ impl HeldConnection {
             witness,
             is_held: AtomicBool::new(true),
             origin,
+            told: PyList::empty(ray.py()).unbind(),
         })
     }
 
@@ -142,6 +148,7 @@ impl HeldConnection {
 impl Binding for HeldConnection {
     fn held(self: Arc<Self>) {
         self.is_held.store(true, Ordering::Relaxed);
+        ENDED.store(self.origin.is_some().then(|| Arc::clone(&self)));
         ANSWER.store(Some(Arc::new(Answer::Connected {
             connection: self,
             known: Vec::new(),
@@ -191,6 +198,22 @@ pub fn is_gone(py: Python<'_>) -> bool {
         is_ours && !connection.stands(py)
     };
     with_held(is_gone).unwrap_or(false)
+}
+
+/// Whether a connection of ours is held, or was and ended without our doing.
+pub fn has_connected() -> bool {
+    ENDED.load().is_some()
+}
+
+/// The last connection of ours, if nothing is held now and it was not shut down by `shutdown_ray`.
+pub fn ended() -> Option<Arc<HeldConnection>> {
+    let is_held = with_held(|_, _| ()).is_some();
+    ENDED.load_full().filter(|_| !is_held)
+}
+
+/// [`shutdown_ray`](crate::python::connect::shutdown_ray) was called: the next connect begins anew.
+pub fn forget_ended() {
+    ENDED.store(None);
 }
 
 /// The connection that is held, if it is alive and nobody made another one in the meantime.
@@ -274,6 +297,7 @@ pub fn remember_rejection(py: Python<'_>, asked: &Arc<Asked>, error: &ConnectErr
 
 /// In a forked child: nothing is held, and nothing was rejected.
 pub fn forget() {
+    forget_ended();
     let answer = ANSWER.swap(None);
     if let Some(Answer::Connected { connection, .. }) = answer.as_deref() {
         connection.is_held.store(false, Ordering::Relaxed);

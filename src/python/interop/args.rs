@@ -120,6 +120,11 @@ impl Asked {
         }
     }
 
+    /// Whether neither an address nor a namespace was given.
+    pub const fn is_nothing(&self) -> bool {
+        self.address.is_none() && matches!(self.namespace, AskedNamespace::LeftOut)
+    }
+
     /// Whether these are the arguments that were given, without copying them.
     #[inline]
     pub fn is(&self, address: Option<&Text<'_, '_>>, namespace: &Namespace<'_, '_>) -> bool {

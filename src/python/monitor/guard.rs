@@ -15,7 +15,7 @@ use crate::process::process;
 use crate::python::interop::blocking::block;
 use crate::python::interop::errors::raise;
 use crate::python::interop::exit_guard::survived;
-use crate::python::ray::on_running_loop;
+use crate::python::ray::blocks_loop;
 
 /// Asks the GCS of a native connection before a call of Ray's that waits for it, or instead of one.
 #[pyclass(frozen, module = "seedcore_ray._core")]
@@ -53,7 +53,7 @@ impl Guard {
 
 impl Guard {
     fn ask(&self, py: Python<'_>, question: Question) -> PyResult<Option<Rows>> {
-        let caller = if on_running_loop(py)? {
+        let caller = if blocks_loop(py)? {
             Caller::EventLoop
         } else {
             Caller::Thread

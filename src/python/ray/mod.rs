@@ -1,6 +1,7 @@
 //! Ray's private parts on the Rust side, read without asking a cluster: one room to audit for a new
 //! Ray (docs/ray-internals.md). `python/seedcore_ray/_ray/` is the Python side.
 
+pub mod arguments;
 pub mod witness;
 
 use std::path::PathBuf;
@@ -224,8 +225,12 @@ pub fn is_blocked(py: Python<'_>, name: &str) -> bool {
     matches!(found, Ok(Some(module)) if module.is_none())
 }
 
-/// Whether an event loop runs in this thread.
-pub fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
+/// Whether an event loop runs in this thread that others need.
+pub fn blocks_loop(py: Python<'_>) -> PyResult<bool> {
+    Ok(on_running_loop(py)? && !in_notebook(py))
+}
+
+fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
     let Some(asyncio) = imported(py, "asyncio") else {
         return Ok(false);
     };
@@ -234,4 +239,22 @@ pub fn on_running_loop(py: Python<'_>) -> PyResult<bool> {
         Some(running) => Ok(!running.call0()?.is_none()),
         None => Ok(false),
     }
+}
+
+/// Whether this is the main thread of a notebook kernel or of another IPython. It runs each cell
+/// inside a loop that is its own: nobody else is blocked by a cell that waits.
+fn in_notebook(py: Python<'_>) -> bool {
+    let Some(ipython) = imported(py, "IPython") else {
+        return false;
+    };
+    let has_shell = ipython
+        .call_method0(intern!(py, "get_ipython"))
+        .is_ok_and(|shell| !shell.is_none());
+    has_shell && on_main_thread(py).unwrap_or(false)
+}
+
+fn on_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import(intern!(py, "threading"))?;
+    let here = threading.call_method0(intern!(py, "current_thread"))?;
+    Ok(here.is(&threading.call_method0(intern!(py, "main_thread"))?))
 }
