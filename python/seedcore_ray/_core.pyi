@@ -198,8 +198,10 @@ class Event:
     @property
     def name(
         self,
-    ) -> Literal["connected", "unhealthy", "recovered", "lost", "reconnected", "failed"]:
-        """`connected`, `unhealthy`, `recovered`, `lost`, `reconnected` or `failed`."""
+    ) -> Literal[
+        "connected", "unhealthy", "recovered", "lost", "reconnected", "failed", "shutdown"
+    ]:
+        """`connected`, `unhealthy`, `recovered`, `lost`, `reconnected`, `failed` or `shutdown`."""
     @property
     def at(self) -> float:
         """When, in seconds since the epoch."""
@@ -214,8 +216,8 @@ class Event:
         """A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None."""
     @property
     def after_s(self) -> float | None:
-        """How many seconds the state that ended here had lasted: the connection for `lost`, the
-        silence for `recovered`, the absence for `reconnected`; else None.
+        """How many seconds the state that ended here had lasted: the connection for `lost` and
+        `shutdown`, the silence for `recovered`, the absence for `reconnected`; else None.
         """
 
 @final

@@ -14,7 +14,8 @@ use crate::python::ray::imported;
 /// Something that happened to the connection of this process.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]
 pub struct Event {
-    /// `connected`, `unhealthy`, `recovered`, `lost`, `reconnected` or `failed`.
+    /// `connected`, `unhealthy`, `recovered`, `lost`, `reconnected`, `failed` or
+    /// `shutdown`.
     name: &'static str,
     /// When, in seconds since the epoch.
     at: f64,
@@ -24,8 +25,8 @@ pub struct Event {
     address: String,
     /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None.
     cause: Option<Py<PyAny>>,
-    /// How many seconds the state that ended here had lasted: the connection for `lost`, the silence
-    /// for `recovered`, the absence for `reconnected`; else None.
+    /// How many seconds the state that ended here had lasted: the connection for `lost` and
+    /// `shutdown`, the silence for `recovered`, the absence for `reconnected`; else None.
     after_s: Option<f64>,
 }
 

@@ -1,0 +1,1 @@
+"""Environments of users: what surrounds a connect there, started for real."""

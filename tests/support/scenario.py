@@ -22,10 +22,20 @@ def play(source: str, *args: str, deadline_s: float = 60.0, **env: str) -> dict[
 
 
 def run(
-    source: str, *args: str, deadline_s: float = 60.0, env: Mapping[str, str] | None = None
+    source: str,
+    *args: str,
+    deadline_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    private_pids: bool = False,
 ) -> ProgramResult:
     """Run a program to its end."""
-    return run_program(_with_kit(source), *args, env={**_KIT, **(env or {})}, deadline_s=deadline_s)
+    return run_program(
+        _with_kit(source),
+        *args,
+        env={**_KIT, **(env or {})},
+        deadline_s=deadline_s,
+        private_pids=private_pids,
+    )
 
 
 def start(source: str, *args: str, env: Mapping[str, str] | None = None) -> Program:

@@ -7,6 +7,7 @@ Ray writes into what it is given: local folders of a ``runtime_env`` become the 
 
 from __future__ import annotations
 
+import copy
 import sys
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
@@ -45,11 +46,12 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     kind: Any = type(value)
     new: Any
     if isinstance(value, dict):
+        is_rays = kind.__module__.startswith("ray.")
+        memo[id(value)] = new = kind.__new__(kind) if is_rays else copy.copy(value)
         # A RuntimeEnv checks what is put into it: the values were checked already.
-        new = kind.__new__(kind)
-        memo[id(value)] = new
+        put = dict.__setitem__ if is_rays else kind.__setitem__
         for key, item in value.items():
-            dict.__setitem__(new, key, _copied(item, memo))
+            put(new, key, _copied(item, memo))
         _copy_attributes(value, new, memo)
     elif kind is list:
         memo[id(value)] = new = []

@@ -6,12 +6,14 @@ use std::time::SystemTime;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tracing::debug;
 
 use crate::address::RayAddress;
 use crate::config::Env;
 use crate::connect::{self, RayState, Step};
 use crate::error::{ConnectError, Kind};
 use crate::flight::Flight;
+use crate::log_target::CONNECT;
 use crate::preflight::Passed;
 use crate::probe::version;
 use crate::process::process;
@@ -243,18 +245,30 @@ impl Driver {
         let words = error
             .str()
             .map_or_else(|_| String::new(), |words| words.to_string());
+        debug!(target: CONNECT, "{address}: ray.init raised {name}: {words}");
         let (kind, hint) = classify(&name, &words);
         let mut cause = ConnectError::new(
             kind,
             &address,
             format!(
                 "{address} answers, but Ray refused: {name}: {}",
-                words.trim()
+                gist(&words)
             ),
             hint,
         );
         cause.attempts = self.flight().sweeps().max(1);
         cause
+    }
+}
+
+/// What a message says at the end, without the tracebacks of other processes in it: the last line of a
+/// traceback is the cause of all.
+fn gist(words: &str) -> &str {
+    let words = words.trim();
+    if words.contains("Traceback (most recent call last)") {
+        words.lines().next_back().unwrap_or(words).trim()
+    } else {
+        words
     }
 }
 
@@ -276,6 +290,12 @@ fn classify(name: &str, words: &str) -> (Kind, &'static str) {
         (
             Kind::RayMissing,
             "Install it with `pip install \"ray[client]\"`, same version as the cluster.",
+        )
+    } else if words.contains("runtime_env") {
+        (
+            Kind::InitFailed,
+            "The runtime_env could not be set up: correct it, or look into runtime_env_setup-*.log \
+             among the head's logs.",
         )
     } else {
         (

@@ -163,7 +163,8 @@ pub fn begin_connect(
     let timeout = connect_timeout_s
         .map(|value| seconds(value, "connect_timeout_s"))
         .transpose()?;
-    if !force && held::answers(py, ray_address.as_ref(), &ray_namespace) {
+    let init_kwargs = init_kwargs.filter(|kwargs| !kwargs.is_empty());
+    if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
         return Ok(None);
     }
     let obeys_breaker = !wait_for_local && timeout.is_none_or(|timeout| !timeout.is_zero());
