@@ -1,6 +1,7 @@
 //! One sweep over the candidates of a target: the address itself, then its fallbacks.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,7 +134,16 @@ pub struct Passed {
 impl ProbePlan {
     /// Reads the environment for `target`, while attached to the interpreter as [`Env::Process`]
     /// requires. The address file and `/proc` are read only when `auto` is probed.
-    pub fn from_env(target: Target, env: &Env, probe_timeout: Duration, fallbacks: bool) -> Self {
+    ///
+    /// `temp_dir` is the caller's `_temp_dir` for `ray.init`, which says which of several Rays of this
+    /// machine `auto` means.
+    pub fn from_env(
+        target: Target,
+        env: &Env,
+        probe_timeout: Duration,
+        fallbacks: bool,
+        temp_dir: Option<PathBuf>,
+    ) -> Self {
         let variables = env.snapshot();
         Self {
             fallbacks: if fallbacks {
@@ -142,7 +152,7 @@ impl ProbePlan {
                 Vec::new()
             },
             target,
-            find_local: Arc::new(move || probe::local::find(&variables, None)),
+            find_local: Arc::new(move || probe::local::find(&variables, temp_dir.as_deref())),
             credentials: Credentials::from_env(env, false),
             local_credentials: Credentials::from_env(env, true),
             probe_timeout,
@@ -291,6 +301,6 @@ fn server_of(address: &RayAddress) -> Option<(&HostPort, RayPort)> {
     match address {
         RayAddress::Gcs(server) => Some((server, RayPort::Gcs)),
         RayAddress::Client(server) => Some((server, RayPort::Client)),
-        RayAddress::Auto | RayAddress::Local => None,
+        RayAddress::Auto | RayAddress::Local | RayAddress::Module(_) => None,
     }
 }

@@ -139,7 +139,7 @@ fn probe_plan(argument: Option<&str>, env: &Env, here: &Here) -> ProbePlan {
     let target = Target::resolve(argument, &NamespaceArg::LeftOut, env).expect("a right address");
     ProbePlan {
         fallbacks: target.fallbacks(&here.kubernetes),
-        ..ProbePlan::from_env(target, env, PROBE, false)
+        ..ProbePlan::from_env(target, env, PROBE, false, None)
     }
 }
 

@@ -86,7 +86,7 @@ fn answer(py: Python<'_>, asked: &Arc<Asked>, options: &Options<'_, '_>) -> PyRe
             .call_method0(intern!(py, "switch_off"))?;
     }
     let force = options.wish.force;
-    let target = match Target::resolve(asked.address(), &asked.namespace(), &Env::Process) {
+    let target = match ray::resolve(py, asked.address(), &asked.namespace()) {
         Ok(target) => target,
         // Whatever was asked for, one process has one connection, and it is there.
         Err(error) if !force && is_connected(py)? => {
