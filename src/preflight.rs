@@ -32,12 +32,8 @@ pub trait Network: Send + Sync + 'static {
         timeouts: Timeouts,
     ) -> BoxFuture<'a, Report>;
 
-    /// Makes one bare TCP connect within `timeout`.
-    fn poke<'a>(
-        &'a self,
-        server: &'a HostPort,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<(), ConnectError>>;
+    /// Makes one bare TCP connect to the server of the target, on the way that a probe takes.
+    fn poke<'a>(&'a self, probe_plan: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>>;
 
     /// Looks for a raylet of the cluster that has `passed` on this machine.
     fn local_node<'a>(
@@ -61,12 +57,12 @@ impl Network for Sockets {
         Box::pin(probe::probe(server, ray_port, credentials, timeouts))
     }
 
-    fn poke<'a>(
-        &'a self,
-        server: &'a HostPort,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<(), ConnectError>> {
-        Box::pin(probe::tcp_open(server, timeout))
+    fn poke<'a>(&'a self, probe_plan: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
+        let (way, timeout) = (&probe_plan.credentials.way, probe_plan.probe_timeout);
+        match server_of(&probe_plan.target.address) {
+            Some((server, ray_port)) => Box::pin(probe::tcp_open(server, ray_port, way, timeout)),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
     }
 
     fn local_node<'a>(
@@ -169,9 +165,9 @@ impl ProbePlan {
         self.probe_timeout.saturating_mul(self.rounds())
     }
 
-    /// The server to poll by TCP while it refuses connections; `auto` has none.
-    pub fn server(&self) -> Option<&HostPort> {
-        server_of(&self.target.address).map(|(server, _)| server)
+    /// Whether there is a server to poll by TCP while it refuses connections; `auto` has none.
+    pub fn has_server(&self) -> bool {
+        server_of(&self.target.address).is_some()
     }
 }
 

@@ -54,7 +54,7 @@ impl Network for Wires {
         })
     }
 
-    fn poke<'a>(&'a self, _: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<(), ConnectError>> {
+    fn poke<'a>(&'a self, _: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async { panic!("a doctor looks closely") })
     }
 
