@@ -20,7 +20,7 @@ use crate::error::{ConnectError, Kind};
 const BOUND: Duration = Duration::from_millis(250);
 
 /// A head that starts opens its sockets one after the other.
-const SAME_MOMENT: Duration = Duration::from_millis(20);
+const SAME_MOMENT: Duration = Duration::from_millis(5);
 
 /// Whether Ray replaces the host before it dials. No other spelling of a loopback address is.
 pub(super) fn is_replaced(host: &str) -> bool {
