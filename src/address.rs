@@ -66,6 +66,8 @@ pub enum RayAddress {
     Gcs(HostPort),
     /// `ray://host[:port]`: Ray Client.
     Client(HostPort),
+    /// `module://anything`: whatever the `ClientBuilder` of that Python module connects to.
+    Module(ModuleAddress),
 }
 
 impl RayAddress {
@@ -81,10 +83,28 @@ impl RayAddress {
         read(text).map_err(|flaw| explain::refusal(text, &flaw))
     }
 
-    /// Host and port, which `auto` and `local` do not have.
+    /// The address of another client than Ray's, if `text` has the form of one. Whether there is such
+    /// a module is for the caller to find out.
+    pub fn of_module(text: &str) -> Option<ModuleAddress> {
+        let text = text.trim();
+        let (module, _) = text.split_once("://")?;
+        let is_plain = text.len() <= MAX_TEXT && text.bytes().all(|b| b.is_ascii_graphic());
+        let fits = is_plain && is_module_name(module) && !NEVER_MODULES.contains(&module);
+        fits.then(|| ModuleAddress(text.to_owned()))
+    }
+
+    /// What `ray.init` is given: with what [`Display`](fmt::Display) hides.
+    pub fn for_ray(&self) -> String {
+        match self {
+            Self::Module(ModuleAddress(text)) => text.clone(),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Host and port, which only an address of the GCS or of Ray Client has.
     pub fn host_port(&self) -> Option<&HostPort> {
         match self {
-            Self::Auto | Self::Local => None,
+            Self::Auto | Self::Local | Self::Module(_) => None,
             Self::Gcs(at) | Self::Client(at) => Some(at),
         }
     }
@@ -93,7 +113,7 @@ impl RayAddress {
     #[must_use]
     pub(crate) fn at_host(&self, host: String) -> Option<Self> {
         match self {
-            Self::Auto | Self::Local => None,
+            Self::Auto | Self::Local | Self::Module(_) => None,
             Self::Gcs(at) => Some(Self::Gcs(HostPort { host, ..*at })),
             Self::Client(at) => Some(Self::Client(HostPort { host, ..*at })),
         }
@@ -107,8 +127,49 @@ impl fmt::Display for RayAddress {
             Self::Local => f.write_str("local"),
             Self::Gcs(at) => at.fmt(f),
             Self::Client(at) => write!(f, "ray://{at}"),
+            Self::Module(at) => f.write_str(&redact(&at.0)),
         }
     }
+}
+
+/// `module://anything`. It may hold a secret, which only [`RayAddress::for_ray`] shows.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ModuleAddress(String);
+
+impl ModuleAddress {
+    /// The name of the module.
+    pub fn module(&self) -> &str {
+        self.0.split_once("://").map_or("", |(module, _)| module)
+    }
+
+    /// The error for a module that has no `ClientBuilder`: the text is no Ray address then.
+    pub fn refusal(&self) -> ConnectError {
+        let scheme = redact(self.module());
+        explain::refusal(&self.0, &other_scheme(&scheme))
+    }
+}
+
+impl fmt::Debug for ModuleAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact(&self.0))
+    }
+}
+
+/// Schemes of other protocols. Some are names of installed modules too, and none has a builder.
+const NEVER_MODULES: [&str; 9] = [
+    "ray", "http", "https", "redis", "rediss", "gcs", "grpc", "grpcs", "tcp",
+];
+
+/// Whether `text` can be the dotted name of a Python module.
+fn is_module_name(text: &str) -> bool {
+    text.split('.').all(|part| {
+        let starts_well = part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        starts_well && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+fn other_scheme(scheme: &str) -> String {
+    format!("its scheme is `{scheme}`, Ray Client's is `ray`")
 }
 
 /// The host that `text` names, even if the address as a whole is invalid: Ray's own job command line
@@ -135,10 +196,7 @@ fn read(text: &str) -> Result<RayAddress, String> {
             let port = port.unwrap_or(DEFAULT_CLIENT_PORT);
             Ok(RayAddress::Client(HostPort { host, port }))
         }
-        Some((scheme, _)) => Err(format!(
-            "its scheme is `{}`, Ray Client's is `ray`",
-            redact(scheme)
-        )),
+        Some((scheme, _)) => Err(other_scheme(&redact(scheme))),
         None => {
             let (host, port) = read_authority(text)?;
             let port = port.ok_or("its port is missing")?;

@@ -6,6 +6,7 @@
 
 mod driver;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,13 +139,15 @@ impl Request {
         &self.target
     }
 
-    /// A flight that does what is asked for, over real sockets.
-    pub fn flight(&self, env: &Env) -> Arc<Flight> {
+    /// A flight that does what is asked for, over real sockets; `temp_dir` as in
+    /// [`ProbePlan::from_env`].
+    pub fn flight(&self, env: &Env, temp_dir: Option<PathBuf>) -> Arc<Flight> {
         let plan = ProbePlan::from_env(
             self.target.clone(),
             env,
             self.probe_timeout,
             self.may_fall_back,
+            temp_dir,
         );
         let metrics = Arc::clone(&self.session.metrics);
         Flight::new(plan, self.options.clone(), Arc::new(Sockets), metrics)

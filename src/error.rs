@@ -25,13 +25,15 @@ pub enum Kind {
     Timeout,
     /// The server is a Ray one that is still starting or has lost its GCS.
     NotReady,
-    /// A Ray port, but not the one that the address form needs.
+    /// A Ray port, but not the one that the address form needs; or a tunnel, where a native Ray does
+    /// not look.
     WrongPort,
     /// Something answers that is not Ray.
     NotRay,
     /// The TLS handshake failed, or one side speaks TLS and the other does not.
     Tls,
-    /// The cluster requires a token: none was found, or it was refused.
+    /// The cluster requires a token: none was found, or it was refused. Or the HTTP proxy on the way
+    /// refuses us.
     Auth,
     /// The Ray or Python versions differ in a way that Ray itself refuses.
     VersionMismatch,

@@ -278,11 +278,10 @@ impl Flight {
         let resweep = Instant::now() + retry::RESWEEP;
         loop {
             sleep(retry::pause(kind)).await;
-            let Some(server) = self.probe_plan.server().filter(|_| retry::poke_first(kind)) else {
+            if !(self.probe_plan.has_server() && retry::poke_first(kind)) {
                 return;
-            };
-            let timeout = self.probe_plan.probe_timeout;
-            let opened = self.network.poke(server, timeout).await.is_ok();
+            }
+            let opened = self.network.poke(&self.probe_plan).await.is_ok();
             if opened || Instant::now() >= resweep {
                 return;
             }

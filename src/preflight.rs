@@ -1,6 +1,7 @@
 //! One sweep over the candidates of a target: the address itself, then its fallbacks.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +32,8 @@ pub trait Network: Send + Sync + 'static {
         timeouts: Timeouts,
     ) -> BoxFuture<'a, Report>;
 
-    /// Makes one bare TCP connect within `timeout`.
-    fn poke<'a>(
-        &'a self,
-        server: &'a HostPort,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<(), ConnectError>>;
+    /// Makes one bare TCP connect to the server of the target, on the way that a probe takes.
+    fn poke<'a>(&'a self, probe_plan: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>>;
 
     /// Looks for a raylet of the cluster that has `passed` on this machine.
     fn local_node<'a>(
@@ -60,12 +57,12 @@ impl Network for Sockets {
         Box::pin(probe::probe(server, ray_port, credentials, timeouts))
     }
 
-    fn poke<'a>(
-        &'a self,
-        server: &'a HostPort,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<(), ConnectError>> {
-        Box::pin(probe::tcp_open(server, timeout))
+    fn poke<'a>(&'a self, probe_plan: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
+        let (way, timeout) = (&probe_plan.credentials.way, probe_plan.probe_timeout);
+        match server_of(&probe_plan.target.address) {
+            Some((server, ray_port)) => Box::pin(probe::tcp_open(server, ray_port, way, timeout)),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
     }
 
     fn local_node<'a>(
@@ -134,7 +131,16 @@ pub struct Passed {
 impl ProbePlan {
     /// Reads the environment for `target`, while attached to the interpreter as [`Env::Process`]
     /// requires. The address file and `/proc` are read only when `auto` is probed.
-    pub fn from_env(target: Target, env: &Env, probe_timeout: Duration, fallbacks: bool) -> Self {
+    ///
+    /// `temp_dir` is the caller's `_temp_dir` for `ray.init`, which says which of several Rays of this
+    /// machine `auto` means.
+    pub fn from_env(
+        target: Target,
+        env: &Env,
+        probe_timeout: Duration,
+        fallbacks: bool,
+        temp_dir: Option<PathBuf>,
+    ) -> Self {
         let variables = env.snapshot();
         Self {
             fallbacks: if fallbacks {
@@ -143,7 +149,7 @@ impl ProbePlan {
                 Vec::new()
             },
             target,
-            find_local: Arc::new(move || probe::local::find(&variables, None)),
+            find_local: Arc::new(move || probe::local::find(&variables, temp_dir.as_deref())),
             credentials: Credentials::from_env(env, false),
             local_credentials: Credentials::from_env(env, true),
             probe_timeout,
@@ -160,9 +166,9 @@ impl ProbePlan {
         self.probe_timeout.saturating_mul(self.rounds())
     }
 
-    /// The server to poll by TCP while it refuses connections; `auto` has none.
-    pub fn server(&self) -> Option<&HostPort> {
-        server_of(&self.target.address).map(|(server, _)| server)
+    /// Whether there is a server to poll by TCP while it refuses connections; `auto` has none.
+    pub fn has_server(&self) -> bool {
+        server_of(&self.target.address).is_some()
     }
 }
 
@@ -309,6 +315,6 @@ fn server_of(address: &RayAddress) -> Option<(&HostPort, RayPort)> {
     match address {
         RayAddress::Gcs(server) => Some((server, RayPort::Gcs)),
         RayAddress::Client(server) => Some((server, RayPort::Client)),
-        RayAddress::Auto | RayAddress::Local => None,
+        RayAddress::Auto | RayAddress::Local | RayAddress::Module(_) => None,
     }
 }

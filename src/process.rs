@@ -10,6 +10,7 @@ use once_cell::sync::Lazy;
 use crate::health::Policy;
 use crate::lazy::BuildTable;
 use crate::log_queue::Queue;
+use crate::probe;
 use crate::runtime::Runtime;
 use crate::session::Session;
 
@@ -65,4 +66,5 @@ pub fn after_fork(parent_had_ray: bool) {
         ..Process::default()
     };
     mem::forget(PROCESS.swap(Arc::new(child)));
+    probe::after_fork();
 }

@@ -65,7 +65,21 @@ impl Target {
         namespace: &NamespaceArg<'_>,
         env: &Env,
     ) -> Result<Self, ConnectError> {
-        let (address, address_source) = resolve_address(address, env)?;
+        Self::resolve_with(address, namespace, env, |_| false)
+    }
+
+    /// As [`Target::resolve`]. Of an address that is none of Ray's own, `has_builder` says whether its
+    /// scheme is a Python module with a client for Ray.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::InvalidAddress`].
+    pub fn resolve_with(
+        address: Option<&str>,
+        namespace: &NamespaceArg<'_>,
+        env: &Env,
+        has_builder: impl FnOnce(&str) -> bool,
+    ) -> Result<Self, ConnectError> {
+        let (address, address_source) = resolve_address(address, env, has_builder)?;
         let (namespace, namespace_source) = resolve_namespace(namespace, env);
         Ok(Self {
             address,
@@ -80,10 +94,14 @@ impl Target {
     ///
     /// # Errors
     /// [`crate::error::Kind::InvalidAddress`].
-    pub fn renewed(&self, env: &Env) -> Result<Self, ConnectError> {
+    pub fn renewed(
+        &self,
+        env: &Env,
+        has_builder: impl FnOnce(&str) -> bool,
+    ) -> Result<Self, ConnectError> {
         let (address, address_source) = match self.address_source {
             Source::Argument => (self.address.clone(), Source::Argument),
-            _ => resolve_address(None, env)?,
+            _ => resolve_address(None, env, has_builder)?,
         };
         let (namespace, namespace_source) = match self.namespace_source {
             Source::Argument => (self.namespace.clone(), Source::Argument),
@@ -104,7 +122,7 @@ impl Target {
     pub fn fallbacks(&self, kubernetes: &Kubernetes) -> Vec<RayAddress> {
         let namespace = kubernetes.namespace.as_deref();
         match &self.address {
-            RayAddress::Local => Vec::new(),
+            RayAddress::Local | RayAddress::Module(_) => Vec::new(),
             RayAddress::Auto => {
                 let outside = !kubernetes.inside || kubernetes.ray_pod;
                 if outside || self.address_source != Source::Default {
@@ -136,16 +154,22 @@ pub fn written_address(argument: Option<&str>, env: &Env) -> Option<(String, Sou
 fn resolve_address(
     argument: Option<&str>,
     env: &Env,
+    has_builder: impl FnOnce(&str) -> bool,
 ) -> Result<(RayAddress, Source), ConnectError> {
     let Some((text, source)) = written_address(argument, env) else {
         return Ok((RayAddress::Auto, Source::Default));
     };
-    let address = RayAddress::parse(&text).map_err(|mut error| {
+    let address = RayAddress::parse(&text).or_else(|mut error| {
+        if let Some(at) = RayAddress::of_module(&text)
+            && has_builder(at.module())
+        {
+            return Ok(RayAddress::Module(at));
+        }
         if let Source::Env(name) = source {
             // The reader of the log may not know that the variable is set.
             error.message = format!("{name}: {}", error.message);
         }
-        error
+        Err(error)
     })?;
     Ok((address, source))
 }

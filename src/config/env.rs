@@ -47,9 +47,14 @@ impl Env {
     /// The trimmed value of `name`; a blank value counts as unset. Bytes that are not UTF-8 become
     /// replacement characters, which the parser of the value rejects with a message.
     pub fn get(&self, name: &str) -> Option<String> {
+        trimmed(&self.raw(name)?)
+    }
+
+    /// The value of `name` as it is; `None` only when it is not set.
+    pub fn raw(&self, name: &str) -> Option<String> {
         match self {
-            Self::Process => trimmed(&std::env::var_os(name)?.to_string_lossy()),
-            Self::Snapshot(vars) | Self::Fixed { vars, .. } => trimmed(vars.get(name)?),
+            Self::Process => Some(std::env::var_os(name)?.to_string_lossy().into_owned()),
+            Self::Snapshot(vars) | Self::Fixed { vars, .. } => vars.get(name).cloned(),
         }
     }
 

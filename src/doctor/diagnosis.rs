@@ -91,6 +91,9 @@ fn connects(address: &RayAddress, here: &Here) -> Diagnosis {
     }
     let sentence = match address {
         RayAddress::Local => "`local` starts a Ray inside the process; nothing has to answer",
+        RayAddress::Module(_) => {
+            "A client of its own connects to this address; nothing of it can be looked at before"
+        }
         RayAddress::Auto => "The Ray of this machine answers; a connect will work",
         _ => return Diagnosis::well(format!("{address} answers; a connect will work"), NOTHING),
     };

@@ -57,7 +57,7 @@ fn verdict(ok: bool) -> Verdict {
 }
 
 fn network_hops(look: &Look, credentials: &Credentials) -> Vec<Hop> {
-    if look.address == RayAddress::Local {
+    if matches!(look.address, RayAddress::Local | RayAddress::Module(_)) {
         return Vec::new();
     }
     let prefix = format!("{}: ", look.address);
@@ -124,7 +124,7 @@ fn compare(
     let ours = format!("here Ray {}, Python {}", local.ray, local.python);
     let (verdict, detail) = if facts.ray_version.is_some() {
         (Verdict::Ok, format!("{ours}, which Ray accepts"))
-    } else if reached && *address != RayAddress::Local {
+    } else if reached && !matches!(address, RayAddress::Local | RayAddress::Module(_)) {
         let detail = format!("{ours}; ray.init compares them with the cluster's");
         (Verdict::Skipped, detail)
     } else {

@@ -75,13 +75,13 @@ impl ClusterSearch {
     /// bare TCP connect cannot tell from a success.
     pub async fn port_opens(&self, network: &Arc<dyn Network>, probe_plan: &ProbePlan) {
         let refused = self.state().failure.is_some_and(retry::poke_first);
-        let Some(server) = probe_plan.server().filter(|_| refused) else {
+        if !(refused && probe_plan.has_server()) {
             return std::future::pending().await;
-        };
+        }
         loop {
             let pause = POKE.mul_f64(self.state().random.f64());
             sleep(pause).await;
-            if network.poke(server, probe_plan.probe_timeout).await.is_ok() {
+            if network.poke(probe_plan).await.is_ok() {
                 return;
             }
         }

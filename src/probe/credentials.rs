@@ -1,4 +1,5 @@
-//! The token and TLS files that Ray itself would use, read again for each connect.
+//! What it takes to reach a cluster: the token, the TLS files and the way that Ray itself would use,
+//! read again for each connect.
 //!
 //! The order is that of `AuthenticationTokenLoader` (measured, Ray 2.60): `RAY_AUTH_TOKEN`, else the
 //! first line of the file `RAY_AUTH_TOKEN_PATH` (missing or empty is an error, and the default file
@@ -12,12 +13,13 @@ use std::path::PathBuf;
 use tonic::metadata::{Ascii, MetadataValue};
 
 use super::server::Server;
+use super::way::Way;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
 
 const K8S_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// The token and TLS files that Ray itself would use. `Debug` hides the token.
+/// What Ray itself would use to reach a cluster. `Debug` hides the token, and the way.
 #[derive(Clone, Default)]
 pub struct Credentials {
     /// The bearer token, if Ray would send one.
@@ -28,6 +30,8 @@ pub struct Credentials {
     pub mode: AuthMode,
     /// The TLS files, when `RAY_USE_TLS` is on.
     pub tls: Option<TlsFiles>,
+    /// How Ray itself would reach the server.
+    pub way: Way,
 }
 
 /// The meaning of `RAY_AUTH_MODE`.
@@ -63,7 +67,7 @@ impl fmt::Debug for Credentials {
             .field("token_source", &self.token_source)
             .field("mode", &self.mode)
             .field("tls", &self.tls)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,6 +89,7 @@ impl Credentials {
             token_source,
             mode,
             tls: tls_files(env),
+            way: Way::from_env(env),
         }
     }
 

@@ -1,7 +1,6 @@
 //! From a failed call to a cause that people can act on.
 
 use std::error::Error as _;
-use std::net::SocketAddr;
 
 use tonic::{Code, Status};
 
@@ -11,6 +10,7 @@ use super::credentials::{Credentials, TlsFiles};
 use super::report::RayPort;
 use super::server::Server;
 use super::sniff::{FirstBytes, Protocol};
+use super::way::Route;
 use super::{gcs, greet, ray_client, tls};
 use crate::address::{DEFAULT_CLIENT_PORT, USUAL_GCS_PORT};
 use crate::error::{ConnectError, Kind};
@@ -19,7 +19,7 @@ use crate::error::{ConnectError, Kind};
 pub(super) struct Peer<'a> {
     pub server: &'a Server,
     pub credentials: &'a Credentials,
-    pub address: SocketAddr,
+    pub route: Route,
     pub received: FirstBytes,
 }
 
@@ -155,10 +155,10 @@ impl Peer<'_> {
     /// A plaintext connection was closed before a byte was received. A TLS port of Ray's does that,
     /// and the reply of a web server can be lost to the TCP reset that follows it.
     async fn silent(&self) -> ConnectError {
-        if greet::answers_tls(self.address).await {
+        if greet::answers_tls(&self.route).await {
             return causes::server_speaks_tls(self.server);
         }
-        match greet::reply_to(self.address, b"GET / HTTP/1.0\r\n\r\n").await {
+        match greet::reply_to(&self.route, b"GET / HTTP/1.0\r\n\r\n").await {
             Protocol::Http1(line) => causes::web(self.server, &line),
             _ => causes::closed(self.server),
         }

@@ -1,41 +1,40 @@
 //! Second connections, made only to learn which protocol a silent server speaks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Error, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::rustls;
 
 use super::sniff::{FirstBytes, Protocol, record};
 use super::tls_verify;
+use super::way::Route;
 
 /// How long a second connection may take.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Whether the server answers a TLS greeting with TLS. Nothing is verified, and no certificate of
 /// ours is sent.
-pub(super) async fn answers_tls(peer: SocketAddr) -> bool {
-    match client_hello(peer) {
-        Ok(hello) => reply_to(peer, &hello).await == Protocol::Tls,
+pub(super) async fn answers_tls(route: &Route) -> bool {
+    match client_hello(route) {
+        Ok(hello) => reply_to(route, &hello).await == Protocol::Tls,
         Err(_) => false,
     }
 }
 
 /// Whether the server answers an HTTP/2 preface in plain text.
-pub(super) async fn answers_http2(peer: SocketAddr) -> bool {
+pub(super) async fn answers_http2(route: &Route) -> bool {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    reply_to(peer, preface).await == Protocol::Http2
+    reply_to(route, preface).await == Protocol::Http2
 }
 
 /// The protocol of the server's reply to `greeting` on a new connection.
-pub(super) async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Protocol {
+pub(super) async fn reply_to(route: &Route, greeting: &[u8]) -> Protocol {
     let received = FirstBytes::default();
     let greet = async {
-        let mut stream = record(TcpStream::connect(peer).await.ok()?, &received);
+        let mut stream = record(route.dial().await.ok()?, &received);
         stream.write_all(greeting).await.ok()?;
         // Enough for a TLS alert, the shortest reply of all; HTTP/2 needs a whole frame header.
         stream.read_exact(&mut [0; 7]).await.ok()?;
@@ -48,12 +47,12 @@ pub(super) async fn reply_to(peer: SocketAddr, greeting: &[u8]) -> Protocol {
     received.protocol()
 }
 
-fn client_hello(peer: SocketAddr) -> Result<Vec<u8>, Error> {
+fn client_hello(route: &Route) -> Result<Vec<u8>, Error> {
     let mut config = tls_verify::config_builder()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let name = ServerName::IpAddress(peer.ip().into());
+    let name = ServerName::IpAddress(route.ip().into());
     let mut hello = Vec::new();
     ClientConnection::new(Arc::new(config), name)?
         .write_tls(&mut hello)

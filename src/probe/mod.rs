@@ -19,7 +19,9 @@ mod greet;
 mod kept_channel;
 pub mod local;
 mod local_node;
+mod node_ip;
 mod open;
+mod proxy;
 mod ray_client;
 mod raylet;
 mod report;
@@ -31,12 +33,14 @@ mod tls;
 mod tls_verify;
 mod trace;
 pub mod version;
+mod way;
 mod wire;
 mod x509;
 
 use std::time::Duration;
 
 pub use credentials::{AuthMode, Credentials, TlsFiles};
+pub use dns::after_fork;
 pub use gcs::{ClusterState, Table};
 pub use kept_channel::{KeptChannel, Keys, Reply};
 pub use local_node::{LocalNode, local_node};
@@ -44,7 +48,7 @@ pub use ray_client::SessionState;
 pub use raylet::Raylet;
 pub use report::{Facts, RayPort, Report, Step, Timeouts};
 pub use shared_channel::{Question, Rows, SharedChannel};
-pub use tcp::tcp_open;
+pub use way::{Way, tcp_open};
 
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
@@ -81,7 +85,7 @@ async fn find_client<'a>(
     let answers = |(): &()| "Ray Client answers".to_owned();
     trace.step("grpc", ping, answers).await?;
     Ok(Facts {
-        peer: Some(call.peer.address),
+        peer: Some(call.peer.route.first),
         ..Facts::default()
     })
 }
@@ -102,7 +106,7 @@ async fn find_gcs<'a>(
         .step("cluster", identity, gcs::Identity::to_string)
         .await?;
     Ok(Facts {
-        peer: Some(call.peer.address),
+        peer: Some(call.peer.route.first),
         ray_version: found.ray_version.or(version),
         python_version: found.python_version,
         cluster_id: found.cluster_id,

@@ -1,7 +1,5 @@
 //! Opens a channel to a server: token, name, TCP, TLS and the HTTP/2 preface.
 
-use std::net::SocketAddr;
-
 use http::uri::Scheme;
 use tonic::Code;
 
@@ -9,8 +7,9 @@ use super::channel::{Channel, Stream};
 use super::credentials::{AuthMode, Credentials};
 use super::explain::{Call, Peer};
 use super::sniff::record;
+use super::tls;
 use super::trace::Trace;
-use super::{dns, tcp, tls};
+use super::way::Hop;
 use crate::error::ConnectError;
 
 /// Opens a channel whose replies may take `max_message` bytes. Each step is recorded in `trace`.
@@ -30,18 +29,17 @@ pub(super) async fn open<'a>(
     } else {
         token.await?
     };
-    let addresses = trace
-        .step("dns", dns::resolve(server), |found| list(found))
+    let hop = trace
+        .step("dns", credentials.way.find(server), Hop::detail)
         .await?;
-    let (tcp, address) = trace
-        .step("tcp", tcp::connect(server, &addresses), |(_, address)| {
-            format!("connected to {address}")
-        })
-        .await?;
+    let connected = trace
+        .step("tcp", hop.connect(), |(_, route)| route.detail())
+        .await;
+    let (tcp, route) = connected.map_err(|cause| hop.blame(cause))?;
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
         None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
         Some(files) => {
-            let handshake = tls::handshake(server, files, tcp, address);
+            let handshake = tls::handshake(server, files, tcp, &route);
             let tls = trace.step("tls", handshake, tls::agreed).await?;
             (Box::new(record(tls, &trace.received)), Scheme::HTTPS)
         }
@@ -49,7 +47,7 @@ pub(super) async fn open<'a>(
     let peer = Peer {
         server,
         credentials,
-        address,
+        route,
         received: trace.received.clone(),
     };
     let opened = async {
@@ -61,9 +59,4 @@ pub(super) async fn open<'a>(
     };
     let channel = trace.first_part("grpc", opened).await?;
     Ok(Call { peer, channel })
-}
-
-fn list(addresses: &[SocketAddr]) -> String {
-    let shown: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    shown.join(", ")
 }

@@ -11,27 +11,10 @@ use tokio::task::JoinSet;
 
 use super::report::RayPort;
 use super::server::Server;
-use super::{causes, dns};
-use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
 
 /// How long an attempt runs alone before the one to the next address starts beside it.
 const HEAD_START: Duration = Duration::from_millis(100);
-
-/// Checks whether anything accepts TCP connections on this port, within `timeout`.
-///
-/// Costs the server one accept and no gRPC traffic.
-///
-/// # Errors
-/// The cause by which the name look-up or the connect failed.
-pub async fn tcp_open(server: &HostPort, timeout: Duration) -> Result<(), ConnectError> {
-    let server = Server::new(server.clone(), RayPort::Gcs);
-    let work = async { connect(&server, &dns::resolve(&server).await?).await };
-    match tokio::time::timeout(timeout, work).await {
-        Ok(result) => result.map(drop),
-        Err(_) => Err(causes::tcp_timed_out(&server, timeout)),
-    }
-}
 
 /// Connects to the first of `addresses` that accepts.
 ///
@@ -145,6 +128,7 @@ fn kind_of(error: &io::Error) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::HostPort;
     use tokio::net::{TcpListener, TcpSocket};
 
     #[test]

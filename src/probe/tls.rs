@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,6 +19,7 @@ use super::greet;
 use super::server::Server;
 use super::sniff::{FirstBytes, Protocol, Recorded, record};
 use super::tls_verify::{Mismatch, Verifier, config_builder};
+use super::way::Route;
 use super::x509::{self, Names};
 use crate::address::printable;
 use crate::error::{ConnectError, Kind};
@@ -32,7 +32,7 @@ pub(super) async fn handshake(
     server: &Server,
     files: &TlsFiles,
     tcp: TcpStream,
-    peer: SocketAddr,
+    route: &Route,
 ) -> Result<TlsStream<Recorded<TcpStream>>, ConnectError> {
     let config = config(server, files).await?;
     let name = ServerName::try_from(server.address.host.clone()).map_err(|_| {
@@ -46,7 +46,7 @@ pub(super) async fn handshake(
     let stream = record(tcp, &received);
     match TlsConnector::from(config).connect(name, stream).await {
         Ok(stream) => Ok(stream),
-        Err(error) => Err(failed(server, files, &error, &received, peer).await),
+        Err(error) => Err(failed(server, files, &error, &received, route).await),
     }
 }
 
@@ -77,7 +77,7 @@ async fn failed(
     files: &TlsFiles,
     error: &io::Error,
     received: &FirstBytes,
-    peer: SocketAddr,
+    route: &Route,
 ) -> ConnectError {
     let speaks_plain = || {
         server.error(
@@ -90,7 +90,7 @@ async fn failed(
         Protocol::Http2 => speaks_plain(),
         Protocol::Http1(line) => causes::web(server, &line),
         Protocol::Other(text) => causes::stranger(server, &text),
-        Protocol::Nothing if greet::answers_http2(peer).await => speaks_plain(),
+        Protocol::Nothing if greet::answers_http2(route).await => speaks_plain(),
         Protocol::Nothing => causes::closed(server),
         Protocol::Tls => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => describe(server, tls, Some(files)),

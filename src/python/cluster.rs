@@ -27,7 +27,7 @@ enum Cluster {
     Real {
         server: HostPort,
         client_id: Option<String>,
-        credentials: Credentials,
+        credentials: Box<Credentials>,
         timeout: Duration,
     },
     /// A stand-in for Ray, which answers for itself.
@@ -199,7 +199,7 @@ fn real(server: HostPort, client_id: Option<String>) -> Cluster {
     Cluster::Real {
         server,
         client_id,
-        credentials: Credentials::from_env(&Env::Process, is_auto),
+        credentials: Box::new(Credentials::from_env(&Env::Process, is_auto)),
         timeout: Settings::from_env(&Env::Process).0.probe_timeout,
     }
 }

@@ -17,9 +17,9 @@ use crate::error::{ConnectError, Kind};
 use crate::preflight::{Network, ProbePlan, Sockets, probe_candidates};
 use crate::probe::version;
 use crate::process::process;
-use crate::python::gateway;
 use crate::python::interop::args::Text;
 use crate::python::interop::blocking;
+use crate::python::{gateway, ray};
 use crate::retry;
 use crate::target::{NamespaceArg, Target};
 
@@ -32,7 +32,11 @@ struct Command {
 }
 
 impl Command {
-    fn read(argument: Option<Text<'_, '_>>, timeout_s: Option<f64>) -> PyResult<Self> {
+    fn read(
+        py: Python<'_>,
+        argument: Option<Text<'_, '_>>,
+        timeout_s: Option<f64>,
+    ) -> PyResult<Self> {
         let argument = argument.map(|text| text.get().into_owned());
         let env = Env::Process;
         let (mut settings, bad) = Settings::from_env(&env);
@@ -41,7 +45,7 @@ impl Command {
             settings.probe_timeout = timeout.map_err(PyValueError::new_err)?;
         }
         Ok(Self {
-            target: Target::resolve(argument.as_deref(), &NamespaceArg::LeftOut, &env),
+            target: ray::resolve(py, argument.as_deref(), &NamespaceArg::LeftOut),
             argument,
             settings,
             warnings: bad.into_iter().map(|bad| bad.message).collect(),
@@ -50,7 +54,7 @@ impl Command {
 
     fn probe_plan(&self, target: &Target, with_fallbacks: bool) -> ProbePlan {
         let timeout = self.settings.probe_timeout;
-        ProbePlan::from_env(target.clone(), &Env::Process, timeout, with_fallbacks)
+        ProbePlan::from_env(target.clone(), &Env::Process, timeout, with_fallbacks, None)
     }
 
     fn effective(&self) -> Vec<Effective> {
@@ -92,7 +96,7 @@ pub fn look<'py>(
     ray_address: Option<Text<'_, '_>>,
     timeout_s: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let command = Command::read(ray_address, timeout_s)?;
+    let command = Command::read(py, ray_address, timeout_s)?;
     let began = Instant::now();
     let mut pause = retry::RESWEEP;
     let result = match &command.target {
@@ -170,7 +174,7 @@ pub fn examine<'py>(
     ray_version: Option<String>,
     not_served: Option<String>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let command = Command::read(ray_address, timeout_s)?;
+    let command = Command::read(py, ray_address, timeout_s)?;
     let examination = match &command.target {
         Err(error) => Examination::refused(error),
         Ok(target) => {
@@ -216,7 +220,7 @@ fn here(
 ///     of the gateway are looked up, for at most 0.4 s each.
 #[pyfunction]
 pub fn effective_settings(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let mut settings = Command::read(None, None)?.effective();
+    let mut settings = Command::read(py, None, None)?.effective();
     settings.extend(effective::serve(&Env::Process, &gateway::current(py)));
     Ok(pythonize(py, &settings)?)
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 from seedcore.utils import ray_connector, ray_utils
@@ -129,7 +130,7 @@ def test_a_reload_keeps_the_connection(ray_head: RayHead, way: str) -> None:
 
 
 def test_signatures_are_those_of_the_contract() -> None:
-    expected = {
+    expected: dict[Callable[..., object], str] = {
         ray_utils.ensure_ray_initialized: (
             "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, "
             "connect_timeout_s=None, **init_kwargs)"

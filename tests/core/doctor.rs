@@ -54,7 +54,7 @@ impl Network for Wires {
         })
     }
 
-    fn poke<'a>(&'a self, _: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<(), ConnectError>> {
+    fn poke<'a>(&'a self, _: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async { panic!("a doctor looks closely") })
     }
 
@@ -139,7 +139,7 @@ fn probe_plan(argument: Option<&str>, env: &Env, here: &Here) -> ProbePlan {
     let target = Target::resolve(argument, &NamespaceArg::LeftOut, env).expect("a right address");
     ProbePlan {
         fallbacks: target.fallbacks(&here.kubernetes),
-        ..ProbePlan::from_env(target, env, PROBE, false)
+        ..ProbePlan::from_env(target, env, PROBE, false, None)
     }
 }
 

@@ -100,6 +100,13 @@ def test_ray_pods_have_no_address() -> None:
     assert ray_head["environment"]["GRPC_ENABLE_FORK_SUPPORT"] == "0"
 
 
+def test_ray_pods_start_no_cluster_of_their_own() -> None:
+    inside = [environment(c) for g in ray_groups() for c in containers(g["template"]["spec"])]
+    inside.append(compose()["services"]["ray-head"]["environment"])
+    assert len(inside) >= 3
+    assert {env.get("RAY_ENABLE_AUTO_CONNECT") for env in inside} == {"0"}
+
+
 def test_probes_lead_somewhere() -> None:
     asked = set()
     for pod in client_pods().values():

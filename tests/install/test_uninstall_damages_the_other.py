@@ -28,11 +28,14 @@ def test_wheel_holds_no_seedcore_directory(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     # What pip puts into site-packages: the .data folder is unpacked there.
-    tops = {name.partition(".data/purelib/")[2] or name.split("/")[0] for name in names}
+    installed = [name.partition(".data/purelib/")[2] or name for name in names]
+    tops = {name.split("/")[0] for name in installed}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
         "seedcore_ray",
         "_seedcore_ray_hook.py",
         "seedcore_ray_hook.pth",
+        # For type checkers; a name with a hyphen cannot be imported.
+        "seedcore-stubs",
     }
     for leaf in LEAVES:
         assert f"seedcore_ray/_facades/{leaf}.py" in names

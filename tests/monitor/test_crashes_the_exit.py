@@ -61,7 +61,7 @@ def _slow_network(head: RayHead) -> Iterator[list[str]]:
     native, client = (("127.0.0.1", int(port)) for port in doors)
     # Ray makes the machine's own address of a loopback one.
     with (
-        TcpRelay(native, host="", delay_s=_DELAY_S) as slow,
+        TcpRelay(native, delay_s=_DELAY_S) as slow,
         TcpRelay(client, delay_s=_DELAY_S) as slow_client,
     ):
         yield [slow.address, slow_client.client_address]

@@ -15,7 +15,7 @@ fn with_token(token: &str) -> Credentials {
         token: Some(token.to_owned()),
         token_source: "RAY_AUTH_TOKEN".to_owned(),
         mode: AuthMode::Token,
-        tls: None,
+        ..Credentials::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use seedcore_ray::address::HostPort;
 use seedcore_ray::error::Kind;
-use seedcore_ray::probe::{Credentials, RayPort, probe, tcp_open};
+use seedcore_ray::probe::{Credentials, RayPort, Way, probe, tcp_open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -62,9 +62,14 @@ async fn a_closed_port_is_refused_at_once() {
 #[tokio::test]
 async fn the_bare_tcp_poll_tells_open_from_closed() {
     let open = raw(|_| async {}).await;
-    assert_eq!(tcp_open(&open.server(), BOUND).await, Ok(()));
+    assert_eq!(
+        tcp_open(&open.server(), RayPort::Gcs, &Way::default(), BOUND).await,
+        Ok(())
+    );
     let closed = at(closed_port().await);
-    let error = tcp_open(&closed, BOUND).await.unwrap_err();
+    let error = tcp_open(&closed, RayPort::Gcs, &Way::default(), BOUND)
+        .await
+        .unwrap_err();
     assert_failure(&error, Kind::Refused, "refused");
 }
 
@@ -78,7 +83,9 @@ async fn a_black_hole_is_a_timeout_in_the_tcp_phase() {
         Kind::Timeout,
         "TCP connect",
     );
-    let error = tcp_open(&server, SHORT).await.unwrap_err();
+    let error = tcp_open(&server, RayPort::Gcs, &Way::default(), SHORT)
+        .await
+        .unwrap_err();
     assert_failure(&error, Kind::Timeout, "TCP connect");
 }
 
@@ -101,7 +108,10 @@ async fn a_name_with_several_addresses_finds_the_one_that_listens() {
         host: "localhost".to_owned(),
         port: peer.address.port(),
     };
-    assert_eq!(tcp_open(&server, BOUND).await, Ok(()));
+    assert_eq!(
+        tcp_open(&server, RayPort::Gcs, &Way::default(), BOUND).await,
+        Ok(())
+    );
 }
 
 #[tokio::test]

@@ -455,7 +455,7 @@ impl Scene {
 
     fn new_monitor(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Monitor> {
         let plan = self.script().plan?;
-        let server = flight.probe_plan.server()?.clone();
+        let server = flight.probe_plan.target.address.host_port()?.clone();
         let setup = Setup {
             plan,
             probe_timeout: PROBE,
@@ -651,12 +651,10 @@ impl Network for Wires {
         })
     }
 
-    fn poke<'a>(
-        &'a self,
-        server: &'a HostPort,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<(), ConnectError>> {
+    fn poke<'a>(&'a self, probe_plan: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
+        let timeout = probe_plan.probe_timeout;
         Box::pin(async move {
+            let server = probe_plan.target.address.host_port().unwrap();
             self.0.note(format!("poke {server}"));
             match self.0.server(server) {
                 is @ (Server::Slow(_)

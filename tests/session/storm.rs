@@ -114,7 +114,7 @@ impl Network for Knocks {
         })
     }
 
-    fn poke<'a>(&'a self, _: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<(), ConnectError>> {
+    fn poke<'a>(&'a self, _: &'a ProbePlan) -> BoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async { self.0.knock() })
     }
 

@@ -6,7 +6,8 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ import grpc
 from seedcore_ray.testing import CertFiles, free_ports
 
 HOST = "127.0.0.1"
+# Natively Ray dials this machine's own address in place of HOST, and so do we.
+EVERYWHERE = "0.0.0.0"
 
 PING_METHOD = "/ray.rpc.RayletDriver/ClusterInfo"
 CHECK_ALIVE_METHOD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
@@ -58,7 +61,7 @@ class _Peer:
 class _Listener(_Peer):
     """Accepts in a thread and hands every connection to ``_serve``."""
 
-    def __init__(self, port: int = 0, host: str = HOST) -> None:
+    def __init__(self, port: int = 0, host: str = EVERYWHERE) -> None:
         self._socket = socket.create_server((host, port), backlog=128)
         self.port = self._socket.getsockname()[1]
         self._connections: list[socket.socket] = []
@@ -121,15 +124,15 @@ class Babbler(_Listener):
 class TcpRelay(_Listener):
     """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
-    ``host``: where it listens; empty is every address of this machine. ``delay_s``: by how much
-    whatever passes comes late.
+    ``host``: where it listens, by default at every address of this machine. ``delay_s``: by how
+    much whatever passes comes late.
     """
 
     def __init__(
         self,
         target: tuple[str, int],
         port: int = 0,
-        host: str = HOST,
+        host: str = EVERYWHERE,
         delay_s: float = 0.0,
     ) -> None:
         self._target = target
@@ -183,6 +186,55 @@ class TcpRelay(_Listener):
         _cut(sink)
 
 
+class ConnectProxy(_Listener):
+    """An HTTP proxy that knows CONNECT, and a name that nobody else does.
+
+    ``names`` are led to this machine. ``refusal`` is a status line instead of every way through;
+    ``login`` the ``user:password`` that it wants.
+    """
+
+    def __init__(self, names: Iterable[str] = (), refusal: str = "", login: str = "") -> None:
+        self._names = frozenset(names)
+        self.refusal = refusal
+        self._login = b64encode(login.encode()).decode()
+        self.asked: list[str] = []
+        """Every ``host:port`` that was asked for."""
+        super().__init__(host=HOST)
+
+    @property
+    def url(self) -> str:
+        """What to set ``grpc_proxy`` to, without the login."""
+        return f"http://{self.address}"
+
+    def _serve(self, connection: socket.socket) -> None:
+        threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            if not (byte := connection.recv(1)):
+                return _cut(connection)
+            head += byte
+        target = head.decode().split()[1]
+        self.asked.append(target)
+        host, _, port = target.rpartition(":")
+        refusal = self.refusal
+        if f"Proxy-Authorization: Basic {self._login}" not in head.decode() and self._login:
+            refusal = "407 Proxy Authentication Required"
+        try:
+            address = (HOST if host in self._names else host.strip("[]"), int(port))
+            onward = None if refusal else socket.create_connection(address, timeout=5)
+        except OSError:
+            refusal = "502 Bad Gateway"
+        connection.sendall(f"HTTP/1.1 {refusal or '200 OK'}\r\n\r\n".encode())
+        if refusal or onward is None:
+            return _cut(connection)
+        onward.settimeout(None)
+        self._connections.append(onward)
+        threading.Thread(target=_copy, args=(onward, connection), daemon=True).start()
+        _copy(connection, onward)
+
+
 class WebServer(_Peer):
     """An ordinary HTTP/1.1 server."""
 
@@ -198,7 +250,7 @@ class WebServer(_Peer):
             pass
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer((HOST, 0), self._Handler)
+        self._server = ThreadingHTTPServer((EVERYWHERE, 0), self._Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -245,9 +297,9 @@ class GrpcPeer(_Peer):
             options=(("grpc.so_reuseport", 0),),
         )
         if tls is None:
-            self.port = self._server.add_insecure_port(f"{HOST}:0")
+            self.port = self._server.add_insecure_port(f"{EVERYWHERE}:0")
         else:
-            self.port = self._server.add_secure_port(f"{HOST}:0", _server_credentials(tls))
+            self.port = self._server.add_secure_port(f"{EVERYWHERE}:0", _server_credentials(tls))
         self._server.start()
 
     @classmethod
@@ -373,6 +425,14 @@ def _field(number: int, value: bytes) -> bytes:
         length >>= 7
     size.append(length)
     return bytes([number << 3 | 2, *size]) + value
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    _cut(source)
+    _cut(sink)
 
 
 def _cut(connection: socket.socket) -> None:

@@ -7,8 +7,10 @@ import sys
 
 from seedcore_ray import _core
 
-# Nothing is sent there: connecting a UDP socket only picks the interface. TEST-NET-1, RFC 5737.
-_ANYWHERE = ("192.0.2.1", 9)
+# Nothing is sent there: connecting a UDP socket only picks the interface. For documentation, RFC
+# 5737 and 3849. IPv4 first, as Ray prefers it.
+_ANYWHERE = ("192.0.2.1", "2001:db8::1")
+_PORT = 9
 
 
 def get_ray_node_ip() -> str:
@@ -47,11 +49,16 @@ def _of_host_name() -> str | None:
 
 
 def _of_interface() -> str | None:
-    from socket import AF_INET, SOCK_DGRAM, socket
+    from socket import AF_INET, AF_INET6, SOCK_DGRAM, socket
 
-    with socket(AF_INET, SOCK_DGRAM) as probe:
-        probe.connect(_ANYWHERE)
-        return str(probe.getsockname()[0])
+    for family, anywhere in zip((AF_INET, AF_INET6), _ANYWHERE, strict=True):
+        try:
+            with socket(family, SOCK_DGRAM) as probe:
+                probe.connect((anywhere, _PORT))
+                return str(probe.getsockname()[0])
+        except OSError:
+            continue  # no route: a pod may have one family only
+    return None
 
 
 def _is_loopback(address: str) -> bool:

@@ -16,6 +16,7 @@ use crate::flight::Flight;
 use crate::process::process;
 use crate::python::connection::adoption::compare;
 use crate::python::connection::held;
+use crate::python::interop::args::temp_dir;
 use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking::block_to_end;
 use crate::python::interop::errors::{raise, to_exception};
@@ -24,7 +25,10 @@ use crate::python::logs;
 
 impl Request {
     fn next(&self, py: Python<'_>) -> PyResult<Next> {
-        let flight = || self.core.flight(&Env::Process);
+        let flight = || {
+            let temp_dir = temp_dir(py, self.init_kwargs.as_ref());
+            self.core.flight(&Env::Process, temp_dir)
+        };
         let launch = |flight: &Arc<Flight>| launch(py, self.init_kwargs.as_ref(), flight);
         self.core.next(flight, launch)
     }

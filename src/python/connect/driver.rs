@@ -128,7 +128,7 @@ impl Driver {
             arguments.update(kwargs.as_mapping())?;
         }
         if let Some(passed) = self.core.passed() {
-            arguments.set_item("address", passed.init_address.to_string())?;
+            arguments.set_item("address", passed.init_address.for_ray())?;
         }
         let namespace = self.flight().probe_plan.target.namespace.as_deref();
         arguments.set_item("namespace", namespace)?;
@@ -245,17 +245,26 @@ impl Driver {
         let words = error
             .str()
             .map_or_else(|_| String::new(), |words| words.to_string());
+        let module = match &self.flight().probe_plan.target.address {
+            RayAddress::Module(at) => Some(at),
+            _ => None,
+        };
         debug!(target: CONNECT, "{address}: ray.init raised {name}: {words}");
         let (kind, hint) = classify(&name, &words);
-        let mut cause = ConnectError::new(
-            kind,
-            &address,
-            format!(
-                "{address} answers, but Ray refused: {name}: {}",
-                gist(&words)
-            ),
-            hint,
-        );
+        let mut cause = match module {
+            Some(at) if no_builder(&name, &words) => at.refusal(),
+            _ => {
+                // Of a module's own client nothing was looked at.
+                let answers = if module.is_some() {
+                    ""
+                } else {
+                    " answers, but"
+                };
+                let words = gist(&words);
+                let message = format!("{address}{answers} Ray refused: {name}: {words}");
+                ConnectError::new(kind, &address, message, hint)
+            }
+        };
         cause.attempts = self.flight().sweeps().max(1);
         cause
     }
@@ -303,6 +312,12 @@ fn classify(name: &str, words: &str) -> (Kind, &'static str) {
             "The reason is Ray's own; look at the arguments given and the head's logs.",
         )
     }
+}
+
+/// Whether Ray found no client for `module://`. For a typo, and for a module that is no such thing.
+fn no_builder(name: &str, words: &str) -> bool {
+    let said = words.contains("does not have ClientBuilder") || words.contains("does not exist");
+    name == "RuntimeError" && words.starts_with("Module: ") && said
 }
 
 fn no_runtime(flight: &Flight, error: &std::io::Error) -> ConnectError {

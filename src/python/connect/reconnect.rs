@@ -9,6 +9,7 @@ use super::attempt::launch;
 use crate::config::{Env, Settings};
 use crate::connect::{Next, Request, Wish};
 use crate::process::process;
+use crate::python::interop::args::temp_dir;
 use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
 use crate::python::monitor::Monitor;
@@ -41,7 +42,8 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             return Ok(());
         };
         let request = Arc::new(request);
-        let flight = || request.flight(&Env::Process);
+        let temp_dir = temp_dir(py, origin.init_kwargs.as_ref());
+        let flight = || request.flight(&Env::Process, temp_dir);
         let next = request.next(flight, |flight| {
             launch(py, origin.init_kwargs.as_ref(), flight)
         })?;

@@ -93,8 +93,8 @@ impl<'py> Wanted<'py> {
         let ended = asks_nothing.then(held::ended).flatten();
         let ended = ended.as_ref().and_then(|connection| connection.origin());
         let target = match ended {
-            Some(origin) => origin.target.renewed(&Env::Process),
-            None => Target::resolve(asked.address(), &asked.namespace(), &Env::Process),
+            Some(origin) => ray::renew(py, &origin.target),
+            None => ray::resolve(py, asked.address(), &asked.namespace()),
         };
         let init_kwargs = match ended {
             Some(origin) => origin.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py)),

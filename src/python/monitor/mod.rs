@@ -23,6 +23,7 @@ use crate::preflight::{Network, ProbePlan, Sockets};
 use crate::probe::{Credentials, KeptChannel, Keys, Raylet};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
+use crate::python::interop::args::temp_dir;
 use crate::python::interop::blocking;
 use crate::python::interop::exit_guard::survived;
 use crate::python::{logs, ray};
@@ -191,7 +192,8 @@ impl Monitor {
         let session = &process.session;
         // Read anew for each try: a token may have been rotated, a service renamed.
         let awaits = self.core.awaits_cluster(session);
-        let plan = self.origin().filter(|_| awaits).map(probe_plan);
+        let plan = self.origin().filter(|_| awaits);
+        let plan = plan.map(|origin| probe_plan(py, origin));
         let network: Arc<dyn Network> = Arc::new(Sockets);
         let event = blocking::detached(py, || {
             let next = self.core.next(session, &network, plan.as_ref());
@@ -202,13 +204,14 @@ impl Monitor {
     }
 }
 
-fn probe_plan(origin: &Origin) -> ProbePlan {
+fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
     let settings = Settings::from_env(&Env::Process).0;
     ProbePlan::from_env(
         origin.target.clone(),
         &Env::Process,
         settings.probe_timeout,
         settings.fallbacks,
+        temp_dir(py, origin.init_kwargs.as_ref()),
     )
 }
 

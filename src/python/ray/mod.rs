@@ -13,9 +13,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyModule, PyString};
 use tracing::debug;
 
+use crate::config::Env;
+use crate::error::ConnectError;
 use crate::log_target::CONNECT;
-
 use crate::session::RayCluster;
+use crate::target::{NamespaceArg, Target};
 
 /// `ray._private.worker.WORKER_MODE`: this process runs Ray tasks or actors.
 const WORKER_MODE: i64 = 1;
@@ -79,6 +81,35 @@ fn is_real(module: &Bound<'_, PyAny>) -> bool {
             .getattr("__version__")
             .is_ok_and(|version| version.is_instance_of::<PyString>())
         && module.hasattr("_private").unwrap_or(false)
+}
+
+/// As [`Target::resolve`], with the schemes that are Python modules with a client for Ray.
+///
+/// # Errors
+/// [`crate::error::Kind::InvalidAddress`].
+pub fn resolve(
+    py: Python<'_>,
+    address: Option<&str>,
+    namespace: &NamespaceArg<'_>,
+) -> Result<Target, ConnectError> {
+    Target::resolve_with(address, namespace, &Env::Process, |module| {
+        may_have_builder(py, module)
+    })
+}
+
+/// [`Target::renewed`], as [`resolve`].
+///
+/// # Errors
+/// [`crate::error::Kind::InvalidAddress`].
+pub fn renew(py: Python<'_>, target: &Target) -> Result<Target, ConnectError> {
+    target.renewed(&Env::Process, |module| may_have_builder(py, module))
+}
+
+fn may_have_builder(py: Python<'_>, module: &str) -> bool {
+    let asked = py
+        .import(intern!(py, "seedcore_ray._ray.other_clients"))
+        .and_then(|ours| ours.call_method1(intern!(py, "may_have_builder"), (module,)));
+    asked.is_ok_and(|answer| answer.is_truthy().unwrap_or(false))
 }
 
 /// `ray.is_initialized()`; False where a fake has no such thing, and where Ray cannot say: a client
