@@ -16,6 +16,7 @@ use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::flight::{ConnectOptions, Deadline, FINISH_MARGIN, Flight, Waiter};
 use crate::preflight::{BoxFuture, ProbePlan, Sockets};
+use crate::probe::Given;
 use crate::session::{Joined, Session, Turn};
 use crate::target::Target;
 pub use driver::{Driver, RayState, Step};
@@ -133,14 +134,16 @@ impl Request {
         &self.target
     }
 
-    /// A flight that does what is asked for, over real sockets.
-    pub fn flight(&self, env: &Env) -> Arc<Flight> {
+    /// A flight that does what is asked for, over real sockets. `given` is what `ray.init` gets for the
+    /// way to Ray.
+    pub fn flight(&self, env: &Env, given: Given) -> Arc<Flight> {
         let plan = ProbePlan::from_env(
             self.target.clone(),
             env,
             self.probe_timeout,
             self.may_fall_back,
-        );
+        )
+        .with(given);
         let metrics = Arc::clone(&self.session.metrics);
         Flight::new(plan, self.options, Arc::new(Sockets), metrics)
     }

@@ -23,7 +23,8 @@ pub enum Kind {
     Unreachable,
     /// No answer in time; the message names the phase.
     Timeout,
-    /// The server is a Ray one that is still starting or has lost its GCS.
+    /// The server is a Ray one that is still starting or has lost its GCS, or a gateway with no Ray
+    /// behind it.
     NotReady,
     /// A Ray port, but not the one that the address form needs.
     WrongPort,
@@ -31,7 +32,8 @@ pub enum Kind {
     NotRay,
     /// The TLS handshake failed, or one side speaks TLS and the other does not.
     Tls,
-    /// The cluster requires a token: none was found, or it was refused.
+    /// The cluster requires a token, or a gateway before it requires some: none was found, or it was
+    /// refused.
     Auth,
     /// The Ray or Python versions differ in a way that Ray itself refuses.
     VersionMismatch,
@@ -57,6 +59,8 @@ pub enum Kind {
     Lost,
     /// There is no connection, and no connect has failed.
     NotConnected,
+    /// A gateway on the way to Ray lets calls through, but not whole.
+    Gateway,
 }
 
 impl Kind {

@@ -14,7 +14,7 @@ use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::log_target;
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Facts, LocalNode, RayPort, Report, Step, Timeouts};
+use crate::probe::{self, Credentials, Facts, Given, LocalNode, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -146,6 +146,15 @@ impl ProbePlan {
             credentials: Credentials::from_env(env, false),
             local_credentials: Credentials::from_env(env, true),
             probe_timeout,
+        }
+    }
+
+    /// The same for a connect whose `ray.init` is given this.
+    #[must_use]
+    pub fn with(self, given: Given) -> Self {
+        Self {
+            credentials: self.credentials.with(given),
+            ..self
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use http::uri::Scheme;
+use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::channel::{Channel, Stream};
@@ -23,21 +24,14 @@ pub(super) async fn open<'a>(
     trace: &mut Trace<'a>,
 ) -> Result<Call<'a>, ConnectError> {
     let server = trace.server;
-    let token = async { credentials.header(server) };
-    let token = if credentials.mode == AuthMode::Token {
+    let headers = async { credentials.headers(server) };
+    let headers = if credentials.mode == AuthMode::Token {
         let from = |_: &_| format!("from {}", credentials.token_source);
-        trace.step("token", token, from).await?
+        trace.step("token", headers, from).await?
     } else {
-        token.await?
+        headers.await?
     };
-    let addresses = trace
-        .step("dns", dns::resolve(server), |found| list(found))
-        .await?;
-    let (tcp, address) = trace
-        .step("tcp", tcp::connect(server, &addresses), |(_, address)| {
-            format!("connected to {address}")
-        })
-        .await?;
+    let (tcp, address) = connect(trace).await?;
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
         None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
         Some(files) => {
@@ -53,7 +47,7 @@ pub(super) async fn open<'a>(
         received: trace.received.clone(),
     };
     let opened = async {
-        match Channel::open(stream, &server.address, scheme, token, max_message).await {
+        match Channel::open(stream, &server.address, scheme, headers, max_message).await {
             Ok(channel) => Ok(channel),
             // The server closed the connection before our preface was written.
             Err(_) => Err(peer.hung_up(Code::Unavailable).await),
@@ -61,6 +55,24 @@ pub(super) async fn open<'a>(
     };
     let channel = trace.first_part("grpc", opened).await?;
     Ok(Call { peer, channel })
+}
+
+/// Resolves the name and connects by TCP.
+///
+/// # Errors
+/// The cause by which a step failed, the timeout of `trace` included.
+pub(super) async fn connect(
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
+    let server = trace.server;
+    let addresses = trace
+        .step("dns", dns::resolve(server), |found| list(found))
+        .await?;
+    trace
+        .step("tcp", tcp::connect(server, &addresses), |(_, address)| {
+            format!("connected to {address}")
+        })
+        .await
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -15,7 +15,7 @@ fn with_token(token: &str) -> Credentials {
         token: Some(token.to_owned()),
         token_source: "RAY_AUTH_TOKEN".to_owned(),
         mode: AuthMode::Token,
-        tls: None,
+        ..Credentials::default()
     }
 }
 
@@ -86,19 +86,6 @@ async fn statuses_become_causes() {
             let error = peer.failure(ray_port, &Credentials::default()).await;
             assert_failure(&error, kind, words);
         }
-    }
-}
-
-#[tokio::test]
-async fn http2_servers_that_are_not_grpc() {
-    for (code, kind) in [
-        (200, Kind::NotRay),
-        (404, Kind::NotRay),
-        (503, Kind::NotReady),
-    ] {
-        let peer = grpc(script(move |_, _| Answer::Http(code))).await;
-        let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
-        assert_eq!(error.kind, kind, "{code}: {error:?}");
     }
 }
 

@@ -12,6 +12,7 @@ use crate::process::process;
 use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
 use crate::python::monitor::Monitor;
+use crate::python::ray::given;
 
 /// Connects once, as the lost connection was made. A new connection has a monitor of its own; the
 /// session is told how a failed one ended.
@@ -35,7 +36,8 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             return Ok(());
         };
         let request = Arc::new(request);
-        let flight = || request.flight(&Env::Process);
+        let given = given::in_arguments(py, origin.init_kwargs.as_ref());
+        let flight = || request.flight(&Env::Process, given);
         let next = request.next(flight, |flight| {
             launch(py, origin.init_kwargs.as_ref(), flight)
         })?;

@@ -4,6 +4,7 @@
 //! Here it waits, detached, for the next order.
 
 pub mod guard;
+mod own_channel;
 pub mod start_stop;
 
 use std::sync::Arc;
@@ -16,17 +17,19 @@ use tracing::warn;
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::health::{ControlPlane, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
+use crate::health::{ControlPlane, HealthCheck, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
 use crate::log_target::MONITOR;
 use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
-use crate::probe::{Credentials, KeptChannel, Keys, Raylet};
+use crate::probe::{Credentials, Given, KeptChannel, Keys, Raylet};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
 use crate::python::interop::blocking;
 use crate::python::interop::exit_guard::survived;
+use crate::python::ray::given;
 use crate::python::{logs, ray};
 use crate::session::Mode;
+use own_channel::OwnChannel;
 
 /// The monitor of one connection.
 #[pyclass(frozen, module = "seedcore_ray._core")]
@@ -191,7 +194,8 @@ impl Monitor {
         let session = &process.session;
         // Read anew for each try: a token may have been rotated, a service renamed.
         let awaits = self.core.awaits_cluster(session);
-        let plan = self.origin().filter(|_| awaits).map(probe_plan);
+        let plan = self.origin().filter(|_| awaits);
+        let plan = plan.map(|origin| probe_plan(py, origin));
         let network: Arc<dyn Network> = Arc::new(Sockets);
         let event = blocking::detached(py, || {
             let next = self.core.next(session, &network, plan.as_ref());
@@ -202,20 +206,21 @@ impl Monitor {
     }
 }
 
-fn probe_plan(origin: &Origin) -> ProbePlan {
+fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
     let settings = Settings::from_env(&Env::Process).0;
-    ProbePlan::from_env(
+    let plan = ProbePlan::from_env(
         origin.target.clone(),
         &Env::Process,
         settings.probe_timeout,
         settings.fallbacks,
-    )
+    );
+    plan.with(given::in_arguments(py, origin.init_kwargs.as_ref()))
 }
 
-fn keys(origin: &Origin) -> Keys {
+fn keys(origin: &Origin, given: Given) -> Keys {
     let variables = Env::Process.snapshot();
     let is_auto = origin.target.address == RayAddress::Auto;
-    Box::new(move || Credentials::from_env(&variables, is_auto))
+    Box::new(move || Credentials::from_env(&variables, is_auto).with(given.clone()))
 }
 
 fn new_monitor(
@@ -227,7 +232,8 @@ fn new_monitor(
     client_id: Option<String>,
 ) -> monitor::Monitor {
     let is_native = client_id.is_none();
-    let channel = KeptChannel::new(server, client_id, keys(origin));
+    let given =
+        ray::client_worker(py).map_or_else(Given::default, |worker| given::in_worker(&worker));
     let deadline = settings.ray_deadline.or(origin.ray_deadline);
     let deadline = deadline.unwrap_or(RAY_DEADLINE);
     let rays = if is_native {
@@ -245,6 +251,11 @@ fn new_monitor(
     let raylet = ray::raylet_socket(py)
         .filter(|_| is_native)
         .map(Raylet::new);
-    let check = Box::new(ControlPlane::new(channel, raylet, cluster_id));
+    let check: Box<dyn HealthCheck> = if given.has_credentials {
+        Box::new(OwnChannel::new(server))
+    } else {
+        let channel = KeptChannel::new(server, client_id, keys(origin, given));
+        Box::new(ControlPlane::new(channel, raylet, cluster_id))
+    };
     monitor::Monitor::new(setup, check, fastrand::Rng::new())
 }

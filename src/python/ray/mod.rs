@@ -1,6 +1,8 @@
 //! Ray's private parts on the Rust side, read without asking a cluster: one room to audit for a new
 //! Ray (docs/ray-internals.md). `python/seedcore_ray/_ray/` is the Python side.
 
+pub mod given;
+pub mod own_channel;
 pub mod witness;
 
 use std::path::PathBuf;

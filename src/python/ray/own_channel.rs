@@ -1,0 +1,102 @@
+//! Questions over Ray's own channel (`seedcore_ray/_ray/own_channel.py`), where only Ray can open one:
+//! `ray.init` was given `_credentials`.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::address::HostPort;
+use crate::error::{ConnectError, Kind};
+use crate::probe::{ClusterState, Reply, SessionState};
+use crate::python::interop::exit_guard::passed_through;
+
+/// gRPC ends a call by itself at its deadline, and then calls back on a thread of its own.
+const CALLBACK: Duration = Duration::from_millis(250);
+
+const MODULE: &str = "seedcore_ray._ray.own_channel";
+
+/// Takes the answer, on a thread of gRPC's.
+#[pyclass(frozen, module = "seedcore_ray._core")]
+struct Told(Mutex<Option<oneshot::Sender<(String, String)>>>);
+
+#[pymethods]
+impl Told {
+    fn __call__(&self, answer: String, why: String) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // The asker may have given up.
+            let _ = sender.send((answer, why));
+        }
+    }
+}
+
+/// Looks at the session of the connected Ray Client at `server`, within `bound`.
+///
+/// # Errors
+/// The cause, when there is no answer.
+pub async fn look(server: &HostPort, bound: Duration) -> Result<Reply, ConnectError> {
+    let (tell, told) = oneshot::channel();
+    // `None`: the interpreter is ending.
+    let asked = passed_through(|| Python::try_attach(|py| ask(py, tell, bound)));
+    if let Some(Err(error)) = asked {
+        return Err(silent(server, &error.to_string()));
+    }
+    let (answer, why) = match timeout(bound + CALLBACK, told).await {
+        Ok(Ok(told)) => told,
+        Ok(Err(_)) | Err(_) => (String::new(), "no answer in time".to_owned()),
+    };
+    match answer.as_str() {
+        "session" => Ok(Reply::Session),
+        "no_gcs" => Ok(Reply::NoGcs { refuses: false }),
+        "no_session" => Ok(Reply::NoSession),
+        _ => Err(silent(server, &why)),
+    }
+}
+
+fn ask(py: Python<'_>, tell: oneshot::Sender<(String, String)>, bound: Duration) -> PyResult<()> {
+    let told = Told(Mutex::new(Some(tell)));
+    py.import(MODULE)?
+        .call_method1(intern!(py, "look"), (bound.as_secs_f64(), told))?;
+    Ok(())
+}
+
+/// Nodes and resources, each within `bound`.
+///
+/// # Errors
+/// The cause, when Ray's server cannot be asked.
+pub fn state(
+    py: Python<'_>,
+    server: &HostPort,
+    bound: Duration,
+) -> Result<SessionState, ConnectError> {
+    let told = || {
+        let module = py.import(MODULE)?;
+        let state = module.call_method1(intern!(py, "state"), (bound.as_secs_f64(),))?;
+        let (nodes, total, available, node_id, namespace) = state.extract()?;
+        PyResult::Ok(SessionState {
+            cluster: ClusterState {
+                total,
+                available,
+                nodes,
+            },
+            node_id,
+            namespace,
+        })
+    };
+    told().map_err(|error| silent(server, &error.to_string()))
+}
+
+fn silent(server: &HostPort, why: &str) -> ConnectError {
+    let address = format!("ray://{server}");
+    let why: String = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    ConnectError::new(
+        Kind::NotReady,
+        &address,
+        format!("{address} does not answer over Ray's own channel, which has _credentials: {why}"),
+        "Look at the gateway and at the head behind it.",
+    )
+}
