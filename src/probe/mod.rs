@@ -42,7 +42,7 @@ use tracing::debug;
 
 pub use credentials::{AuthMode, Credentials, Given, TlsFiles};
 pub use gcs::{ClusterState, Table};
-pub use kept_channel::{KeptChannel, Keys, Reply};
+pub use kept_channel::{KeptChannel, Keys, PATIENCE, Reply};
 pub use ray_client::SessionState;
 pub use raylet::Raylet;
 pub use report::{Facts, RayPort, Report, Step, Timeouts};

@@ -12,8 +12,9 @@ import pytest
 from seedcore_ray.testing import RayHead
 from tests.cli.commands import cli_json
 from tests.cli.commands import start as start_cli
-from tests.support import Authority, Program, closed_port, monitored, scenario
+from tests.support import Authority, TcpRelay, closed_port, monitored, scenario
 from tests.support.gateways import Nginx, Site, answering, documented
+from tests.support.peers import HOST
 from tests.support.secrets import TOKEN
 
 _BEARER = f"Bearer {TOKEN}"
@@ -67,7 +68,7 @@ took_s = time.monotonic() - began
 """
     + _USE
     + """
-report(used=used, took_s=took_s)
+report(used=used, took_s=took_s, available=is_ray_available())
 """
 )
 _VERDICTS = """
@@ -93,7 +94,7 @@ def gateway(
         "tls": right.with_tls(authority.issue("gateway")),
         "drops": Site(right.directives.replace("underscores_in_headers on;", "")),
         "http1": Site(right.directives, listen=""),
-        "down": documented(f"127.0.0.1:{closed_port()}"),
+        "down": documented(f"{HOST}:{closed_port()}"),
         **{f"status_{status}": answering(status) for status in _STATUSES},
     }
     with Nginx(tmp_path_factory.mktemp("nginx"), **sites) as nginx:
@@ -121,7 +122,9 @@ def test_ways_that_lead_to_ray(who: str, gateway: Nginx, authority: Authority) -
         told = {name: one.finish(deadline_s=90).ok().fields for name, one in programs.items()}
     for name, fields in told.items():
         assert fields["used"] == [3_000_000, 42], (name, fields)
-        if who == "ours":
+        if who == "bare":
+            assert fields["available"], "a connection that somebody else has made"
+        else:
             assert (fields["state"], fields["probe"]["ok"]) == ("connected", True), fields
             answers = [fields["test"], fields["info"], fields["connection"]]
             assert answers == [True, "available", "connected"], fields
@@ -212,7 +215,7 @@ def test_the_monitor_through_it(
 ) -> None:
     """The gateway loses its upstream, gets it back, and the service rides through."""
     with Nginx(tmp_path, site=Site("")) as nginx:
-        env, host = {"SEEDCORE_RAY_LOSS_GRACE_S": "3"}, "127.0.0.1"
+        env, host = {"SEEDCORE_RAY_LOSS_GRACE_S": "3"}, HOST
 
         def serve(upstream: str) -> None:
             site = documented(upstream)
@@ -222,9 +225,9 @@ def test_the_monitor_through_it(
         if way == "tls":
             host, env["CA"] = "localhost", str(authority.cert)
         serve(_upstream(ray_head))
-        with _riding(nginx.address("site", host), env) as program:
+        with monitored.start(_RIDES, nginx.address("site", host), env=env) as program:
             program.wait_for_mark("up")
-            serve(f"127.0.0.1:{closed_port()}")
+            serve(f"{HOST}:{closed_port()}")
             program.wait_for_mark("lost")
             serve(_upstream(ray_head))
             fields = program.finish(deadline_s=90).ok().fields
@@ -232,5 +235,34 @@ def test_the_monitor_through_it(
     assert fields["unhealthy"] == ["unhealthy", "not_ready"], fields
 
 
-def _riding(address: str, env: Mapping[str, str]) -> Program:
-    return monitored.start(_RIDES, address, env=env)
+_WAITS = (
+    _WAY
+    + """
+connected(sys.argv[1], kwargs)
+await_state("unhealthy")
+mark("unhealthy")
+await_state("connected")
+report(names=names(), task=task(), generation=seedcore_ray.generation())
+"""
+)
+
+
+@pytest.mark.soak
+def test_a_silence_on_the_channel_of_ray(
+    ray_head: RayHead, authority: Authority, tmp_path: Path
+) -> None:
+    """The monitor asks over it, and sees both its silence and the end of that."""
+    env = {"CA": str(authority.cert), "SEEDCORE_RAY_LOSS_GRACE_S": "30"}
+    env["SEEDCORE_RAY_PROBE_TIMEOUT_S"] = "1"
+    with TcpRelay((HOST, ray_head.client_port)) as relay:
+        site = documented(relay.address).with_tls(authority.issue("silence"))
+        with (
+            Nginx(tmp_path, site=site) as nginx,
+            monitored.start(_WAITS, nginx.address("site", "localhost"), env=env) as program,
+        ):
+            program.wait_for_mark("up")
+            relay.pause()
+            program.wait_for_mark("unhealthy")
+            relay.resume()
+            fields = program.finish(deadline_s=60).ok().fields
+    assert fields["task"] == 42 and fields["generation"] == 1, fields

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def look(timeout_s: float, tell: Callable[[str, str], None]) -> None:
+def look(timeout_s: float, gcs_timeout_s: float, tell: Callable[[str, str], None]) -> None:
     """Ask whether the server knows our session, and whether the GCS behind it answers.
 
     Args:
-        timeout_s: in seconds, for each of the two calls, which are made at once.
+        timeout_s: for the answer of the server, in seconds.
+        gcs_timeout_s: for that of the GCS. Both are asked at once.
         tell: called once, here or on a thread of gRPC's: with ``session``, ``no_gcs``,
             ``no_session``, or an empty string, and why that is.
     """
@@ -29,7 +30,7 @@ def look(timeout_s: float, tell: Callable[[str, str], None]) -> None:
     if server is None:
         tell("", "Ray is connecting again")
         return
-    _Look(worker, server, timeout_s, tell)
+    _Look(worker, server, (timeout_s, gcs_timeout_s), tell)
 
 
 def state(timeout_s: float) -> tuple[int, dict[str, float], dict[str, float], str, str]:
@@ -60,7 +61,11 @@ class _Look:
     """Two calls under way; tells when both have ended, or the one that counts has failed."""
 
     def __init__(
-        self, worker: Any, server: Any, timeout_s: float, tell: Callable[[str, str], None]
+        self,
+        worker: Any,
+        server: Any,
+        timeouts_s: tuple[float, float],
+        tell: Callable[[str, str], None],
     ) -> None:
         from ray.core.generated import ray_client_pb2
 
@@ -71,9 +76,10 @@ class _Look:
         self._tell = tell
         self._left = 2
         self._lock = threading.Lock()
-        how = {"timeout": timeout_s, "metadata": worker.metadata}
-        self._known = server.ClusterInfo.future(is_known, **how)
-        self._exists = server.KVExists.future(exists, **how)
+        metadata = worker.metadata
+        timeout_s, gcs_timeout_s = timeouts_s
+        self._known = server.ClusterInfo.future(is_known, timeout=timeout_s, metadata=metadata)
+        self._exists = server.KVExists.future(exists, timeout=gcs_timeout_s, metadata=metadata)
         for call in (self._known, self._exists):
             call.add_done_callback(self._ended)
 

@@ -14,9 +14,6 @@ use crate::error::{ConnectError, Kind};
 use crate::probe::{ClusterState, Reply, SessionState};
 use crate::python::interop::exit_guard::passed_through;
 
-/// gRPC ends a call by itself at its deadline, and then calls back on a thread of its own.
-const CALLBACK: Duration = Duration::from_millis(250);
-
 const MODULE: &str = "seedcore_ray._ray.own_channel";
 
 /// Takes the answer, on a thread of gRPC's.
@@ -34,34 +31,64 @@ impl Told {
     }
 }
 
-/// Looks at the session of the connected Ray Client at `server`, within `bound`.
+/// A look at the session of the connected Ray Client, under way.
+pub struct Look {
+    told: oneshot::Receiver<(String, String)>,
+    /// Why it could not even begin.
+    failure: Option<PyErr>,
+}
+
+impl Look {
+    /// Begins one, for whose answer gRPC waits no longer than `patience`; the GCS behind the session has
+    /// `gcs_bound`.
+    pub fn begin(patience: Duration, gcs_bound: Duration) -> Self {
+        let (tell, told) = oneshot::channel();
+        let asked = passed_through(|| {
+            Python::try_attach(|py| {
+                let told = Told(Mutex::new(Some(tell)));
+                let times = (patience.as_secs_f64(), gcs_bound.as_secs_f64(), told);
+                let module = py.import(MODULE)?;
+                module.call_method1(intern!(py, "look"), times).map(drop)
+            })
+        });
+        Self {
+            told,
+            // Without an attempt the interpreter is ending.
+            failure: asked.and_then(Result::err),
+        }
+    }
+
+    /// The answer. May be cancelled and called again, until there is one.
+    ///
+    /// # Errors
+    /// The cause, when there is none.
+    pub async fn reply(&mut self, server: &HostPort) -> Result<Reply, ConnectError> {
+        if let Some(error) = &self.failure {
+            return Err(silent(server, &error.to_string()));
+        }
+        let (answer, why) = (&mut self.told).await.unwrap_or_default();
+        match answer.as_str() {
+            "session" => Ok(Reply::Session),
+            "no_gcs" => Ok(Reply::NoGcs { refuses: false }),
+            "no_session" => Ok(Reply::NoSession),
+            _ => Err(silent(server, &why)),
+        }
+    }
+}
+
+/// One look at the session of the connected Ray Client at `server`, within `bound`.
 ///
 /// # Errors
 /// The cause, when there is no answer.
 pub async fn look(server: &HostPort, bound: Duration) -> Result<Reply, ConnectError> {
-    let (tell, told) = oneshot::channel();
-    // `None`: the interpreter is ending.
-    let asked = passed_through(|| Python::try_attach(|py| ask(py, tell, bound)));
-    if let Some(Err(error)) = asked {
-        return Err(silent(server, &error.to_string()));
-    }
-    let (answer, why) = match timeout(bound + CALLBACK, told).await {
-        Ok(Ok(told)) => told,
-        Ok(Err(_)) | Err(_) => (String::new(), "no answer in time".to_owned()),
-    };
-    match answer.as_str() {
-        "session" => Ok(Reply::Session),
-        "no_gcs" => Ok(Reply::NoGcs { refuses: false }),
-        "no_session" => Ok(Reply::NoSession),
-        _ => Err(silent(server, &why)),
-    }
+    let mut look = Look::begin(bound, bound);
+    let reply = timeout(bound, look.reply(server)).await;
+    reply.unwrap_or_else(|_| Err(late(server, bound)))
 }
 
-fn ask(py: Python<'_>, tell: oneshot::Sender<(String, String)>, bound: Duration) -> PyResult<()> {
-    let told = Told(Mutex::new(Some(tell)));
-    py.import(MODULE)?
-        .call_method1(intern!(py, "look"), (bound.as_secs_f64(), told))?;
-    Ok(())
+/// The error for no answer within `bound`.
+pub fn late(server: &HostPort, bound: Duration) -> ConnectError {
+    silent(server, &format!("not within {:.1} s", bound.as_secs_f64()))
 }
 
 /// Nodes and resources, each within `bound`.
