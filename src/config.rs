@@ -174,11 +174,23 @@ impl Settings {
     /// The only list of all settings: one that is not read here is neither in effect nor shown.
     fn read(env: &Env, tell: &mut impl FnMut(Reading)) -> Self {
         Self {
-            connect_timeout: read_time(env, "SEEDCORE_RAY_CONNECT_TIMEOUT_S", 30, Zero::Allowed, tell),
+            connect_timeout: read_time(
+                env,
+                "SEEDCORE_RAY_CONNECT_TIMEOUT_S",
+                30,
+                Zero::Allowed,
+                tell,
+            ),
             probe_timeout: read_time(env, "SEEDCORE_RAY_PROBE_TIMEOUT_S", 2, Zero::Refused, tell),
             init_timeout: read_given(env, ENV_INIT_TIMEOUT, INIT_S, Zero::Refused, tell),
             breaker_reset: read_time(env, "SEEDCORE_RAY_BREAKER_RESET_S", 5, Zero::Allowed, tell),
-            health_interval: read_time(env, "SEEDCORE_RAY_HEALTH_INTERVAL_S", 5, Zero::Allowed, tell),
+            health_interval: read_time(
+                env,
+                "SEEDCORE_RAY_HEALTH_INTERVAL_S",
+                5,
+                Zero::Allowed,
+                tell,
+            ),
             loss_grace: read_given(env, ENV_LOSS_GRACE, 40, Zero::Allowed, tell),
             ray_deadline: read_given(env, ENV_RAY_DEADLINE, 60, Zero::Refused, tell),
             ray_client_grace: read_time(env, ENV_RAY_CLIENT_GRACE, 30, Zero::Allowed, tell),

@@ -6,7 +6,6 @@
 
 mod driver;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::flight::{
     ConnectOptions, Deadline, EnvironmentSetup, FINISH_MARGIN, Flight, Patience, Waiter, after,
 };
 use crate::preflight::{BoxFuture, ProbePlan, Sockets};
+use crate::probe::Given;
 use crate::session::{Joined, Session, Turn};
 use crate::target::Target;
 pub use driver::{Driver, RayState, Step};
@@ -139,15 +139,15 @@ impl Request {
         &self.target
     }
 
-    /// A flight that does what is asked for, over real sockets; `temp_dir` as in
-    /// [`ProbePlan::from_env`].
-    pub fn flight(&self, env: &Env, temp_dir: Option<PathBuf>) -> Arc<Flight> {
+    /// A flight that does what is asked for, over real sockets. `given` is what `ray.init` gets for the
+    /// way to Ray.
+    pub fn flight(&self, env: &Env, given: Given) -> Arc<Flight> {
         let plan = ProbePlan::from_env(
             self.target.clone(),
             env,
             self.probe_timeout,
             self.may_fall_back,
-            temp_dir,
+            given,
         );
         let metrics = Arc::clone(&self.session.metrics);
         Flight::new(plan, self.options.clone(), Arc::new(Sockets), metrics)

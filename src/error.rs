@@ -23,7 +23,8 @@ pub enum Kind {
     Unreachable,
     /// No answer in time; the message names the phase.
     Timeout,
-    /// The server is a Ray one that is still starting or has lost its GCS.
+    /// The server is a Ray one that is still starting or has lost its GCS, or a gateway with no Ray
+    /// behind it.
     NotReady,
     /// A Ray port, but not the one that the address form needs; or a tunnel, where a native Ray does
     /// not look.
@@ -32,8 +33,8 @@ pub enum Kind {
     NotRay,
     /// The TLS handshake failed, or one side speaks TLS and the other does not.
     Tls,
-    /// The cluster requires a token: none was found, or it was refused. Or the HTTP proxy on the way
-    /// refuses us.
+    /// The cluster requires a token, or a gateway or HTTP proxy on the way requires some: none was
+    /// found, or it was refused.
     Auth,
     /// The Ray or Python versions differ in a way that Ray itself refuses.
     VersionMismatch,
@@ -61,6 +62,8 @@ pub enum Kind {
     NotConnected,
     /// A native driver, and no node of the cluster on this machine.
     NoLocalNode,
+    /// A gateway on the way to Ray lets calls through, but not whole.
+    Gateway,
 }
 
 impl Kind {

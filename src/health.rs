@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-pub use control_plane::{ControlPlane, HealthCheck};
+pub use control_plane::{ControlPlane, HealthCheck, judge_session};
 pub use detector::{Change, CheckResult, DetectorSettings, FailureDetector};
 pub use watch::Watch;
 

@@ -1,7 +1,6 @@
 //! One sweep over the candidates of a target: the address itself, then its fallbacks.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::config::{Env, Kubernetes};
 use crate::error::{ConnectError, Kind};
 use crate::log_target;
 use crate::probe::local::LocalRay;
-use crate::probe::{self, Credentials, Facts, LocalNode, RayPort, Report, Step, Timeouts};
+use crate::probe::{self, Credentials, Facts, Given, LocalNode, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
 
 /// A future behind a trait object.
@@ -132,16 +131,16 @@ impl ProbePlan {
     /// Reads the environment for `target`, while attached to the interpreter as [`Env::Process`]
     /// requires. The address file and `/proc` are read only when `auto` is probed.
     ///
-    /// `temp_dir` is the caller's `_temp_dir` for `ray.init`, which says which of several Rays of this
-    /// machine `auto` means.
+    /// `given` is what `ray.init` gets for the way to Ray.
     pub fn from_env(
         target: Target,
         env: &Env,
         probe_timeout: Duration,
         fallbacks: bool,
-        temp_dir: Option<PathBuf>,
+        given: Given,
     ) -> Self {
         let variables = env.snapshot();
+        let temp_dir = given.temp_dir.clone();
         Self {
             fallbacks: if fallbacks {
                 target.fallbacks(&Kubernetes::from_env(env))
@@ -150,7 +149,7 @@ impl ProbePlan {
             },
             target,
             find_local: Arc::new(move || probe::local::find(&variables, temp_dir.as_deref())),
-            credentials: Credentials::from_env(env, false),
+            credentials: Credentials::from_env(env, false).with(given),
             local_credentials: Credentials::from_env(env, true),
             probe_timeout,
         }

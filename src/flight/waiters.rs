@@ -139,7 +139,9 @@ impl Waiters {
     /// Until when the waiters want `ray.init` to go on, where one of them has said so.
     pub fn init_until(&self) -> Option<Instant> {
         let waiters = self.by_id.values();
-        waiters.filter_map(|waiter| waiter.patience.init_until).max()
+        waiters
+            .filter_map(|waiter| waiter.patience.init_until)
+            .max()
     }
 
     /// Counts a failed sweep, and returns how many have ended.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::CheckResult;
+use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
 use crate::preflight::BoxFuture;
 use crate::probe::{self, KeptChannel, Raylet, Reply};
@@ -56,11 +57,7 @@ impl ControlPlane {
                 }
                 _ => CheckResult::Answered,
             },
-            Ok(Reply::Session) => CheckResult::Answered,
-            Ok(Reply::NoGcs { refuses }) => CheckResult::Degraded(no_gcs(channel.shown(), refuses)),
-            Ok(Reply::NoSession) => CheckResult::Replaced(probe::session_lost(channel.server())),
-            Ok(Reply::NoServer) => CheckResult::Broken(no_server(channel.shown())),
-            Err(cause) => CheckResult::NoAnswer(cause),
+            reply => judge_session(channel.server(), channel.shown(), reply),
         }
     }
 
@@ -114,6 +111,21 @@ impl HealthCheck for ControlPlane {
 
     fn suspect_server(&self) {
         self.server_is_suspect.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a reply about the session of a Ray Client at `server` means; `shown` is how messages name it.
+pub fn judge_session(
+    server: &HostPort,
+    shown: &str,
+    reply: Result<Reply, ConnectError>,
+) -> CheckResult {
+    match reply {
+        Ok(Reply::Session | Reply::Cluster(_)) => CheckResult::Answered,
+        Ok(Reply::NoGcs { refuses }) => CheckResult::Degraded(no_gcs(shown, refuses)),
+        Ok(Reply::NoSession) => CheckResult::Replaced(probe::session_lost(server)),
+        Ok(Reply::NoServer) => CheckResult::Broken(no_server(shown)),
+        Err(cause) => CheckResult::NoAnswer(cause),
     }
 }
 

@@ -16,17 +16,18 @@ pub(super) fn server_speaks_tls(server: &Server) -> ConnectError {
         Kind::Tls,
         "the server speaks TLS and we do not, because RAY_USE_TLS is not set",
         "set RAY_USE_TLS=1 with RAY_TLS_SERVER_CERT, RAY_TLS_SERVER_KEY and RAY_TLS_CA_CERT of \
-         this cluster",
+         this cluster; if only the gateway before it speaks TLS, connect with \
+         _credentials=grpc.ssl_channel_credentials()",
     )
 }
 
-/// An HTTP/1 server answered with `said`.
+/// A web server answered with `said`.
 pub(super) fn web(server: &Server, said: &str) -> ConnectError {
     server.error(
         Kind::NotRay,
         format!("a web server answers here, not Ray ({said})"),
         "the dashboard (8265) and Serve (8000) are web servers; Ray Client is usually \
-         ray://host:10001, the GCS host:6379",
+         ray://host:10001, the GCS host:6379; a gateway has to speak HTTP/2 here",
     )
 }
 

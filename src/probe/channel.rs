@@ -12,11 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::client::Grpc;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::transport::{self, Endpoint};
 use tonic::{IntoRequest, Status};
 use tonic_prost::ProstCodec;
+use tower::util::MapResult;
 
+use super::http_answer::{NoGrpc, only_grpc};
 use crate::address::HostPort;
 
 /// Maximum decoded size of a reply to a probe, in bytes. Real replies are far smaller.
@@ -28,11 +30,19 @@ pub(super) const LARGE: usize = 32 * 1024 * 1024;
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+type Response = http::Response<tonic::body::Body>;
+
+/// Fails where the server speaks no gRPC.
+type GrpcOnly = MapResult<
+    transport::Channel,
+    fn(Result<Response, transport::Error>) -> Result<Response, NoGrpc>,
+>;
+
 /// One HTTP/2 connection for unary gRPC calls. Dropping its last clone ends the tasks behind it.
 #[derive(Clone)]
 pub(super) struct Channel {
-    grpc: Grpc<transport::Channel>,
-    token: Option<MetadataValue<Ascii>>,
+    grpc: Grpc<GrpcOnly>,
+    headers: MetadataMap,
     open: watch::Receiver<()>,
     _tasks: Tasks,
 }
@@ -46,7 +56,7 @@ impl Channel {
         stream: Box<dyn Stream>,
         server: &HostPort,
         scheme: Scheme,
-        token: Option<MetadataValue<Ascii>>,
+        headers: MetadataMap,
         max_message: usize,
     ) -> Result<Self, transport::Error> {
         let (read, write) = tokio::io::split(stream);
@@ -64,10 +74,11 @@ impl Channel {
             .executor(tasks.spawner())
             .connect_with_connector(connector)
             .await?;
+        let channel = GrpcOnly::new(channel, only_grpc);
         let grpc = Grpc::new(channel).max_decoding_message_size(max_message);
         Ok(Self {
             grpc,
-            token,
+            headers,
             open,
             _tasks: tasks,
         })
@@ -84,7 +95,7 @@ impl Channel {
         self.open.has_changed().is_err()
     }
 
-    /// Makes one unary call. The token is added here and nowhere else.
+    /// Makes one unary call. The token and the caller's headers are added here and nowhere else.
     ///
     /// # Errors
     /// The status that the server sent, or one with a source when the connection failed.
@@ -98,19 +109,25 @@ impl Channel {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         let mut request = message.into_request();
-        if let Some(token) = &self.token {
-            request
-                .metadata_mut()
-                .insert("authorization", token.clone());
-        }
+        add(&self.headers, request.metadata_mut());
         let mut grpc = self.grpc.clone();
-        let never_sent = |error: transport::Error| Status::from_error(Box::new(error));
+        let never_sent = |error: NoGrpc| Status::from_error(Box::new(error));
         grpc.ready().await.map_err(never_sent)?;
         let codec = ProstCodec::<Q, A>::default();
         let path = PathAndQuery::from_static(path);
         // Boxed: tonic's future takes kilobytes, and several calls run at once.
         let reply = Box::pin(grpc.unary(request, path, codec)).await?;
         Ok(reply.into_inner())
+    }
+}
+
+/// Adds `headers` to those that are there already, as Ray does with several of one name.
+fn add(headers: &MetadataMap, to: &mut MetadataMap) {
+    for header in headers.iter() {
+        match header {
+            KeyAndValueRef::Ascii(name, value) => drop(to.append(name, value.clone())),
+            KeyAndValueRef::Binary(name, value) => drop(to.append_bin(name, value.clone())),
+        }
     }
 }
 

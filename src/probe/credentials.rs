@@ -10,7 +10,7 @@ use std::fmt;
 use std::iter;
 use std::path::PathBuf;
 
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, AsciiMetadataKey, BinaryMetadataKey, MetadataMap, MetadataValue};
 
 use super::server::Server;
 use super::way::Way;
@@ -32,6 +32,61 @@ pub struct Credentials {
     pub tls: Option<TlsFiles>,
     /// How Ray itself would reach the server.
     pub way: Way,
+    /// What the caller has given to `ray.init` for the way to Ray.
+    pub given: Given,
+}
+
+/// What a caller gives to `ray.init` of a Ray Client for a gateway on the way. `Debug` hides the
+/// values.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// `_metadata`: headers that go with each call.
+    pub metadata: Vec<(String, Vec<u8>)>,
+    /// `_credentials` are given: only Ray can read them, so nobody else can look past TCP.
+    pub has_credentials: bool,
+    /// `_temp_dir`: which of several Rays of this machine `auto` means.
+    pub temp_dir: Option<PathBuf>,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .metadata
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        f.debug_struct("Given")
+            .field("metadata", &names)
+            .field("has_credentials", &self.has_credentials)
+            .field("temp_dir", &self.temp_dir)
+            .finish()
+    }
+}
+
+impl Given {
+    /// Appends the headers of `_metadata`. Ray itself refuses those that no header can carry.
+    fn append_to(&self, headers: &mut MetadataMap) {
+        for (name, value) in &self.metadata {
+            if let Ok(name) = BinaryMetadataKey::from_bytes(name.as_bytes()) {
+                headers.append_bin(name, MetadataValue::from_bytes(value));
+            } else if let Ok(name) = AsciiMetadataKey::from_bytes(name.as_bytes())
+                && let Ok(mut value) = MetadataValue::try_from(value.as_slice())
+            {
+                value.set_sensitive(true);
+                headers.append(name, value);
+            }
+        }
+    }
+
+    /// The parts of the values, for [`Credentials::scrub`]: a server may echo one of them.
+    fn secrets(&self) -> impl Iterator<Item = String> {
+        let values = self.metadata.iter().map(|(_, value)| value);
+        values.flat_map(|value| {
+            let text = String::from_utf8_lossy(value);
+            let parts = text.split_whitespace().filter(|part| part.len() >= 6);
+            parts.map(str::to_owned).collect::<Vec<_>>()
+        })
+    }
 }
 
 /// The meaning of `RAY_AUTH_MODE`.
@@ -67,6 +122,7 @@ impl fmt::Debug for Credentials {
             .field("token_source", &self.token_source)
             .field("mode", &self.mode)
             .field("tls", &self.tls)
+            .field("given", &self.given)
             .finish_non_exhaustive()
     }
 }
@@ -90,7 +146,14 @@ impl Credentials {
             mode,
             tls: tls_files(env),
             way: Way::from_env(env),
+            given: Given::default(),
         }
+    }
+
+    /// The same, with what the caller has given to `ray.init`.
+    #[must_use]
+    pub fn with(self, given: Given) -> Self {
+        Self { given, ..self }
     }
 
     /// Whether a token is sent, from where, and why not: a phrase for messages.
@@ -111,15 +174,25 @@ impl Credentials {
         }
     }
 
+    /// The headers of each call: the caller's own, and the token where Ray would send one.
+    ///
+    /// # Errors
+    /// As [`Self::token_header`].
+    pub(super) fn headers(&self, server: &Server) -> Result<MetadataMap, ConnectError> {
+        let mut headers = MetadataMap::new();
+        self.given.append_to(&mut headers);
+        if let Some(token) = self.token_header(server)? {
+            headers.append("authorization", token);
+        }
+        Ok(headers)
+    }
+
     /// The `authorization` header, or `None` when Ray would send no token.
     ///
     /// # Errors
     /// [`Kind::Auth`] when Ray itself would fail without a connect: `RAY_AUTH_MODE=token` without a
     /// token, or a token that does not fit into a header.
-    pub(super) fn header(
-        &self,
-        server: &Server,
-    ) -> Result<Option<MetadataValue<Ascii>>, ConnectError> {
+    fn token_header(&self, server: &Server) -> Result<Option<MetadataValue<Ascii>>, ConnectError> {
         let Some(token) = &self.token else {
             return match self.mode {
                 AuthMode::Token => Err(self.refused(server)),
@@ -170,13 +243,12 @@ impl Credentials {
         server.error(Kind::Auth, cause, hint)
     }
 
-    /// `text` from a server, safe to show: one line of at most 200 characters, without our token,
-    /// which a server might echo.
+    /// `text` from a server, safe to show: one line of at most 200 characters, without our token and
+    /// the caller's headers, which a server might echo.
     pub(super) fn scrub(&self, text: &str) -> String {
-        let text = match &self.token {
-            Some(token) if !token.is_empty() => text.replace(token.as_str(), "***"),
-            _ => text.to_owned(),
-        };
+        let token = self.token.iter().filter(|token| !token.is_empty());
+        let secrets = token.cloned().chain(self.given.secrets());
+        let text = secrets.fold(text.to_owned(), |text, secret| text.replace(&secret, "***"));
         text.chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .take(200)

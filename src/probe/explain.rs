@@ -7,11 +7,12 @@ use tonic::{Code, Status};
 use super::causes::{self, NOT_RAY_HINT};
 use super::channel::Channel;
 use super::credentials::{Credentials, TlsFiles};
+use super::http_answer::HttpAnswer;
 use super::report::RayPort;
 use super::server::Server;
-use super::sniff::{FirstBytes, Protocol};
+use super::sniff::{FirstBytes, Http1, Protocol};
 use super::way::Route;
-use super::{gcs, greet, ray_client, tls};
+use super::{gateways, gcs, greet, ray_client, tls};
 use crate::address::{DEFAULT_CLIENT_PORT, USUAL_GCS_PORT};
 use crate::error::{ConnectError, Kind};
 
@@ -47,6 +48,9 @@ impl Call<'_> {
 
     async fn explain(&self, status: Status) -> ConnectError {
         let peer = &self.peer;
+        if let Some(answer) = HttpAnswer::of(&status) {
+            return gateways::answered(peer.server, peer.credentials, answer);
+        }
         let (code, said) = (status.code(), peer.credentials.scrub(status.message()));
         // tonic's own failures have a source; a status that a server sent has none.
         if status.source().is_some() {
@@ -54,20 +58,18 @@ impl Call<'_> {
         }
         match code {
             // A reply without a gRPC status is such a failure too; tonic says so only in words.
-            Code::Unavailable if said.contains("grpc-status") => peer.server.error(
-                Kind::NotReady,
-                "a proxy answered that the server behind it is not there",
-                "check the Ray head behind the ingress or proxy",
-            ),
             _ if said.contains("grpc-status") => causes::web(peer.server, &said),
-            Code::Unauthenticated | Code::PermissionDenied => peer.credentials.refused(peer.server),
+            Code::Unauthenticated | Code::PermissionDenied => peer.refused(&status, &said),
             Code::Unimplemented => self.wrong_port().await,
+            Code::FailedPrecondition if peer.server.ray_port == RayPort::Client => {
+                gateways::drops_client_id(peer.server, &status)
+            }
             Code::Internal | Code::OutOfRange | Code::DataLoss => peer.server.error(
                 Kind::NotRay,
                 format!("a gRPC server whose answer is not Ray's ({said})"),
                 NOT_RAY_HINT,
             ),
-            _ => not_ready(peer.server, code, &said),
+            _ => gateways::not_ready(peer.server, &status, &said),
         }
     }
 
@@ -110,20 +112,17 @@ fn knows<T>(answer: &Result<T, Status>) -> bool {
     }
 }
 
-fn not_ready(server: &Server, code: Code, said: &str) -> ConnectError {
-    let kind = match code {
-        Code::DeadlineExceeded => Kind::Timeout,
-        _ => Kind::NotReady,
-    };
-    server.error(
-        kind,
-        format!("Ray answered {code:?} in the phase grpc: {said}"),
-        "the head is starting, or has lost its GCS: wait, and look at its logs (gcs_server.out, \
-         ray_client_server.err) if it stays so",
-    )
-}
-
 impl Peer<'_> {
+    /// The call was refused with a status of gRPC's. Ray's own refusal speaks of its token.
+    fn refused(&self, status: &Status, said: &str) -> ConnectError {
+        match gateways::of(status) {
+            Some(gateway) if !said.to_ascii_lowercase().contains("token") => {
+                gateways::refused_in_grpc(self.server, &gateway, said)
+            }
+            _ => self.credentials.refused(self.server),
+        }
+    }
+
     /// The connection broke before a reply arrived, and the call ended with `code`.
     pub async fn hung_up(&self, code: Code) -> ConnectError {
         let server = self.server;
@@ -133,7 +132,7 @@ impl Peer<'_> {
         match self.received.protocol() {
             // Over TLS these are decrypted bytes, without it those on the wire.
             Protocol::Tls => causes::server_speaks_tls(server),
-            Protocol::Http1(line) => causes::web(server, &line),
+            Protocol::Http1(http) => self.http1(&http).await,
             Protocol::Http2 if code == Code::Internal => server.error(
                 Kind::NotRay,
                 "the server broke the HTTP/2 protocol",
@@ -152,6 +151,18 @@ impl Peer<'_> {
         }
     }
 
+    /// The preface of HTTP/2 was answered in HTTP/1: by a web server or a gateway, or by a TLS port of
+    /// theirs, which answers such a thing in plain text.
+    async fn http1(&self, http: &Http1) -> ConnectError {
+        if self.credentials.tls.is_none()
+            && http.is_bad_request()
+            && greet::answers_tls(&self.route).await
+        {
+            return causes::server_speaks_tls(self.server);
+        }
+        gateways::answered_http1(self.server, http)
+    }
+
     /// A plaintext connection was closed before a byte was received. A TLS port of Ray's does that,
     /// and the reply of a web server can be lost to the TCP reset that follows it.
     async fn silent(&self) -> ConnectError {
@@ -159,7 +170,7 @@ impl Peer<'_> {
             return causes::server_speaks_tls(self.server);
         }
         match greet::reply_to(&self.route, b"GET / HTTP/1.0\r\n\r\n").await {
-            Protocol::Http1(line) => causes::web(self.server, &line),
+            Protocol::Http1(http) => gateways::answered_http1(self.server, &http),
             _ => causes::closed(self.server),
         }
     }

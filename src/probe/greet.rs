@@ -8,7 +8,7 @@ use rustls::{ClientConnection, Error, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls;
 
-use super::sniff::{FirstBytes, Protocol, record};
+use super::sniff::{FirstBytes, KEPT, Protocol, record};
 use super::tls_verify;
 use super::way::Route;
 
@@ -40,6 +40,10 @@ pub(super) async fn reply_to(route: &Route, greeting: &[u8]) -> Protocol {
         stream.read_exact(&mut [0; 7]).await.ok()?;
         if received.protocol() != Protocol::Tls {
             stream.read_exact(&mut [0; 2]).await.ok()?;
+        }
+        if matches!(received.protocol(), Protocol::Http1(_)) {
+            // The rest of the status line and the fields, which come with it.
+            let _ = stream.read(&mut [0; KEPT]).await.ok()?;
         }
         Some(())
     };

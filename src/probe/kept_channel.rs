@@ -23,7 +23,7 @@ use crate::error::ConnectError;
 
 /// How long a call may go unanswered before it is given up for one on a newer connection. A reply that
 /// comes sooner counts, however late it is; a connection whose packets were lost may never bring one.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The reply to one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]

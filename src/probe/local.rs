@@ -263,9 +263,15 @@ mod tests {
     fn raylets_are_known_by_their_command_line() {
         let raylet = "/x/raylet/raylet\0--node_id=1\0--gcs-address=10.0.0.1:6379\0\
                       --python_worker_command=python w.py --gcs-address=10.0.0.1:6379 x\0";
-        assert_eq!(flags(raylet, GCS_ADDRESS), ["10.0.0.1:6379", "10.0.0.1:6379"]);
+        assert_eq!(
+            flags(raylet, GCS_ADDRESS),
+            ["10.0.0.1:6379", "10.0.0.1:6379"]
+        );
         assert_eq!(flags("raylet --gcs-address=h:1 --x", GCS_ADDRESS), ["h:1"]);
-        assert_eq!(flags("raylet --gcs-address=h:1 --x\0", GCS_ADDRESS), ["h:1"]);
+        assert_eq!(
+            flags("raylet --gcs-address=h:1 --x\0", GCS_ADDRESS),
+            ["h:1"]
+        );
         for none in [
             "",
             "\0",

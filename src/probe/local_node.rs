@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::channel::LARGE;
 use super::Credentials;
+use super::channel::LARGE;
 use super::gcs;
 use super::local::{self, LocalRaylet};
 use super::open::open;
@@ -105,7 +105,9 @@ pub async fn local_node(
 /// Whether this Ray looks for the processes of raylets, which those of another container are hidden
 /// from; an older one only compares IP addresses (docs/ray-internals.md, Raylet).
 fn looks_in_proc(version: &str) -> bool {
-    let mut parts = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    let mut parts = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
     (parts.next(), parts.next()) >= (Some(2), Some(55))
 }
 

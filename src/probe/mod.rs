@@ -13,9 +13,11 @@ mod channel;
 mod credentials;
 mod dns;
 mod explain;
+mod gateways;
 mod gcs;
 mod gcs_line;
 mod greet;
+mod http_answer;
 mod kept_channel;
 pub mod local;
 mod local_node;
@@ -39,10 +41,12 @@ mod x509;
 
 use std::time::Duration;
 
-pub use credentials::{AuthMode, Credentials, TlsFiles};
+use tracing::debug;
+
+pub use credentials::{AuthMode, Credentials, Given, TlsFiles};
 pub use dns::after_fork;
 pub use gcs::{ClusterState, Table};
-pub use kept_channel::{KeptChannel, Keys, Reply};
+pub use kept_channel::{KeptChannel, Keys, PATIENCE, Reply};
 pub use local_node::{LocalNode, local_node};
 pub use ray_client::SessionState;
 pub use raylet::Raylet;
@@ -52,6 +56,7 @@ pub use way::{Way, tcp_open};
 
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
+use crate::log_target;
 use channel::{LARGE, SMALL};
 use open::open;
 use server::Server;
@@ -80,12 +85,25 @@ async fn find_client<'a>(
     credentials: &'a Credentials,
     trace: &mut Trace<'a>,
 ) -> Result<Facts, ConnectError> {
+    if credentials.given.has_credentials {
+        return knock(credentials, trace).await;
+    }
     let call = open(credentials, SMALL, trace).await?;
-    let ping = call.answer(ray_client::ping(&call.channel));
+    let answer = call.answer(ray_client::can_connect(&call.channel));
     let answers = |(): &()| "Ray Client answers".to_owned();
-    trace.step("grpc", ping, answers).await?;
+    trace.step("grpc", answer, answers).await?;
     Ok(Facts {
         peer: Some(call.peer.route.first),
+        ..Facts::default()
+    })
+}
+
+/// Only Ray can read `_credentials`: whether the server answers them is for `ray.init` to find out.
+async fn knock(credentials: &Credentials, trace: &mut Trace<'_>) -> Result<Facts, ConnectError> {
+    let (_, route) = open::connect(credentials, trace).await?;
+    debug!(target: log_target::PROBE, "tls: left to ray.init, which was given _credentials");
+    Ok(Facts {
+        peer: Some(route.first),
         ..Facts::default()
     })
 }

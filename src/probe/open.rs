@@ -1,6 +1,7 @@
 //! Opens a channel to a server: token, name, TCP, TLS and the HTTP/2 preface.
 
 use http::uri::Scheme;
+use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::channel::{Channel, Stream};
@@ -9,7 +10,7 @@ use super::explain::{Call, Peer};
 use super::sniff::record;
 use super::tls;
 use super::trace::Trace;
-use super::way::Hop;
+use super::way::{Hop, Route};
 use crate::error::ConnectError;
 
 /// Opens a channel whose replies may take `max_message` bytes. Each step is recorded in `trace`.
@@ -22,20 +23,14 @@ pub(super) async fn open<'a>(
     trace: &mut Trace<'a>,
 ) -> Result<Call<'a>, ConnectError> {
     let server = trace.server;
-    let token = async { credentials.header(server) };
-    let token = if credentials.mode == AuthMode::Token {
+    let headers = async { credentials.headers(server) };
+    let headers = if credentials.mode == AuthMode::Token {
         let from = |_: &_| format!("from {}", credentials.token_source);
-        trace.step("token", token, from).await?
+        trace.step("token", headers, from).await?
     } else {
-        token.await?
+        headers.await?
     };
-    let hop = trace
-        .step("dns", credentials.way.find(server), Hop::detail)
-        .await?;
-    let connected = trace
-        .step("tcp", hop.connect(), |(_, route)| route.detail())
-        .await;
-    let (tcp, route) = connected.map_err(|cause| hop.blame(cause))?;
+    let (tcp, route) = connect(credentials, trace).await?;
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
         None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
         Some(files) => {
@@ -51,7 +46,7 @@ pub(super) async fn open<'a>(
         received: trace.received.clone(),
     };
     let opened = async {
-        match Channel::open(stream, &server.address, scheme, token, max_message).await {
+        match Channel::open(stream, &server.address, scheme, headers, max_message).await {
             Ok(channel) => Ok(channel),
             // The server closed the connection before our preface was written.
             Err(_) => Err(peer.hung_up(Code::Unavailable).await),
@@ -59,4 +54,20 @@ pub(super) async fn open<'a>(
     };
     let channel = trace.first_part("grpc", opened).await?;
     Ok(Call { peer, channel })
+}
+
+/// Resolves the name and connects by TCP, the way that Ray would take.
+///
+/// # Errors
+/// The cause by which a step failed, the timeout of `trace` included.
+pub(super) async fn connect(
+    credentials: &Credentials,
+    trace: &mut Trace<'_>,
+) -> Result<(TcpStream, Route), ConnectError> {
+    let found = credentials.way.find(trace.server);
+    let hop = trace.step("dns", found, Hop::detail).await?;
+    let connected = trace
+        .step("tcp", hop.connect(), |(_, route)| route.detail())
+        .await;
+    connected.map_err(|cause| hop.blame(cause))
 }

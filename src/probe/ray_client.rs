@@ -17,6 +17,7 @@ use super::wire::{
 use crate::address::{HostPort, RayAddress};
 
 const CLUSTER_INFO: &str = "/ray.rpc.RayletDriver/ClusterInfo";
+const DATAPATH: &str = "/ray.rpc.RayletDataStreamer/Datapath";
 const KV_EXISTS: &str = "/ray.rpc.RayletDriver/KVExists";
 
 /// How long the GCS behind a session has to answer a look-up, after the session has answered. A live one
@@ -29,6 +30,10 @@ const REFUSING_GCS_BOUND: Duration = Duration::from_millis(50);
 /// How long a session whose server process is suspect may leave a call unanswered, once the proxy has
 /// answered. The proxy itself waits for such a server for 30 s.
 const SUSPECT_BOUND: Duration = Duration::from_millis(400);
+
+/// How long the answer to whether `client_id` arrives may come after that to a ping, which takes the
+/// same way at the same time.
+const ARRIVAL_BOUND: Duration = Duration::from_millis(200);
 
 /// What a Ray Client port says about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +126,30 @@ pub(super) async fn ping(channel: &Channel) -> Result<(), Status> {
     let request = ClusterInfoRequest { kind: PING };
     let reply = channel.call::<ClusterInfoRequest, ClusterInfoResponse>(CLUSTER_INFO, request);
     reply.await.map(drop)
+}
+
+/// Checks that a Ray Client server answers, and that a session could be made there.
+///
+/// # Errors
+/// That of the ping; [`Code::FailedPrecondition`] when the header `client_id` does not arrive.
+pub(super) async fn can_connect(channel: &Channel) -> Result<(), Status> {
+    let (ping, arrives) = beside(ping(channel), client_id_arrives(channel), ARRIVAL_BOUND).await;
+    ping?;
+    arrives.unwrap_or(Ok(()))
+}
+
+/// Whether the header `client_id`, which Ray wants with each call but a ping, gets to the server.
+///
+/// Claims to reconnect a session that never was: the server refuses that at once, from memory, and
+/// starts nothing. Without the header it says so before (docs/ray-internals.md, "Probes").
+async fn client_id_arrives(channel: &Channel) -> Result<(), Status> {
+    let mut request = with_session(Empty {}, "seedcore-ray-look")?;
+    let metadata = request.metadata_mut();
+    metadata.insert("reconnecting", MetadataValue::from_static("True"));
+    match channel.call::<Empty, Empty>(DATAPATH, request).await {
+        Err(status) if status.code() == Code::FailedPrecondition => Err(status),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the session `client_id` is still known. A restarted head answers `NOT_FOUND`.

@@ -7,12 +7,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use http::StatusCode;
 use tokio::io::{self, AsyncRead, AsyncWrite, Join, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 use tokio_rustls::rustls;
 
-/// Number of bytes kept: enough for a frame header, a TLS record header or a banner.
-const KEPT: usize = 96;
+use super::http_answer::{HttpAnswer, shown};
+
+/// Number of bytes kept: enough for a frame header, a TLS record header, a banner, or the head of an
+/// HTTP/1 answer and the title of its page.
+pub(super) const KEPT: usize = 256;
 
 /// The protocol that a server speaks, judged by its first bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +25,51 @@ pub(super) enum Protocol {
     Nothing,
     /// A TLS handshake or alert record.
     Tls,
-    /// An HTTP/1 status line.
-    Http1(String),
+    /// An HTTP/1 answer.
+    Http1(Http1),
     /// An HTTP/2 frame that a server may begin with.
     Http2,
     /// Anything else, as text that is safe to show.
     Other(String),
+}
+
+/// The beginning of an HTTP/1 answer, safe to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Http1 {
+    /// The status line.
+    pub line: String,
+    /// The product that the server calls itself.
+    pub server: Option<String>,
+}
+
+impl Http1 {
+    fn parse(first: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(first);
+        let field = |line: &str| match line.split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("server") => shown(value.as_bytes()),
+            _ => None,
+        };
+        let head = text.split_once("\r\n\r\n").map_or(&*text, |(head, _)| head);
+        Self {
+            line: banner(first).unwrap_or_default(),
+            server: head.split("\r\n").skip(1).find_map(field),
+        }
+    }
+
+    /// Whether the server could not read what we sent.
+    pub fn is_bad_request(&self) -> bool {
+        let answer = self.answer();
+        answer.is_some_and(|answer| answer.status == StatusCode::BAD_REQUEST)
+    }
+
+    /// The answer, if the line has a status.
+    pub fn answer(&self) -> Option<HttpAnswer> {
+        let code = self.line.split(' ').nth(1)?;
+        Some(HttpAnswer {
+            status: StatusCode::from_bytes(code.as_bytes()).ok()?,
+            server: self.server.clone(),
+        })
+    }
 }
 
 /// A shared record of what a [`Recorded`] stream received.
@@ -116,7 +159,7 @@ fn classify(first: &[u8]) -> Protocol {
     match first {
         [] => Protocol::Nothing,
         [0x15 | 0x16, 3, 0..=4, ..] => Protocol::Tls,
-        _ if speaks_http1(first) => Protocol::Http1(banner(first).unwrap_or_default()),
+        _ if speaks_http1(first) => Protocol::Http1(Http1::parse(first)),
         _ if opens_http2(first) => Protocol::Http2,
         _ => Protocol::Other(other(first)),
     }
@@ -191,7 +234,10 @@ mod tests {
             (&[0x16, 3, 3, 0, 60], Protocol::Tls),
             (
                 b"HTTP/1.0 400 Bad\r\nX: y",
-                Protocol::Http1("HTTP/1.0 400 Bad".into()),
+                Protocol::Http1(Http1 {
+                    line: "HTTP/1.0 400 Bad".into(),
+                    ..Http1::default()
+                }),
             ),
             (&[0, 0, 6, 4, 0, 0, 0, 0, 0, 9], Protocol::Http2),
             (&[0, 0, 8, 7, 0, 0, 0, 0, 0], Protocol::Http2),
@@ -205,5 +251,25 @@ mod tests {
         for (bytes, wanted) in cases {
             assert_eq!(classify(bytes), wanted);
         }
+    }
+
+    #[test]
+    fn an_http1_answer_names_its_server() {
+        let page =
+            b"HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nX: y\r\n\r\n<title>400 The \
+                     plain HTTP request was sent to HTTPS port</title>";
+        let Protocol::Http1(http) = classify(page) else {
+            panic!("HTTP/1");
+        };
+        assert!(http.is_bad_request());
+        assert_eq!(
+            http.answer().expect("a status").to_string(),
+            "HTTP 400 Bad Request from nginx/1.22.1"
+        );
+        // An old server takes our preface for HTTP/0.9.
+        let Protocol::Http1(page) = classify(b"<html><p>server: no</p>") else {
+            panic!("HTTP/0.9");
+        };
+        assert_eq!((page.answer(), page.server), (None, None));
     }
 }

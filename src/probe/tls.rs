@@ -15,12 +15,12 @@ use tokio_rustls::{TlsConnector, rustls};
 
 use super::causes::{self, NOT_RAY_HINT};
 use super::credentials::TlsFiles;
-use super::greet;
 use super::server::Server;
 use super::sniff::{FirstBytes, Protocol, Recorded, record};
 use super::tls_verify::{Mismatch, Verifier, config_builder};
 use super::way::Route;
 use super::x509::{self, Names};
+use super::{gateways, greet};
 use crate::address::printable;
 use crate::error::{ConnectError, Kind};
 
@@ -88,7 +88,7 @@ async fn failed(
     };
     match received.protocol() {
         Protocol::Http2 => speaks_plain(),
-        Protocol::Http1(line) => causes::web(server, &line),
+        Protocol::Http1(http) => gateways::answered_http1(server, &http),
         Protocol::Other(text) => causes::stranger(server, &text),
         Protocol::Nothing if greet::answers_http2(route).await => speaks_plain(),
         Protocol::Nothing => causes::closed(server),

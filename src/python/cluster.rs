@@ -12,14 +12,14 @@ use tokio::time::sleep;
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::probe::{self, Credentials, RayPort, SessionState};
+use crate::probe::{self, Credentials, Given, RayPort, Reply, SessionState};
 use crate::process::process;
 use crate::python::connection::{adoption, held};
 use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking::block;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
-use crate::python::ray::{self, Presence};
+use crate::python::ray::{self, Presence, given, own_channel};
 
 /// What answers for the cluster of the connection that is held.
 enum Cluster {
@@ -145,6 +145,12 @@ impl Cluster {
                 let report = probe::probe(server, RayPort::Gcs, credentials, *timeout).await;
                 report.result.map(drop)
             }
+            Some(_) if credentials.given.has_credentials => {
+                match own_channel::look(server, *timeout).await {
+                    Ok(Reply::NoSession) => Err(probe::session_lost(server)),
+                    reply => reply.map(drop),
+                }
+            }
             Some(client_id) => {
                 match probe::client_session_alive(server, client_id, credentials, *timeout).await {
                     Ok(true) => Ok(()),
@@ -176,21 +182,22 @@ fn cluster(py: Python<'_>) -> PyResult<Option<Cluster>> {
     if !held::is_alive(py) {
         return Ok(None);
     }
-    let (address, client_id) = match ray::client_worker(py) {
+    let (address, client_id, given) = match ray::client_worker(py) {
         Some(worker) => (
             Some(worker.getattr("_conn_str")?.extract::<String>()?),
             Some(worker.getattr("_client_id")?.extract()?),
+            given::in_worker(&worker),
         ),
-        None => (ray::gcs_address(py), None),
+        None => (ray::gcs_address(py), None, Given::default()),
     };
     let address = address.and_then(|address| RayAddress::parse(&address).ok());
     Ok(address
         .and_then(|address| address.host_port().cloned())
-        .map(|server| real(server, client_id)))
+        .map(|server| real(server, client_id, given)))
 }
 
 /// With the token, the certificates and the timeout of now.
-fn real(server: HostPort, client_id: Option<String>) -> Cluster {
+fn real(server: HostPort, client_id: Option<String>, given: Given) -> Cluster {
     let connection = process().session.connection();
     let target = connection
         .as_deref()
@@ -199,7 +206,7 @@ fn real(server: HostPort, client_id: Option<String>) -> Cluster {
     Cluster::Real {
         server,
         client_id,
-        credentials: Box::new(Credentials::from_env(&Env::Process, is_auto)),
+        credentials: Box::new(Credentials::from_env(&Env::Process, is_auto).with(given)),
         timeout: Settings::from_env(&Env::Process).0.probe_timeout,
     }
 }
@@ -250,6 +257,7 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
                 namespace: ray::native_namespace(py).unwrap_or_default(),
             })
         }
+        Some(_) if credentials.given.has_credentials => own_channel::state(py, &server, timeout),
         Some(client_id) => {
             let state = probe::client_session_state(&server, client_id, &credentials, timeout);
             block(py, state)?.and_then(|state| state.ok_or_else(|| probe::session_lost(&server)))

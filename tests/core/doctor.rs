@@ -11,7 +11,7 @@ use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::preflight::{BoxFuture, Network, Passed, ProbePlan};
 use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
-use seedcore_ray::probe::{Credentials, Facts, LocalNode, RayPort, Report, Step, Timeouts};
+use seedcore_ray::probe::{Credentials, Facts, Given, LocalNode, RayPort, Report, Step, Timeouts};
 use seedcore_ray::target::{NamespaceArg, Target};
 
 use crate::{env, env_with_files};
@@ -139,7 +139,7 @@ fn probe_plan(argument: Option<&str>, env: &Env, here: &Here) -> ProbePlan {
     let target = Target::resolve(argument, &NamespaceArg::LeftOut, env).expect("a right address");
     ProbePlan {
         fallbacks: target.fallbacks(&here.kubernetes),
-        ..ProbePlan::from_env(target, env, PROBE, false, None)
+        ..ProbePlan::from_env(target, env, PROBE, false, Given::default())
     }
 }
 

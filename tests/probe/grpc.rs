@@ -90,19 +90,6 @@ async fn statuses_become_causes() {
 }
 
 #[tokio::test]
-async fn http2_servers_that_are_not_grpc() {
-    for (code, kind) in [
-        (200, Kind::NotRay),
-        (404, Kind::NotRay),
-        (503, Kind::NotReady),
-    ] {
-        let peer = grpc(script(move |_, _| Answer::Http(code))).await;
-        let error = peer.failure(RayPort::Gcs, &Credentials::default()).await;
-        assert_eq!(error.kind, kind, "{code}: {error:?}");
-    }
-}
-
-#[tokio::test]
 async fn absurd_answers_are_not_ray() {
     for declared in [1, 1 << 20, u32::MAX] {
         let peer = grpc(script(move |_, _| Answer::Declares(declared))).await;

@@ -8,6 +8,7 @@
 )]
 
 mod credentials;
+mod gateways;
 mod grpc;
 mod kept_channel;
 mod local;

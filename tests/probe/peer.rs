@@ -105,7 +105,9 @@ pub enum Answer {
     Message(Vec<u8>),
     /// No message, this status.
     Status(u32, &'static str),
-    /// An HTTP response that is not gRPC.
+    /// No message, this status, from a gateway that names itself.
+    Gateway(&'static str, u32, &'static str),
+    /// An HTTP response that is not gRPC, with a page, as nginx sends it.
     Http(u16),
     /// A frame that declares this many bytes and holds none.
     Declares(u32),
@@ -155,15 +157,22 @@ fn reply(
     let (head, frame) = match answer {
         Answer::Silence => return Some(respond),
         Answer::Http(code) => {
-            let head = Response::builder().status(code).body(()).unwrap();
-            respond.send_response(head, true).unwrap();
+            let head = Response::builder()
+                .status(code)
+                .header("server", "nginx/1.22.1")
+                .header("content-type", "text/html");
+            let mut body = respond
+                .send_response(head.body(()).unwrap(), false)
+                .unwrap();
+            let _ = body.send_data(Bytes::from_static(b"<html>"), true);
             return None;
         }
         Answer::Status(code, message) => {
-            let head = grpc()
-                .header("grpc-status", code)
-                .header("grpc-message", message);
-            respond.send_response(head.body(()).unwrap(), true).unwrap();
+            send_status(&mut respond, grpc(), code, message);
+            return None;
+        }
+        Answer::Gateway(name, code, message) => {
+            send_status(&mut respond, grpc().header("server", name), code, message);
             return None;
         }
         Answer::Message(message) => {
@@ -178,6 +187,18 @@ fn reply(
     trailers.insert("grpc-status", "0".parse().unwrap());
     let _ = body.send_trailers(trailers);
     None
+}
+
+fn send_status(
+    respond: &mut h2::server::SendResponse<Bytes>,
+    head: http::response::Builder,
+    code: u32,
+    message: &str,
+) {
+    let head = head
+        .header("grpc-status", code)
+        .header("grpc-message", message);
+    respond.send_response(head.body(()).unwrap(), true).unwrap();
 }
 
 fn frame(length: u32, message: &[u8]) -> Bytes {

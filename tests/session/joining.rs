@@ -92,10 +92,7 @@ async fn who_comes_after_the_last_has_left_begins_anew() {
     drop(waiter);
     // Called off, and its task has not noticed: nothing was polled since.
     let next = scene.flight(Wish::of(HEAD, secs(30)));
-    assert!(matches!(
-        scene.join(&next, secs(30)),
-        Joined::After(_)
-    ));
+    assert!(matches!(scene.join(&next, secs(30)), Joined::After(_)));
     scene.up("head:10001");
     scene.connected(HEAD).await;
     flying.await.unwrap();

@@ -26,9 +26,9 @@ class Counter:
         return 42
 def task():
     return ray.get(ray.remote(lambda: 42).options(num_cpus=0).remote(), timeout=30)
-def connected(address, **monitor):
+def connected(address, init_kwargs={}, **monitor):
     seedcore_ray.start_monitor(**{"interval_s": 0.5, **monitor})
-    assert ensure_ray_initialized(address), error()
+    assert ensure_ray_initialized(address, **init_kwargs), error()
     handle = ray.remote(Counter).options(num_cpus=0).remote()
     assert ray.get(handle.ping.remote()) == 42
     mark("up")

@@ -16,19 +16,17 @@ use crate::flight::Flight;
 use crate::process::process;
 use crate::python::connection::adoption::compare;
 use crate::python::connection::held;
-use crate::python::interop::args::temp_dir;
 use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking::block_to_end;
 use crate::python::interop::errors::{raise, to_exception};
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
+use crate::python::ray::given;
 
 impl Request {
     fn next(&self, py: Python<'_>) -> PyResult<Next> {
-        let flight = || {
-            let temp_dir = temp_dir(py, self.init_kwargs.as_ref());
-            self.core.flight(&Env::Process, temp_dir)
-        };
+        let given = given::in_arguments(py, self.init_kwargs.as_ref());
+        let flight = || self.core.flight(&Env::Process, given);
         let launch = |flight: &Arc<Flight>| launch(py, self.init_kwargs.as_ref(), flight);
         self.core.next(flight, launch)
     }

@@ -9,11 +9,10 @@ use super::attempt::launch;
 use crate::config::{Env, Settings};
 use crate::connect::{Next, Request, Wish};
 use crate::process::process;
-use crate::python::interop::args::temp_dir;
 use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
 use crate::python::monitor::Monitor;
-use crate::python::ray::arguments;
+use crate::python::ray::{arguments, given};
 
 /// Connects once, as the lost connection was made. A new connection has a monitor of its own; the
 /// session is told how a failed one ended.
@@ -42,8 +41,8 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             return Ok(());
         };
         let request = Arc::new(request);
-        let temp_dir = temp_dir(py, origin.init_kwargs.as_ref());
-        let flight = || request.flight(&Env::Process, temp_dir);
+        let given = given::in_arguments(py, origin.init_kwargs.as_ref());
+        let flight = || request.flight(&Env::Process, given);
         let next = request.next(flight, |flight| {
             launch(py, origin.init_kwargs.as_ref(), flight)
         })?;

@@ -181,9 +181,3 @@ pub fn check_init_kwargs(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     }
     Ok(())
 }
-
-/// Ray's `_temp_dir` among the further arguments of `ray.init`. What is no path is for Ray to refuse.
-pub fn temp_dir(py: Python<'_>, init_kwargs: Option<&Py<PyDict>>) -> Option<PathBuf> {
-    let value = init_kwargs?.bind(py).get_item("_temp_dir").ok()??;
-    value.extract().ok()
-}

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyList};
 use super::{Monitor, keys};
 use crate::config::{Env, Settings};
 use crate::guard::{Caller, Guard as Core};
-use crate::probe::{Question, Rows, SharedChannel, Table};
+use crate::probe::{Given, Question, Rows, SharedChannel, Table};
 use crate::process::process;
 use crate::python::interop::blocking::block;
 use crate::python::interop::errors::raise;
@@ -74,7 +74,11 @@ pub fn guard_of(monitor: &Monitor) -> Option<Guard> {
     if !settings.guard_calls || !monitor.core.is_native() {
         return None;
     }
-    let channel = SharedChannel::new(server, origin.cluster_id.clone(), keys(origin));
+    let channel = SharedChannel::new(
+        server,
+        origin.cluster_id.clone(),
+        keys(origin, Given::default()),
+    );
     Some(Guard(Core::new(
         monitor.watch(),
         Box::new(channel),

@@ -4,6 +4,7 @@
 //! Here it waits, detached, for the next order.
 
 pub mod guard;
+mod own_channel;
 pub mod start_stop;
 
 use std::sync::Arc;
@@ -16,18 +17,19 @@ use tracing::warn;
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
-use crate::health::{ControlPlane, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
+use crate::health::{ControlPlane, HealthCheck, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
 use crate::log_target::MONITOR;
 use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
-use crate::probe::{Credentials, KeptChannel, Keys, Raylet};
+use crate::probe::{Credentials, Given, KeptChannel, Keys, Raylet};
 use crate::process::process;
 use crate::python::connection::held::{self, HeldConnection, Origin};
-use crate::python::interop::args::temp_dir;
 use crate::python::interop::blocking;
 use crate::python::interop::exit_guard::survived;
+use crate::python::ray::given;
 use crate::python::{logs, ray};
 use crate::session::Mode;
+use own_channel::OwnChannel;
 
 /// The monitor of one connection.
 #[pyclass(frozen, module = "seedcore_ray._core")]
@@ -211,14 +213,14 @@ fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
         &Env::Process,
         settings.probe_timeout,
         settings.fallbacks,
-        temp_dir(py, origin.init_kwargs.as_ref()),
+        given::in_arguments(py, origin.init_kwargs.as_ref()),
     )
 }
 
-fn keys(origin: &Origin) -> Keys {
+fn keys(origin: &Origin, given: Given) -> Keys {
     let variables = Env::Process.snapshot();
     let is_auto = origin.target.address == RayAddress::Auto;
-    Box::new(move || Credentials::from_env(&variables, is_auto))
+    Box::new(move || Credentials::from_env(&variables, is_auto).with(given.clone()))
 }
 
 fn new_monitor(
@@ -230,7 +232,8 @@ fn new_monitor(
     client_id: Option<String>,
 ) -> monitor::Monitor {
     let is_native = client_id.is_none();
-    let channel = KeptChannel::new(server, client_id, keys(origin));
+    let given =
+        ray::client_worker(py).map_or_else(Given::default, |worker| given::in_worker(&worker));
     let deadline = settings.ray_deadline.or(origin.ray_deadline);
     let deadline = deadline.unwrap_or(RAY_DEADLINE);
     let rays = if is_native {
@@ -248,6 +251,11 @@ fn new_monitor(
     let raylet = ray::raylet_socket(py)
         .filter(|_| is_native)
         .map(Raylet::new);
-    let check = Box::new(ControlPlane::new(channel, raylet, cluster_id));
+    let check: Box<dyn HealthCheck> = if given.has_credentials {
+        Box::new(OwnChannel::new(server))
+    } else {
+        let channel = KeptChannel::new(server, client_id, keys(origin, given));
+        Box::new(ControlPlane::new(channel, raylet, cluster_id))
+    };
     monitor::Monitor::new(setup, check, fastrand::Rng::new())
 }

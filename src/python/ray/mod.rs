@@ -2,6 +2,8 @@
 //! Ray (docs/ray-internals.md). `python/seedcore_ray/_ray/` is the Python side.
 
 pub mod arguments;
+pub mod given;
+pub mod own_channel;
 pub mod witness;
 
 use std::path::PathBuf;
