@@ -18,6 +18,17 @@ from tests.support.peers import HOST
 from tests.support.secrets import TOKEN
 
 _BEARER = f"Bearer {TOKEN}"
+# nginx that answers in gRPC while its upstream is down, as its makers advise and Envoy does.
+_IN_GRPC = """
+error_page 502 = /unavailable;
+location = /unavailable {
+  internal;
+  default_type application/grpc;
+  add_header grpc-status 14;
+  add_header grpc-message "no healthy upstream";
+  return 204;
+}
+"""
 _STATUSES = (401, 403, 404, 500, 502, 503, 504)
 
 # The arguments that this way to Ray needs, from the environment: one of them is a secret.
@@ -95,6 +106,7 @@ def gateway(
         "drops": Site(right.directives.replace("underscores_in_headers on;", "")),
         "http1": Site(right.directives, listen=""),
         "down": documented(f"{HOST}:{closed_port()}"),
+        "in_grpc": Site(_IN_GRPC + documented(f"{HOST}:{closed_port()}").directives),
         **{f"status_{status}": answering(status) for status in _STATUSES},
     }
     with Nginx(tmp_path_factory.mktemp("nginx"), **sites) as nginx:
@@ -132,7 +144,8 @@ def test_ways_that_lead_to_ray(who: str, gateway: Nginx, authority: Authority) -
 
 
 def _verdicts(gateway: Nginx) -> Mapping[str, list[Any]]:
-    names = ["drops", "http1", "down", "tls", "login", *(f"status_{code}" for code in _STATUSES)]
+    names = ["drops", "http1", "down", "in_grpc", "tls", "login"]
+    names += [f"status_{status}" for status in _STATUSES]
     pairs = [f"{name}={gateway.address(name)}" for name in names]
     verdicts: dict[str, list[Any]] = scenario.play(_VERDICTS, *pairs)["verdicts"]
     return verdicts
@@ -145,6 +158,7 @@ def test_ways_that_do_not(gateway: Nginx) -> None:
         "drops": ("gateway", "drops the header client_id"),
         "http1": ("not_ray", "HTTP/1.1 400 Bad Request, nginx"),
         "down": ("not_ready", "HTTP 502 Bad Gateway: it does not reach Ray"),
+        "in_grpc": ("not_ready", "answered Unavailable in the phase grpc: no healthy upstream"),
         "tls": ("tls", "the server speaks TLS"),
         "login": ("auth", "HTTP 401 Unauthorized; it is not Ray"),
         **{f"status_{code}": not_ready for code in _STATUSES},
