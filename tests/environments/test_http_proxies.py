@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support import closed_port
+from tests.support import SilentListener, closed_port
 from tests.support.peers import ConnectProxy
-from tests.support.scenario import run
+from tests.support.scenario import run, start
 
 _NAME = "only-the-proxy-knows.invalid"
 _LOOK = """
@@ -21,6 +21,19 @@ _CONNECT = """
     ok, took = timed(ensure_ray_initialized, sys.argv[1], connect_timeout_s=float(sys.argv[2]))
     report(ok=ok, took=took, error=error(), said=[record.getMessage() for record in records])
 """
+_WATCH = """
+    seedcore_ray.start_monitor(interval_s=0.5)
+    ok = ensure_ray_initialized(sys.argv[1])
+    import ray
+    report(ok=ok, error=error(), available=is_ray_available(),
+           task=ok and ray.get(ray.remote(lambda: 42).remote()))
+    mark("connected")
+    end = time.monotonic() + 20
+    while not logged("DEBUG", "could not connect to") and time.monotonic() < end:
+        time.sleep(0.05)
+    report(said=[record.getMessage() for record in records])
+    os._exit(0)  # Ray waits for the head that it cannot reach
+"""
 
 
 @pytest.fixture
@@ -30,52 +43,51 @@ def proxy() -> Iterator[ConnectProxy]:
         yield listening
 
 
-def _through(url: str, source: str, *args: str) -> dict[str, Any]:
-    """What a program reported that was told to use the proxy at ``url``."""
-    env = {"RAY_grpc_enable_http_proxy": "1", "grpc_proxy": url}
-    return run(source, *args, env=env).ok().fields
+def _told_to_use(url: str) -> dict[str, str]:
+    return {"RAY_grpc_enable_http_proxy": "1", "grpc_proxy": url}
+
+
+def _through(url: str, *args: str) -> dict[str, Any]:
+    """What the connect of a program ended in that was told to use the proxy at ``url``."""
+    return run(_CONNECT, *args, env=_told_to_use(url)).ok().fields
 
 
 @pytest.mark.parametrize("mode", ["client", "native"])
 def test_connects_and_watches_through_it(ray_head: RayHead, proxy: ConnectProxy, mode: str) -> None:
     port = ray_head.client_port if mode == "client" else ray_head.gcs_port
     prefix = "ray://" if mode == "client" else ""
-    told = _through(
-        proxy.url.replace("//", "//me:hunter2@"),
-        """
-        seedcore_ray.start_monitor(interval_s=0.5)
-        ok, took = timed(ensure_ray_initialized, sys.argv[1])
-        report(ok=ok, took=took, error=error(), held=held())
-        import ray
-        report(task=ray.get(ray.remote(lambda: 42).remote()), available=is_ray_available())
-        end = time.monotonic() + 20
-        while not (probe := held()["last_probe"]) and time.monotonic() < end:
-            time.sleep(0.05)
-        report(probe=probe, said=[record.getMessage() for record in records])
-        """,
-        f"{prefix}{_NAME}:{port}",
-    )
-    assert told["ok"] and told["available"] and told["task"] == 42, told["error"]
-    assert told["probe"] and told["probe"]["ok"]
-    assert f"{_NAME}:{port}" in proxy.asked
+    url = proxy.url.replace("//", "//me:hunter2@")
+    with start(_WATCH, f"{prefix}{_NAME}:{port}", env=_told_to_use(url)) as program:
+        program.wait_for_mark("connected")
+        told = program.fields_so_far()
+        assert told["ok"] and told["available"] and told["task"] == 42, told["error"]
+        assert f"{_NAME}:{port}" in proxy.asked
+        proxy.refusal = "503 Service Unavailable"
+        proxy.drop_connections()
+        told = program.finish(deadline_s=60).ok().fields
+    failed = [line for line in told["said"] if "could not connect to" in line]
+    assert any("the HTTP proxy 127.0.0.1:" in line and "503" in line for line in failed)
     assert "hunter2" not in str(told)
 
 
 def test_its_refusals_are_its_own(ray_head: RayHead, proxy: ConnectProxy) -> None:
     address = f"ray://{_NAME}:{ray_head.client_port}"
     url = proxy.url.replace("//", "//me:hunter2@")
-    wrong_login = _through(proxy.url.replace("//", "//me:x@"), _CONNECT, address, "20")
+    wrong_login = _through(proxy.url.replace("//", "//me:x@"), address, "20")
     proxy.refusal = "403 Forbidden"
-    forbidden = _through(url, _CONNECT, address, "20")
+    forbidden = _through(url, address, "20")
     proxy.refusal = ""
-    behind = _through(url, _CONNECT, f"ray://{_NAME}:{closed_port()}", "0")
+    behind = _through(url, f"ray://{_NAME}:{closed_port()}", "0")
     gone = f"http://me:hunter2@127.0.0.1:{closed_port()}"
-    no_proxy = _through(gone, _CONNECT, address, "0")
+    no_proxy = _through(gone, address, "0")
+    with SilentListener() as silent:
+        mute = _through(f"http://{silent.address}", address, "0")
     for told, kind, words in (
         (wrong_login, "auth", "wants a login (HTTP/1.1 407 Proxy Authentication Required)"),
         (forbidden, "auth", "does not let us connect"),
         (behind, "not_ready", "could not connect to"),
         (no_proxy, "refused", "cannot be reached: connection refused"),
+        (mute, "timeout", "cannot be reached: no answer"),
     ):
         error = told["error"]
         assert (told["ok"], error["kind"]) == (False, kind), error
