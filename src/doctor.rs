@@ -15,7 +15,7 @@ use crate::address::RayAddress;
 use crate::config::{ENV_RAY_ADDRESS, Kubernetes, Source};
 use crate::error::ConnectError;
 use crate::preflight::{self, Network, ProbePlan};
-use crate::probe::{Facts, version};
+use crate::probe::{Facts, LocalNode, version};
 
 pub use diagnosis::{Diagnosis, FAILED, OK};
 
@@ -124,7 +124,11 @@ pub async fn examine(
         probe_plan.probe_timeout.into(),
     )
     .await;
-    let asked = hops::candidate(look, probe_plan, here, false);
+    let node = match &look.result {
+        Ok(passed) => network.local_node(probe_plan, passed).await,
+        Err(_) => LocalNode::Unknown,
+    };
+    let asked = hops::candidate(look, &node, probe_plan, here, false);
     let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
     let fallbacks = if asked.error.as_ref().is_some_and(may_help) {
         examine_fallbacks(network, probe_plan, here).await
@@ -153,7 +157,7 @@ async fn examine_fallbacks(
         preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout.into());
     let mut candidates = Vec::new();
     for look in looks {
-        let candidate = |look| hops::candidate(look, probe_plan, here, true);
+        let candidate = |look| hops::candidate(look, &LocalNode::Unknown, probe_plan, here, true);
         candidates.extend(look.await.map(candidate));
     }
     candidates

@@ -80,7 +80,7 @@ impl Network for Sockets {
                 probe_plan.probe_timeout,
                 &passed.facts,
             )),
-            _ => Box::pin(std::future::ready(LocalNode::Here)),
+            _ => Box::pin(std::future::ready(LocalNode::Unknown)),
         }
     }
 }

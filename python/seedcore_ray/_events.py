@@ -71,8 +71,9 @@ def on_event(callback: _Callback) -> _Callback:
     Args:
         callback: takes one ``Event``; its ``name`` is ``connected``, ``unhealthy``, ``recovered``,
             ``lost``, ``reconnected``, ``failed`` or ``shutdown``. Called in order on a thread of
-            ours, never two at once. An ``async def`` runs on the event loop that is running now, or, if none is, on
-            one of its own. A bound method is held weakly: it goes with its object.
+            ours, never two at once. An ``async def`` runs on the event loop that is running now,
+            or, if none is, on one of its own. A bound method is held weakly: it goes with its
+            object.
 
     Returns:
         ``callback``, so that this can be used as a decorator.

@@ -6,13 +6,14 @@ use super::{Candidate, Here, Hop, Verdict};
 use crate::address::RayAddress;
 use crate::error::ConnectError;
 use crate::preflight::{Look, ProbePlan};
-use crate::probe::{AuthMode, Credentials, Facts, Step, version};
+use crate::probe::{AuthMode, Credentials, Facts, LocalNode, Step, version};
 
 const HOPS: [&str; 6] = ["token", "dns", "tcp", "tls", "grpc", "cluster"];
 
 /// A probed address with all its hops. Ray's own comparison of versions counts as one more hop.
 pub(super) fn candidate(
     look: Look,
+    node: &LocalNode,
     probe_plan: &ProbePlan,
     here: &Here,
     is_fallback: bool,
@@ -26,10 +27,12 @@ pub(super) fn candidate(
         Ok(passed) => (passed.facts, None),
         Err(cause) => (Facts::default(), Some(cause)),
     };
+    let missing = node.check(&look.address.to_string()).err();
+    hops.extend(local_node(node, missing.as_ref()));
     let (versions, mismatch) = compare(&look.address, &facts, failure.is_none(), here);
     hops.push(versions);
-    // A failure on the way comes before a mismatch.
-    let error = failure.or(mismatch);
+    // A failure on the way comes first.
+    let error = failure.or(missing).or(mismatch);
     Candidate {
         verdict: verdict(error.is_none()),
         address: look.address,
@@ -38,6 +41,20 @@ pub(super) fn candidate(
         facts,
         error,
     }
+}
+
+/// Whether a native driver finds a node on this machine. No hop of a Ray Client.
+fn local_node(node: &LocalNode, missing: Option<&ConnectError>) -> Option<Hop> {
+    let (verdict, detail) = match (node, missing) {
+        (LocalNode::Unknown, _) => return None,
+        (LocalNode::Here { node, of }, _) => {
+            let detail = format!("{node} is on this machine, one of {of} nodes");
+            (Verdict::Ok, detail)
+        }
+        (_, Some(cause)) => (Verdict::Failed, cause.message.clone()),
+        (_, None) => return None,
+    };
+    Some(untimed("node", verdict, detail))
 }
 
 /// A fallback that is not needed.

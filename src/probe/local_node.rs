@@ -23,8 +23,15 @@ const SHOWN: usize = 3;
 /// Where the nodes of a cluster are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalNode {
-    /// One is on this machine; or the GCS cannot be asked, which is for Ray to find out.
-    Here,
+    /// No native driver is to connect, or the GCS cannot be asked, which is for Ray to find out.
+    Unknown,
+    /// One is on this machine.
+    Here {
+        /// Its address.
+        node: String,
+        /// How many there are.
+        of: usize,
+    },
     /// There is no node at all yet, or the one of this machine is not known to the GCS yet.
     Starting,
     /// All are on other machines. Their addresses.
@@ -39,7 +46,7 @@ impl LocalNode {
     /// [`Kind::NotReady`] while a node is starting, [`Kind::NoLocalNode`] if there is none to wait for.
     pub fn check(&self, address: &str) -> Result<(), ConnectError> {
         let nodes = match self {
-            Self::Here => return Ok(()),
+            Self::Unknown | Self::Here { .. } => return Ok(()),
             Self::Starting => {
                 return Err(ConnectError::new(
                     Kind::NotReady,
@@ -83,14 +90,17 @@ pub async fn local_node(
         trace.step("grpc", nodes, count).await
     };
     let Ok(nodes) = nodes.await else {
-        return LocalNode::Here;
+        return LocalNode::Unknown;
     };
     let running = local::raylets();
     let must_be_seen = facts.ray_version.as_deref().is_some_and(looks_in_proc);
     for node in &nodes {
         let is_seen = !must_be_seen || is_running(node, running.as_ref());
         if is_seen && raylet::listens(Path::new(&node.raylet_socket)).await {
-            return LocalNode::Here;
+            return LocalNode::Here {
+                node: node.address.clone(),
+                of: nodes.len(),
+            };
         }
     }
     let is_starting = |raylet: &LocalRaylet| {

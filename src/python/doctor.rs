@@ -15,7 +15,7 @@ use crate::doctor::effective::{self, Effective};
 use crate::doctor::{self, Examination, Here, OK};
 use crate::error::{ConnectError, Kind};
 use crate::preflight::{Network, ProbePlan, Sockets, probe_candidates};
-use crate::probe::version;
+use crate::probe::{Given, version};
 use crate::process::process;
 use crate::python::interop::args::Text;
 use crate::python::interop::blocking;
@@ -54,7 +54,13 @@ impl Command {
 
     fn probe_plan(&self, target: &Target, with_fallbacks: bool) -> ProbePlan {
         let timeout = self.settings.probe_timeout;
-        ProbePlan::from_env(target.clone(), &Env::Process, timeout, with_fallbacks, None)
+        ProbePlan::from_env(
+            target.clone(),
+            &Env::Process,
+            timeout,
+            with_fallbacks,
+            Given::default(),
+        )
     }
 
     fn effective(&self) -> Vec<Effective> {

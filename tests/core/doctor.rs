@@ -58,8 +58,14 @@ impl Network for Wires {
         Box::pin(async { panic!("a doctor looks closely") })
     }
 
-    fn local_node<'a>(&'a self, _: &'a ProbePlan, _: &'a Passed) -> BoxFuture<'a, LocalNode> {
-        Box::pin(async { panic!("a doctor connects nothing") })
+    fn local_node<'a>(&'a self, _: &'a ProbePlan, passed: &'a Passed) -> BoxFuture<'a, LocalNode> {
+        let server = passed.address.host_port();
+        let is_far = server.is_some_and(|server| server.host == "far");
+        Box::pin(std::future::ready(if is_far {
+            LocalNode::Elsewhere(vec!["10.0.0.1".into(), "10.0.0.2".into()])
+        } else {
+            LocalNode::Unknown
+        }))
     }
 }
 
@@ -364,4 +370,20 @@ fn a_token_that_lies_unused_is_mentioned() {
         "{token:?}"
     );
     assert!(!format!("{report:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_cluster_without_a_node_here_is_no_use_to_a_native_driver() {
+    let wires = Wires::default().with("far", answers());
+    let found = examined(wires, Some("far:6379"), &[], &here());
+    let hops = &found.candidates[0].hops;
+    let node = hops.iter().find(|hop| hop.name == "node").unwrap();
+    assert_eq!(node.verdict, Verdict::Failed);
+    assert!(
+        node.detail.contains("10.0.0.1, 10.0.0.2"),
+        "{}",
+        node.detail
+    );
+    assert_eq!(found.diagnosis.kind, Some(Kind::NoLocalNode));
+    assert!(found.diagnosis.next.contains("ray://"));
 }

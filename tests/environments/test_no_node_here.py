@@ -49,3 +49,24 @@ report(ok=ensure_ray_initialized(sys.argv[1]))
         private_pids=True,
     ).ok()
     assert told.fields["ok"] is True
+
+
+def test_the_doctor_says_where_the_nodes_are(ray_head: RayHead) -> None:
+    told = run(
+        """
+import contextlib, io
+from seedcore_ray.cli import main
+sys.argv = ["seedcore-ray", "doctor", os.environ["HEAD"]]
+printed = io.StringIO()
+with contextlib.redirect_stdout(printed):
+    try:
+        code = main()
+    except SystemExit as ended:
+        code = ended.code
+report(code=code, printed=printed.getvalue())
+""",
+        private_pids=True,
+        env={"HEAD": ray_head.gcs_address},
+    ).ok()
+    assert told.fields["code"] == 32
+    assert "none of its nodes" in told.fields["printed"]

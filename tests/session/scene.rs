@@ -675,7 +675,7 @@ impl Network for Wires {
         Box::pin(async move {
             match server {
                 Some(Server::WithoutRaylet) => LocalNode::Elsewhere(vec!["10.0.0.1".into()]),
-                _ => LocalNode::Here,
+                _ => LocalNode::Unknown,
             }
         })
     }
