@@ -105,6 +105,11 @@ pub(super) struct Hop<'a> {
 }
 
 impl Hop<'_> {
+    /// The host for which the server must have a certificate: the one that Ray dials.
+    pub fn name(&self) -> &str {
+        &self.target.host
+    }
+
     /// The addresses that were found, and whose they are.
     pub fn detail(&self) -> String {
         let shown: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();

@@ -9,7 +9,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.support import SilentListener, closed_port
-from tests.support.peers import ConnectProxy
+from tests.support.proxy import ConnectProxy
 from tests.support.scenario import run, start
 
 _NAME = "only-the-proxy-knows.invalid"

@@ -38,9 +38,16 @@ def children(context):
 '''
 
 
-@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.soak)])
-def test_a_connected_process_starts_them(ray_head: RayHead, method: str) -> None:
-    """A fork server that it starts is a fresh process, which has nothing of the connection."""
+@pytest.mark.parametrize(
+    "start",
+    [
+        "spawn",
+        pytest.param("forkserver", marks=pytest.mark.soak),
+        pytest.param("forkserver ray seedcore_ray child", marks=pytest.mark.soak),
+    ],
+)
+def test_a_connected_process_starts_them(ray_head: RayHead, start: str) -> None:
+    """A fork server that it starts is a fresh process, whatever it loads (``preload``)."""
     told = play(
         f"""
 {_CHILD}
@@ -48,10 +55,12 @@ import ray
 if __name__ == "__main__":
     connected = ensure_ray_initialized()
     made = ray.get(ray.remote(lambda: 42).remote())
-    context = multiprocessing.get_context(sys.argv[1])
+    method, *preload = sys.argv[1:]
+    context = multiprocessing.get_context(method)
+    context.set_forkserver_preload(preload)
     report(children=[children(context)], parent=[connected, made], pid=os.getpid())
 """,
-        method,
+        *start.split(),
         RAY_ADDRESS=ray_head.gcs_address,
     )
     _held(told)
@@ -69,26 +78,6 @@ if __name__ == "__main__":
     after = children(context)
     made = ray.get(ray.remote(lambda: 42).remote())
     report(children=[before, after], parent=[connected, made], pid=os.getpid())
-""",
-        RAY_ADDRESS=ray_head.gcs_address,
-    )
-    _held(told)
-
-
-@pytest.mark.soak
-def test_a_fork_server_that_has_loaded_us_and_ray(ray_head: RayHead) -> None:
-    """``set_forkserver_preload``: its children are forks of a process that never connected."""
-    told = play(
-        f"""
-{_CHILD}
-import ray
-if __name__ == "__main__":
-    connected = ensure_ray_initialized()
-    made = ray.get(ray.remote(lambda: 42).remote())
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ray", "seedcore_ray", "child"])
-    report(children=[children(context), children(context)], parent=[connected, made],
-           pid=os.getpid())
 """,
         RAY_ADDRESS=ray_head.gcs_address,
     )

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support import TcpRelay
+from tests.support import Authority, TcpRelay
+from tests.support.certs import node_ip
 from tests.support.peers import HOST
-from tests.support.scenario import play
+from tests.support.scenario import play, run
 
 
-@pytest.fixture(scope="module")
-def node_ip() -> Iterator[str]:
+@pytest.fixture(scope="module", name="node_ip")
+def _node_ip() -> str:
     """This machine's own address as Ray finds it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("8.8.8.8", 53))  # nothing is sent
-        except OSError:
-            pytest.skip("this machine has no address but loopback ones")
-        yield probe.getsockname()[0]
+    found = node_ip()
+    if found == HOST:
+        pytest.skip("this machine has no address but loopback ones")
+    return found
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
@@ -72,3 +70,20 @@ def test_a_gcs_at_the_machines_own_address_alone(ray_head: RayHead, node_ip: str
     assert told["bare"]
     assert told["ok"] and told["available"], told["error"]
     assert told["held"]["address"] == f"127.0.0.1:{gcs.port}"
+
+
+@pytest.mark.soak  # a head of its own
+def test_a_certificate_for_the_machines_own_address_alone(node_ip: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = authority.issue("head", names=(f"IP:{node_ip}",))
+    with RayHead(tls=files) as head:
+        ran = run(
+            """
+            ok = ensure_ray_initialized(sys.argv[1], connect_timeout_s=0)
+            report(ok=ok, error=error(), available=is_ray_available())
+            """,
+            head.gcs_address,
+            env=files.env(),
+        )
+    told = ran.ok().fields
+    assert told["ok"] and told["available"], told["error"]

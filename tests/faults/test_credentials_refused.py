@@ -17,7 +17,7 @@ import pytest
 from seedcore_ray.testing import CertFiles, RayHead
 from tests.faults.stuck import MODES
 from tests.support import SOON_S, Authority, GrpcPeer, SilentListener, WebServer
-from tests.support.peers import HOST, PING_METHOD, Reply
+from tests.support.peers import EVERYWHERE, HOST, PING_METHOD, Reply
 from tests.support.scenario import run, start
 from tests.support.secrets import TOKEN, secret
 
@@ -348,7 +348,7 @@ def _tls_server(files: CertFiles) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files.cert, files.key)
     context.set_alpn_protocols(["h2"])
-    listener = socket.create_server((HOST, 0))
+    listener = socket.create_server((EVERYWHERE, 0))
 
     def serve() -> None:
         while True:

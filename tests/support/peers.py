@@ -6,8 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -58,7 +57,7 @@ class _Peer:
         self.close()
 
 
-class _Listener(_Peer):
+class Listener(_Peer):
     """Accepts in a thread and hands every connection to ``_serve``."""
 
     def __init__(self, port: int = 0, host: str = EVERYWHERE) -> None:
@@ -86,30 +85,30 @@ class _Listener(_Peer):
         """Cut every connection; go on listening."""
         connections, self._connections = self._connections, []
         for connection in connections:
-            _cut(connection)
+            cut(connection)
 
     def close(self) -> None:
         """Stop listening and cut every connection."""
         self._closed = True
-        _cut(self._socket)
+        cut(self._socket)
         self.drop_connections()
 
 
-class SilentListener(_Listener):
+class SilentListener(Listener):
     """Accepts, then says nothing."""
 
     def _serve(self, connection: socket.socket) -> None:
         pass
 
 
-class AcceptAndClose(_Listener):
+class AcceptAndClose(Listener):
     """Accepts and hangs up at once."""
 
     def _serve(self, connection: socket.socket) -> None:
         connection.close()
 
 
-class Babbler(_Listener):
+class Babbler(Listener):
     """Answers every connection with the same bytes, whatever was asked, and keeps it open."""
 
     def __init__(self, answer: bytes, port: int = 0) -> None:
@@ -121,7 +120,7 @@ class Babbler(_Listener):
             connection.sendall(self._answer)
 
 
-class TcpRelay(_Listener):
+class TcpRelay(Listener):
     """Passes bytes to ``target`` and back. Paused, it is a network that has fallen silent.
 
     ``host``: where it listens, by default at every address of this machine. ``delay_s``: by how
@@ -155,7 +154,7 @@ class TcpRelay(_Listener):
         before = time.monotonic() - idle_s
         idle = [end for end, last in list(self._last.items()) if last < before]
         for end in idle:
-            _cut(end)
+            cut(end)
         return len(idle)
 
     def close(self) -> None:
@@ -167,7 +166,7 @@ class TcpRelay(_Listener):
         try:
             onward = socket.create_connection(self._target, timeout=5)
         except OSError:
-            _cut(connection)
+            cut(connection)
             return
         onward.settimeout(None)
         self._connections.append(onward)
@@ -182,57 +181,8 @@ class TcpRelay(_Listener):
                 time.sleep(self._delay_s)
                 sink.sendall(data)
         self._last.pop(source, None)
-        _cut(source)
-        _cut(sink)
-
-
-class ConnectProxy(_Listener):
-    """An HTTP proxy that knows CONNECT, and a name that nobody else does.
-
-    ``names`` are led to this machine. ``refusal`` is a status line instead of every way through;
-    ``login`` the ``user:password`` that it wants.
-    """
-
-    def __init__(self, names: Iterable[str] = (), refusal: str = "", login: str = "") -> None:
-        self._names = frozenset(names)
-        self.refusal = refusal
-        self._login = b64encode(login.encode()).decode()
-        self.asked: list[str] = []
-        """Every ``host:port`` that was asked for."""
-        super().__init__(host=HOST)
-
-    @property
-    def url(self) -> str:
-        """What to set ``grpc_proxy`` to, without the login."""
-        return f"http://{self.address}"
-
-    def _serve(self, connection: socket.socket) -> None:
-        threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            if not (byte := connection.recv(1)):
-                return _cut(connection)
-            head += byte
-        target = head.decode().split()[1]
-        self.asked.append(target)
-        host, _, port = target.rpartition(":")
-        refusal = self.refusal
-        if f"Proxy-Authorization: Basic {self._login}" not in head.decode() and self._login:
-            refusal = "407 Proxy Authentication Required"
-        try:
-            address = (HOST if host in self._names else host.strip("[]"), int(port))
-            onward = None if refusal else socket.create_connection(address, timeout=5)
-        except OSError:
-            refusal = "502 Bad Gateway"
-        connection.sendall(f"HTTP/1.1 {refusal or '200 OK'}\r\n\r\n".encode())
-        if refusal or onward is None:
-            return _cut(connection)
-        onward.settimeout(None)
-        self._connections.append(onward)
-        threading.Thread(target=_copy, args=(onward, connection), daemon=True).start()
-        _copy(connection, onward)
+        cut(source)
+        cut(sink)
 
 
 class WebServer(_Peer):
@@ -427,15 +377,8 @@ def _field(number: int, value: bytes) -> bytes:
     return bytes([number << 3 | 2, *size]) + value
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    _cut(source)
-    _cut(sink)
-
-
-def _cut(connection: socket.socket) -> None:
+def cut(connection: socket.socket) -> None:
+    """End it for every thread that waits for it."""
     # close() alone does not wake a thread that is blocked in recv or accept on it.
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)

@@ -4,7 +4,7 @@ A native ``ray.init`` calls ``faulthandler.enable()``, which asks ``sys.stderr``
 Ray goes without where that raises ``io.UnsupportedOperation`` (``StringIO``). Whatever else is
 raised ends ``ray.init``: ``AttributeError`` of a stand-in that only writes to a log (Celery,
 Airflow), ``RuntimeError`` of ``None`` (``pythonw``, daemons) or of a number that is no descriptor
-(measured, 2.60; the same code in 2.33 and 2.44).
+(measured, 2.33, 2.44 and 2.60).
 """
 
 from __future__ import annotations
