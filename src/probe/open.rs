@@ -34,7 +34,7 @@ pub(super) async fn open<'a>(
     let (stream, scheme): (Box<dyn Stream>, _) = match &credentials.tls {
         None => (Box::new(record(tcp, &trace.received)), Scheme::HTTP),
         Some(files) => {
-            let handshake = tls::handshake(server, files, tcp, hop.name(), &route);
+            let handshake = tls::handshake(server, files, tcp, &route);
             let tls = trace.step("tls", handshake, tls::agreed).await?;
             (Box::new(record(tls, &trace.received)), Scheme::HTTPS)
         }

@@ -24,7 +24,7 @@ use super::{gateways, greet};
 use crate::address::printable;
 use crate::error::{ConnectError, Kind};
 
-/// Makes the TLS handshake on `tcp`: verifies that the server is `name`, and shows our certificate.
+/// Makes the TLS handshake on `tcp`: verifies that the server is the one that `route` names, and shows our certificate.
 ///
 /// # Errors
 /// [`Kind::Tls`] for most failures; what else the server's first bytes prove it to be.
@@ -32,11 +32,10 @@ pub(super) async fn handshake(
     server: &Server,
     files: &TlsFiles,
     tcp: TcpStream,
-    name: &str,
     route: &Route,
 ) -> Result<TlsStream<Recorded<TcpStream>>, ConnectError> {
     let config = config(server, files).await?;
-    let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+    let name = ServerName::try_from(route.name.clone()).map_err(|_| {
         server.error(
             Kind::Tls,
             "no certificate can be issued for this host name",

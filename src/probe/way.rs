@@ -105,11 +105,6 @@ pub(super) struct Hop<'a> {
 }
 
 impl Hop<'_> {
-    /// The host for which the server must have a certificate: the one that Ray dials.
-    pub fn name(&self) -> &str {
-        &self.target.host
-    }
-
     /// The addresses that were found, and whose they are.
     pub fn detail(&self) -> String {
         let shown: Vec<String> = self.addresses.iter().map(SocketAddr::to_string).collect();
@@ -134,7 +129,7 @@ impl Hop<'_> {
         let server = self.server;
         let Some(proxy) = self.proxy else {
             return match tcp::connect(server, &self.addresses).await {
-                Ok((stream, first)) => Ok((stream, Route::to(first))),
+                Ok((stream, first)) => Ok((stream, self.route(first, None))),
                 Err(cause) if self.target != server.address => {
                     Err(node_ip::explain(server, &self.target, cause).await)
                 }
@@ -148,7 +143,15 @@ impl Hop<'_> {
         let (mut stream, first) = dialled.map_err(|cause| proxy.unreachable(server, &cause))?;
         proxy.ask(&mut stream, server, &self.target).await?;
         let through = Some((Arc::clone(proxy), server.clone(), self.target.clone()));
-        Ok((stream, Route { first, through }))
+        Ok((stream, self.route(first, through)))
+    }
+
+    fn route(&self, first: SocketAddr, through: Option<(Arc<Proxy>, Server, HostPort)>) -> Route {
+        Route {
+            first,
+            name: self.target.host.clone(),
+            through,
+        }
     }
 
     /// A timeout, with the proxy that it may be due to.
@@ -165,17 +168,12 @@ impl Hop<'_> {
 pub(super) struct Route {
     /// The server, or the proxy in front of it.
     pub first: SocketAddr,
+    /// The host for which the server must have a certificate: the one that Ray dials.
+    pub name: String,
     through: Option<(Arc<Proxy>, Server, HostPort)>,
 }
 
 impl Route {
-    const fn to(first: SocketAddr) -> Self {
-        Self {
-            first,
-            through: None,
-        }
-    }
-
     /// The server's own address, as far as it is known from here.
     pub fn ip(&self) -> IpAddr {
         self.first.ip()
