@@ -38,16 +38,33 @@ def children(context):
 '''
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        "spawn",
-        pytest.param("forkserver", marks=pytest.mark.soak),
-        pytest.param("forkserver ray seedcore_ray child", marks=pytest.mark.soak),
-    ],
-)
-def test_a_connected_process_starts_them(ray_head: RayHead, start: str) -> None:
-    """A fork server that it starts is a fresh process, whatever it loads (``preload``)."""
+def test_children_of_both_kinds_connect_for_themselves(ray_head: RayHead) -> None:
+    """The fork server is older than the connection."""
+    told = play(
+        f"""
+{_CHILD}
+import multiprocessing.forkserver
+from contextlib import ExitStack
+import ray
+if __name__ == "__main__":
+    multiprocessing.forkserver.ensure_running()
+    connected = ensure_ray_initialized()
+    with ExitStack() as until:
+        pools = [until.enter_context(multiprocessing.get_context(method).Pool(1))
+                 for method in ("spawn", "forkserver")]
+        told = [pool.apply_async(child.work) for pool in pools]
+        made = ray.get(ray.remote(lambda: 42).remote())
+        report(children=[one.get(50) for one in told], parent=[connected, made], pid=os.getpid())
+""",
+        RAY_ADDRESS=ray_head.gcs_address,
+    )
+    _held(told)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("preload", ["", "ray seedcore_ray child"])
+def test_a_connected_process_starts_the_fork_server(ray_head: RayHead, preload: str) -> None:
+    """It is a fresh process, whatever it loads."""
     told = play(
         f"""
 {_CHILD}
@@ -55,18 +72,18 @@ import ray
 if __name__ == "__main__":
     connected = ensure_ray_initialized()
     made = ray.get(ray.remote(lambda: 42).remote())
-    method, *preload = sys.argv[1:]
-    context = multiprocessing.get_context(method)
-    context.set_forkserver_preload(preload)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(sys.argv[1:])
     report(children=[children(context)], parent=[connected, made], pid=os.getpid())
 """,
-        *start.split(),
+        *preload.split(),
         RAY_ADDRESS=ray_head.gcs_address,
     )
     _held(told)
 
 
-def test_the_fork_server_is_older_than_the_connection(ray_head: RayHead) -> None:
+@pytest.mark.soak
+def test_the_fork_server_serves_before_and_after_the_connect(ray_head: RayHead) -> None:
     told = play(
         f"""
 {_CHILD}
