@@ -5,6 +5,7 @@
 //! the other side: it has the steps of the thread that carries out a connect.
 
 mod driver;
+mod raised;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::probe::Given;
 use crate::session::{Joined, Session, Turn};
 use crate::target::Target;
 pub use driver::{Driver, RayState, Step};
+pub use raised::Raised;
 
 /// The longest that a call waits for an answer on a thread whose event loop is running. Once the
 /// cluster has answered, `ray.init` has its usual time.

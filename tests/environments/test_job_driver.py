@@ -94,11 +94,13 @@ def test_a_conflict_with_the_job_is_told_in_the_words_of_ray(
         ray_head,
         tmp_path,
         """
-other = {"env_vars": {"FROM_JOB": "no"}}
+other = {"env_vars": {"FROM_JOB": "hunter2"}}
 refused = ours(runtime_env=other)
-report(ours=refused, bare=bare(runtime_env=other), kind=error()["kind"])
+report(ours=refused, bare=bare(runtime_env=other), kind=error()["kind"],
+       said=[*logged("ERROR"), *logged("DEBUG"), error()["text"]])
 """,
     )
     assert told["kind"] == "init_failed"
     assert "Failed to merge the Job's runtime env" in told["bare"]
     assert "RAY_OVERRIDE_JOB_RUNTIME_ENV=1" in told["ours"]
+    assert "hunter2" not in "".join(told["said"])

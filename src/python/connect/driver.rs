@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::address::RayAddress;
 use crate::config::Env;
-use crate::connect::{self, RayState, Step};
+use crate::connect::{self, Raised, RayState, Step};
 use crate::error::{ConnectError, Kind};
 use crate::flight::Flight;
 use crate::log_target::CONNECT;
@@ -237,87 +237,17 @@ impl Driver {
 
 impl Driver {
     fn cause(&self, error: &Bound<'_, PyAny>) -> ConnectError {
-        let address = self.flight().address();
-        let name = error
-            .get_type()
-            .name()
-            .map_or_else(|_| "error".into(), |n| n.to_string());
-        let words = error
-            .str()
-            .map_or_else(|_| String::new(), |words| words.to_string());
-        let module = match &self.flight().probe_plan.target.address {
-            RayAddress::Module(at) => Some(at),
-            _ => None,
-        };
-        debug!(target: CONNECT, "{address}: ray.init raised {name}: {words}");
-        let (kind, hint) = classify(&name, &words);
-        let mut cause = match module {
-            Some(at) if no_builder(&name, &words) => at.refusal(),
-            _ => {
-                // Of a module's own client nothing was looked at.
-                let answers = if module.is_some() {
-                    ""
-                } else {
-                    " answers, but"
-                };
-                let words = gist(&words);
-                let message = format!("{address}{answers} Ray refused: {name}: {words}");
-                ConnectError::new(kind, &address, message, hint)
-            }
-        };
+        let name = error.get_type().name();
+        let name = name.map_or_else(|_| "error".into(), |name| name.to_string());
+        let words = error.str();
+        let words = words.map_or_else(|_| String::new(), |words| words.to_string());
+        let raised = Raised::new(name, &words);
+        let asked = &self.flight().probe_plan.target.address;
+        debug!(target: CONNECT, "{asked}: ray.init raised {}: {}", raised.name, raised.words());
+        let mut cause = raised.cause(asked);
         cause.attempts = self.flight().sweeps().max(1);
         cause
     }
-}
-
-/// What a message says at the end, without the tracebacks of other processes in it: the last line of a
-/// traceback is the cause of all.
-fn gist(words: &str) -> &str {
-    let words = words.trim();
-    if words.contains("Traceback (most recent call last)") {
-        words.lines().next_back().unwrap_or(words).trim()
-    } else {
-        words
-    }
-}
-
-/// Maps Ray's exception to a cause by Ray's own words. Through the client port, a version mismatch
-/// shows only here (docs/ray-internals.md, "Probes").
-fn classify(name: &str, words: &str) -> (Kind, &'static str) {
-    if words.contains("Version mismatch") {
-        (
-            Kind::VersionMismatch,
-            "Install the cluster's versions of ray and Python in this environment, or set \
-             RAY_IGNORE_VERSION_MISMATCH=1 to take the risk (Ray Client only).",
-        )
-    } else if name == "AuthenticationError" {
-        (
-            Kind::Auth,
-            "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
-        )
-    } else if matches!(name, "ImportError" | "ModuleNotFoundError") {
-        (
-            Kind::RayMissing,
-            "Install it with `pip install \"ray[client]\"`, same version as the cluster.",
-        )
-    } else if words.contains("runtime_env") {
-        (
-            Kind::InitFailed,
-            "The runtime_env could not be set up: correct it, or look into runtime_env_setup-*.log \
-             among the head's logs.",
-        )
-    } else {
-        (
-            Kind::InitFailed,
-            "The reason is Ray's own; look at the arguments given and the head's logs.",
-        )
-    }
-}
-
-/// Whether Ray found no client for `module://`. For a typo, and for a module that is no such thing.
-fn no_builder(name: &str, words: &str) -> bool {
-    let said = words.contains("does not have ClientBuilder") || words.contains("does not exist");
-    name == "RuntimeError" && words.starts_with("Module: ") && said
 }
 
 fn no_runtime(flight: &Flight, error: &std::io::Error) -> ConnectError {
