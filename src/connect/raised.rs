@@ -87,9 +87,10 @@ impl Raised {
 
     /// Whether Ray found no client for `module://`. For a typo, and for a module that is no such thing.
     fn is_no_builder(&self) -> bool {
+        // A RuntimeError, or an AssertionError before Ray 2.55.
         let no_builder = "does not have ClientBuilder";
         let says = self.words.contains(no_builder) || self.words.contains("does not exist");
-        self.name == "RuntimeError" && self.words.starts_with("Module: ") && says
+        self.words.starts_with("Module: ") && says
     }
 }
 

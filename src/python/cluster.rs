@@ -251,10 +251,13 @@ fn state(py: Python<'_>) -> PyResult<Option<Result<SessionState, ConnectError>>>
     let answer = match &client_id {
         None => {
             let state = probe::cluster_state(&server, &credentials, timeout);
+            // Not asked of Ray now: it may have been shut down meanwhile, and would end the process.
+            let known = process().session.connection();
+            let known = known.map(|held| held.info.ray.clone()).unwrap_or_default();
             block(py, state)?.map(|cluster| SessionState {
                 cluster,
-                node_id: ray::node_id(py).unwrap_or_default(),
-                namespace: ray::native_namespace(py).unwrap_or_default(),
+                node_id: known.node_id.unwrap_or_default(),
+                namespace: known.namespace.unwrap_or_default(),
             })
         }
         Some(_) if credentials.given.has_credentials => own_channel::state(py, &server, timeout),

@@ -37,6 +37,10 @@ pub struct RayCluster {
     pub address: Option<String>,
     /// Hex id; known natively only.
     pub cluster_id: Option<String>,
+    /// The namespace, by which Ray also names an anonymous one; known natively only.
+    pub namespace: Option<String>,
+    /// Hex id of the node that this process is attached to; natively only.
+    pub node_id: Option<String>,
     /// This process has started it, and it ends with this process.
     pub is_private: bool,
     /// Reached as a native driver, through a raylet of this machine.

@@ -118,21 +118,25 @@ asyncio.run(main())
     assert "5 s" in twin
 
 
-def test_a_blocking_call_on_a_loop_does_not_wait_for_a_stuck_init() -> None:
+def test_a_blocking_call_on_a_loop_waits_for_an_init_as_ever() -> None:
     with GrpcPeer.ray_client() as peer:
         source = (
             _ASYNC
             + """
 async def main():
     ok, seconds = timed(ensure_ray_initialized, sys.argv[1])
-    report(ok=ok, seconds=seconds, errors=logged("ERROR"), state=held()["state"])
+    report(ok=ok, seconds=seconds, kind=error()["kind"], state=held()["state"],
+           warned=logged("WARNING"), errors=logged("ERROR"))
 asyncio.run(main())
 """
         )
-        with start(source, peer.client_address) as program:
+        # The cluster has answered: the 5 s of a loop are over with that.
+        env = {"SEEDCORE_RAY_INIT_TIMEOUT_S": "7"}
+        with start(source, peer.client_address, env=env) as program:
             told = program.finish(60).ok().fields
-    assert told["ok"] is False and told["seconds"] < 5 + SOON_S and told["state"] == "connecting"
-    assert len(told["errors"]) == 1 and "async" in told["errors"][0]
+    assert (told["ok"], told["kind"], told["state"]) == (False, "init_timeout", "connecting")
+    assert 6 < told["seconds"] < 7 + SOON_S and len(told["errors"]) == 1
+    assert "ensure_ray_initialized_async" in told["warned"][0]
 
 
 def test_two_loops_in_two_threads_and_one_that_closes_mid_connect(ray_head: RayHead) -> None:

@@ -23,7 +23,7 @@ _DEADLINE_S = 280.0
 
 # `text` is what a program printed, or a drawing. tests/test_docs.py looks at the mermaid; whether
 # the promql is right shows in the rules and the dashboard, which have tests of their own.
-_LANGUAGES = {"python", "bash", "yaml", "json", "text", "mermaid", "promql"}
+_LANGUAGES = {"python", "bash", "yaml", "json", "text", "mermaid", "nginx", "promql"}
 
 
 def test_every_block_names_its_language() -> None:

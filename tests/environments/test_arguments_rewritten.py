@@ -30,8 +30,9 @@ env = {"working_dir": str(app), "excludes": ["*.bin"], "py_modules": [str(app / 
 """
 _ENVIRONMENTS = {
     "dict": "kwargs = {'runtime_env': env}",
-    # RuntimeEnv knows no `excludes`.
-    "RuntimeEnv": "del env['excludes']; env = ray.runtime_env.RuntimeEnv(**env)\n"
+    # RuntimeEnv knows no `excludes`, and in older Rays no local `py_modules`.
+    "RuntimeEnv": "del env['excludes'], env['py_modules']\n"
+    "env = ray.runtime_env.RuntimeEnv(**env)\n"
     "kwargs = {'runtime_env': env}",
     "JobConfig": "env['worker_process_setup_hook'] = hook\n"
     "job = ray.job_config.JobConfig(runtime_env=env, metadata={'a': 'b'})\n"

@@ -30,7 +30,7 @@ await_true(watched)
 seedcore_ray.start_monitor(interval_s=3600)
 ray.shutdown()
 report(next_call=[ensure_ray_initialized(), len(inits), state()])
-await_true(lambda: len(heard) >= 3)
+await_true(lambda: len(heard) >= 5)
 report(names=names(), problems=logged("WARNING") + logged("ERROR"),
        generation=seedcore_ray.generation(), metrics=seedcore_ray.metrics_text())
 """,
@@ -40,6 +40,8 @@ report(names=names(), problems=logged("WARNING") + logged("ERROR"),
     assert told["later"] == ["idle", False, 1], "nobody has asked for another"
     assert told["back"] == [True, True, True]
     assert told["next_call"] == [True, 3, "connected"], "the very next call has noticed"
-    assert told["names"] == ["connected"] * 3 and told["generation"] == 3
+    assert (
+        told["names"] == ["connected", "shutdown"] * 2 + ["connected"] and told["generation"] == 3
+    )
     assert told["problems"] == []
     assert "connection_losses_total 0\n" in told["metrics"]

@@ -73,7 +73,7 @@ pub fn adopted(module: &Bound<'_, PyAny>) -> Connection {
         namespace: if mode == Mode::Client {
             None
         } else {
-            ray::native_namespace(py)
+            cluster.namespace.clone()
         },
         mode: Mode::Adopted,
         since: SystemTime::now(),

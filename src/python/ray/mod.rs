@@ -166,7 +166,7 @@ pub fn in_worker(py: Python<'_>) -> bool {
     mode.and_then(|mode| mode.extract::<i64>().ok()) == Some(WORKER_MODE)
 }
 
-/// The cluster that this process is connected to; read from memory.
+/// The cluster that this process is connected to; read from memory, by who has just found it connected.
 pub fn cluster(ray: &Bound<'_, PyAny>) -> RayCluster {
     let py = ray.py();
     if let Some(worker) = client_worker(py) {
@@ -180,6 +180,8 @@ pub fn cluster(ray: &Bound<'_, PyAny>) -> RayCluster {
     RayCluster {
         address: gcs_address(py),
         cluster_id: cluster_id(py),
+        namespace: native_namespace(py),
+        node_id: node_id(py),
         is_private: has_started_it(py),
         is_native: true,
     }
@@ -213,13 +215,14 @@ pub fn cluster_id(py: Python<'_>) -> Option<String> {
     id.call_method0("hex").ok()?.extract().ok()
 }
 
-/// The namespace of a native connection; read from memory, no call to the cluster.
-pub fn native_namespace(py: Python<'_>) -> Option<String> {
+/// The namespace of a native connection; as [`node_id`].
+fn native_namespace(py: Python<'_>) -> Option<String> {
     global_worker(py)?.getattr("namespace").ok()?.extract().ok()
 }
 
-/// Hex id of the node that this process is attached to natively.
-pub fn node_id(py: Python<'_>) -> Option<String> {
+/// Hex id of the node that this process is attached to natively. Only to be asked by who has connected:
+/// Ray ends the process where its own shutdown came first.
+fn node_id(py: Python<'_>) -> Option<String> {
     let id = global_worker(py)?.getattr("current_node_id").ok()?;
     id.call_method0("hex").ok()?.extract().ok()
 }
