@@ -7,10 +7,10 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::report::RayPort;
 use super::server::Server;
+use super::tcp_stream::TcpStream;
 use crate::address::{HostPort, printable};
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
