@@ -4,8 +4,9 @@
 //! a cause with a hint. Each step is a DEBUG log event as well. Ray's side of the calls is described
 //! in docs/ray-internals.md, Probes.
 //!
-//! Nothing here outlives its future: dropping a probe closes its sockets and ends its tasks. Only a
-//! name look-up under way in the system's resolver cannot be cancelled.
+//! Dropping a probe closes its sockets and ends its tasks. Only two things outlive it, both bounded: a
+//! name look-up under way in the system's resolver, and the wait for the server's end of a
+//! connection that has been closed (`tcp_stream`).
 
 mod beside;
 mod causes;
@@ -31,6 +32,7 @@ mod server;
 mod shared_channel;
 mod sniff;
 mod tcp;
+mod tcp_stream;
 mod tls;
 mod tls_verify;
 mod trace;

@@ -8,11 +8,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::dns;
 use super::server::Server;
+use super::tcp_stream::TcpStream;
 use crate::address::{DEFAULT_CLIENT_PORT, HostPort};
 use crate::error::{ConnectError, Kind};
 

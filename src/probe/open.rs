@@ -1,13 +1,13 @@
 //! Opens a channel to a server: token, name, TCP, TLS and the HTTP/2 preface.
 
 use http::uri::Scheme;
-use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::channel::{Channel, Stream};
 use super::credentials::{AuthMode, Credentials};
 use super::explain::{Call, Peer};
 use super::sniff::record;
+use super::tcp_stream::TcpStream;
 use super::tls;
 use super::trace::Trace;
 use super::way::{Hop, Route};

@@ -9,10 +9,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::report::RayPort;
 use super::server::Server;
+use super::tcp_stream::TcpStream;
 use crate::address::{HostPort, printable};
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};

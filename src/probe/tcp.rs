@@ -6,11 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::report::RayPort;
 use super::server::Server;
+use super::tcp_stream::TcpStream;
 use crate::error::{ConnectError, Kind};
 
 /// How long an attempt runs alone before the one to the next address starts beside it.
@@ -24,12 +24,8 @@ pub(super) async fn connect(
     server: &Server,
     addresses: &[SocketAddr],
 ) -> Result<(TcpStream, SocketAddr), ConnectError> {
-    let (stream, peer) = race(addresses)
-        .await
-        .map_err(|failures| describe(server, &failures))?;
-    // With Nagle's algorithm, the small frames of a call wait 40 ms for a delayed ACK.
-    let _ = stream.set_nodelay(true);
-    Ok((stream, peer))
+    let raced = race(addresses).await;
+    raced.map_err(|failures| describe(server, &failures))
 }
 
 type Failure = (SocketAddr, io::Error);
@@ -129,7 +125,7 @@ fn kind_of(error: &io::Error) -> Kind {
 mod tests {
     use super::*;
     use crate::address::HostPort;
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     #[test]
     fn a_refusal_tells_more_than_a_missing_route() -> Result<(), std::net::AddrParseError> {

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
 
@@ -17,6 +16,7 @@ use super::causes::{self, NOT_RAY_HINT};
 use super::credentials::TlsFiles;
 use super::server::Server;
 use super::sniff::{FirstBytes, Protocol, Recorded, record};
+use super::tcp_stream::TcpStream;
 use super::tls_verify::{Mismatch, Verifier, config_builder};
 use super::way::Route;
 use super::x509::{self, Names};

@@ -5,11 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
 use super::proxy::Proxy;
 use super::report::RayPort;
 use super::server::Server;
+use super::tcp_stream::TcpStream;
 use super::{causes, dns, node_ip, tcp};
 use crate::address::HostPort;
 use crate::config::Env;

@@ -275,3 +275,47 @@ async fn a_dropped_probe_closes_its_connection() {
     let seen = tokio::time::timeout(BOUND / 2, heard.recv()).await;
     assert_eq!(seen, Ok(Some(())));
 }
+
+/// Answers only once the other side has closed: a connection that nobody reads any more is reset.
+async fn too_late(mut stream: TcpStream) -> std::io::Result<()> {
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    for _ in 0..3 {
+        stream.write_all(b"late").await?;
+        // The reset, if there is one, comes at once, and fails the next write.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_comes_too_late_is_not_answered_with_a_reset() {
+    let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let peer = raw(move |stream| {
+        let ends = ends.clone();
+        async move { ends.send(too_late(stream).await).unwrap() }
+    })
+    .await;
+    let server = peer.server();
+    let report = probe(&server, RayPort::Gcs, &Credentials::default(), SHORT).await;
+    assert_failure(&report.result.unwrap_err(), Kind::Timeout, "");
+    ended.recv().await.unwrap().unwrap();
+    tcp_open(&server, RayPort::Gcs, &Way::default(), BOUND)
+        .await
+        .unwrap();
+    ended.recv().await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_never_closes_holds_no_more_than_a_few_descriptors() {
+    let peer = raw(|_stream| std::future::pending()).await;
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = descriptors();
+    for _ in 0..200 {
+        tcp_open(&peer.server(), RayPort::Gcs, &Way::default(), BOUND)
+            .await
+            .unwrap();
+    }
+    // The peer's own ends are open as well, and so are those of tests that run beside this one.
+    let held = descriptors().saturating_sub(before);
+    assert!(held < 330, "{held}");
+}

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 
-from seedcore_ray._ray import caches, sigterm, streams
+from seedcore_ray._ray import caches, greenlets, sigterm, streams
 from seedcore_ray._ray.shutdown import undo
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
@@ -36,6 +36,7 @@ def init(
     """
     _forget_token()
     caches.forget()
+    greenlets.warn()
     with _without_sigterm_warning(), sigterm.kept(), streams.need_no_file():
         while True:
             try:
