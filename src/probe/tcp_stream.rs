@@ -7,21 +7,43 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy, sink};
 use tokio::net;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// How long a dropped connection waits for the server's end. A late answer comes within this.
 const BOUND: Duration = Duration::from_secs(10);
 /// How much of the late answer is read, in bytes.
 const MOST: u64 = 1024 * 1024;
-/// How many dropped connections wait at once. Each holds a descriptor; those beyond are just closed.
-static WAITING: Semaphore = Semaphore::const_new(32);
+/// How many dropped connections may wait at once. Each holds a descriptor; those beyond are just closed.
+const MOST_WAITING: usize = 32;
+
+/// How many wait. A number and no semaphore: a fork may find a lock held. In the child those of the
+/// parent count on, and only that many fewer wait.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// One that waits.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Self> {
+        let taken = WAITING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+            (waiting < MOST_WAITING).then_some(waiting + 1)
+        });
+        taken.is_ok().then_some(Self)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A TCP connection. Dropping it sends FIN at once and leaves the rest to a task of the runtime on
 /// which it was made, or to the kernel when that runtime has ended.
@@ -54,11 +76,11 @@ impl TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        let (Some(inner), Ok(permit)) = (self.inner.take(), WAITING.try_acquire()) else {
+        let (Some(inner), Some(place)) = (self.inner.take(), Place::take()) else {
             return;
         };
         self.runtime.spawn(async move {
-            let _permit = permit;
+            let _place = place;
             let _ = timeout(BOUND, part(inner)).await;
         });
     }
@@ -107,5 +129,58 @@ impl AsyncWrite for TcpStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner()?.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::future::pending;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers only once the other side has closed: a connection that nobody reads any more is reset.
+    async fn too_late(listener: &TcpListener) -> io::Result<()> {
+        let (mut stream, _) = listener.accept().await?;
+        copy(&mut stream, &mut sink()).await?;
+        for _ in 0..3 {
+            stream.write_all(b"late").await?;
+            // The reset, if there is one, comes at once, and fails the next write.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn never_closes(listener: TcpListener) {
+        let mut kept = Vec::new();
+        while let Ok(accepted) = listener.accept().await {
+            kept.push(accepted);
+        }
+        pending::<()>().await;
+    }
+
+    /// One test, since the places are the process's.
+    #[tokio::test]
+    async fn a_late_answer_is_not_reset_and_few_connections_wait_for_one() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let answered = async {
+            drop(TcpStream::connect(address).await?);
+            too_late(&listener).await
+        };
+        timeout(BOUND, answered).await??;
+
+        tokio::spawn(never_closes(listener));
+        let descriptors = || fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let before = descriptors();
+        for _ in 0..200 {
+            drop(TcpStream::connect(address).await?);
+        }
+        // The peer's own 200 are open as well, and those of tests that run beside this one.
+        let held = descriptors().saturating_sub(before);
+        assert!(held < 330, "{held}");
+        Ok(())
     }
 }

@@ -307,6 +307,9 @@ class GrpcPeer(_Peer):
         reply = self.replies.get(method)
         if reply is None:
             if not self._decided.is_set():
+                if ("reconnecting", "True") in context.invocation_metadata():
+                    # A look of ours. Ray's proxier knows no such session, and says so at once.
+                    context.abort(grpc.StatusCode.NOT_FOUND, "no such session")
                 self.held.set()
                 self._decided.wait()
             if self._upstream is not None:
