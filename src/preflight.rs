@@ -215,8 +215,11 @@ pub async fn find_cluster(
     with_fallbacks: bool,
 ) -> Result<Passed, ConnectError> {
     let passed = probe_candidates(network, probe_plan, timeouts, with_fallbacks).await?;
-    let node = network.local_node(probe_plan, &passed).await;
-    node.check(&passed.address.to_string())?;
+    match network.local_node(probe_plan, &passed).await {
+        // `ray.init` waits for it, and Ray is imported meanwhile.
+        LocalNode::Starting => {}
+        node => node.check(&passed.address.to_string())?,
+    }
     Ok(passed)
 }
 
