@@ -112,7 +112,12 @@ impl Request {
             (false, false) => timeout,
         };
         let init_timeout = settings.init_timeout(wish.setup.as_ref().map(|setup| setup.bound));
-        let end = match Deadline::of(timeout) {
+        let patience = Patience {
+            init_until: wish.timeout.map(after),
+            wait_for_local: wish.wait_for_local,
+            ..Patience::of(timeout)
+        };
+        let end = match patience.deadline {
             Deadline::Once => Instant::now() + settings.probe_timeout,
             Deadline::At(end) => end,
         };
@@ -126,11 +131,7 @@ impl Request {
             },
             probe_timeout: settings.probe_timeout,
             may_fall_back: settings.fallbacks,
-            patience: Patience {
-                init_until: wish.timeout.map(after),
-                wait_for_local: wish.wait_for_local,
-                ..Patience::of(timeout)
-            },
+            patience,
             end,
             trial,
         })

@@ -47,6 +47,8 @@ pub struct Flight {
     waiters: Mutex<Waiters>,
     /// `ray.init` outlived its timeout, and that was counted.
     abandoned: AtomicBool,
+    /// See [`Passed::awaits_node`](crate::preflight::Passed::awaits_node).
+    awaits_node: AtomicBool,
     cancellation: Notify,
     waiters_changed: Notify,
 }
@@ -72,6 +74,7 @@ impl Flight {
             progress,
             waiters: Mutex::default(),
             abandoned: AtomicBool::default(),
+            awaits_node: AtomicBool::default(),
             cancellation: Notify::new(),
             waiters_changed: Notify::new(),
         })
@@ -203,7 +206,9 @@ impl Flight {
         match result {
             Ok(passed) => {
                 self.waiters().sweeps += 1;
-                Step::Init(passed)
+                self.awaits_node
+                    .store(passed.awaits_node, Ordering::Relaxed);
+                Step::Init(Box::new(passed))
             }
             Err(cause) => self.after_failure(cause).await,
         }

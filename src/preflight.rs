@@ -125,6 +125,8 @@ pub struct Passed {
     pub instead_of: Option<ConnectError>,
     /// What the server reported about itself.
     pub facts: Facts,
+    /// The node that a native driver needs is still starting: `ray.init` waits for it.
+    pub awaits_node: bool,
 }
 
 impl ProbePlan {
@@ -215,12 +217,16 @@ pub async fn find_cluster(
     with_fallbacks: bool,
 ) -> Result<Passed, ConnectError> {
     let passed = probe_candidates(network, probe_plan, timeouts, with_fallbacks).await?;
-    match network.local_node(probe_plan, &passed).await {
-        // `ray.init` waits for it, and Ray is imported meanwhile.
-        LocalNode::Starting => {}
-        node => node.check(&passed.address.to_string())?,
+    let node = network.local_node(probe_plan, &passed).await;
+    // `ray.init` waits for one that is starting, and Ray is imported meanwhile.
+    let awaits_node = node == LocalNode::Starting;
+    if !awaits_node {
+        node.check(&passed.address.to_string())?;
     }
-    Ok(passed)
+    Ok(Passed {
+        awaits_node,
+        ..passed
+    })
 }
 
 /// Whether fallbacks may be tried after a failure of `kind`.
@@ -259,6 +265,7 @@ async fn look_at(
             address: address.clone(),
             instead_of: None,
             facts,
+            awaits_node: false,
         }),
     }
 }

@@ -81,7 +81,7 @@ impl Driver {
         match step {
             flight::Step::Again => Step::Probe,
             flight::Step::Init(passed) if self.session.begin_init(&self.flight) => {
-                self.passed = Some(passed);
+                self.passed = Some(*passed);
                 Step::Import
             }
             flight::Step::Init(_) => self.failed(self.flight.cancelled()),

@@ -1,5 +1,7 @@
 //! The causes that a flight itself gives its waiters.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::Flight;
@@ -27,6 +29,11 @@ impl Flight {
                 "Building or uploading a runtime_env may take minutes: give connect_timeout_s or \
                  SEEDCORE_RAY_INIT_TIMEOUT_S that time, or look into runtime_env_setup-*.log among \
                  the head's logs.",
+            ),
+            None if self.awaits_node.load(Ordering::Relaxed) => (
+                " while it waits for a node of the cluster on this machine".to_owned(),
+                "No raylet had registered when it began: look at the logs of ray start on this \
+                 machine, or connect through Ray Client, ray://host:10001, which needs none.",
             ),
             None => (
                 String::new(),

@@ -63,7 +63,7 @@ pub enum Step {
     /// Sweep again.
     Again,
     /// Call `ray.init`.
-    Init(Passed),
+    Init(Box<Passed>),
     /// Give up.
     GiveUp(ConnectError),
 }

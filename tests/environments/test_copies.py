@@ -70,6 +70,16 @@ def test_what_ray_only_reads_is_the_callers_own() -> None:
     assert copy["e"]["self"] is copy["e"] and copy["e"] is not endless
 
 
+class _Frozen(dict[str, object]):
+    def __setitem__(self, key: str, value: object) -> None:
+        raise TypeError("frozen")
+
+
+def test_what_cannot_be_written_into_stays() -> None:
+    frozen = _Frozen({"env_vars": {"A": "1"}})
+    assert copied({"runtime_env": frozen})["runtime_env"] is frozen
+
+
 @pytest.mark.parametrize(
     ("kwargs", "expected"),
     [

@@ -6,7 +6,7 @@ use seedcore_ray::error::Kind;
 use seedcore_ray::session::State;
 use tokio::time::sleep;
 
-use crate::scene::{HEAD, INIT, Init, OTHER, Scene, Wish, secs};
+use crate::scene::{HEAD, INIT, Init, OTHER, Scene, Server, Wish, secs};
 
 /// A scene in which `ray.init` connects (or raises) a minute after it began, and one caller has
 /// given it up.
@@ -144,4 +144,15 @@ async fn a_longer_timeout_of_the_caller_covers_ray_init() {
     let patient = patient.await.unwrap();
     assert_eq!((patient.result, patient.took), (Ok(()), secs(60)));
     assert_eq!(scene.most_inits_at_once(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_never_starts_is_named() {
+    let scene = Scene::new();
+    scene.set("head:10001", Duration::ZERO, Server::RayletStarting);
+    scene.then_init(LATE);
+    let answer = scene.ask(Wish::of(HEAD, secs(5))).await.unwrap();
+    let error = answer.result.unwrap_err();
+    assert_eq!(error.kind, Kind::InitTimeout);
+    assert!(error.message.contains("waits for a node"), "{error}");
 }

@@ -66,6 +66,8 @@ pub enum Server {
     Slow(Duration),
     /// Answers, but the raylet of this node has ended.
     WithoutRaylet,
+    /// Answers, and the raylet of this node is starting.
+    RayletStarting,
 }
 
 /// What `ray.init` does.
@@ -675,6 +677,7 @@ impl Network for Wires {
         Box::pin(async move {
             match server {
                 Some(Server::WithoutRaylet) => LocalNode::Elsewhere(vec!["10.0.0.1".into()]),
+                Some(Server::RayletStarting) => LocalNode::Starting,
                 _ => LocalNode::Unknown,
             }
         })
@@ -685,7 +688,7 @@ async fn look(is: Server, server: &HostPort, timeout: Duration) -> Result<(), Co
     let shown = server.to_string();
     let silent = || Err(failure(Kind::Timeout, &shown));
     match is {
-        Server::Up | Server::WithoutRaylet => Ok(()),
+        Server::Up | Server::WithoutRaylet | Server::RayletStarting => Ok(()),
         Server::Fails(kind) => Err(failure(kind, &shown)),
         Server::Slow(after) if after < timeout => {
             sleep(after).await;

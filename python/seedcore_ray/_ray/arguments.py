@@ -2,7 +2,7 @@
 
 Ray writes into what it is given: local folders of a ``runtime_env`` become the URIs of packages in
 *this* cluster, ``excludes`` is taken out, a setup hook becomes a key of the cluster's store
-(docs/ray-internals.md, "Arguments of ray.init"). So each ``ray.init`` works on a copy of its own.
+(docs/ray-internals.md, "ray.init arguments"). So each ``ray.init`` works on a copy of its own.
 """
 
 from __future__ import annotations
@@ -46,13 +46,10 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
     kind: Any = type(value)
     new: Any
     if isinstance(value, dict):
-        is_rays = kind.__module__.startswith("ray.")
-        memo[id(value)] = new = kind.__new__(kind) if is_rays else copy.copy(value)
-        # A RuntimeEnv checks what is put into it: the values were checked already.
-        put = dict.__setitem__ if is_rays else kind.__setitem__
-        for key, item in value.items():
-            put(new, key, _copied(item, memo))
-        _copy_attributes(value, new, memo)
+        try:
+            new = _copied_dict(value, memo)
+        except Exception:  # one that nobody can write into, Ray included
+            memo[id(value)] = new = value
     elif kind is list:
         memo[id(value)] = new = []
         new.extend(_copied(item, memo) for item in value)
@@ -63,6 +60,18 @@ def _copied(value: Any, memo: dict[int, Any]) -> Any:
         _copy_attributes(value, new, memo)
     else:
         new = value
+    return new
+
+
+def _copied_dict(value: dict[Any, Any], memo: dict[int, Any]) -> Any:
+    kind: Any = type(value)
+    is_rays = kind.__module__.startswith("ray.")
+    memo[id(value)] = new = kind.__new__(kind) if is_rays else copy.copy(value)
+    # A RuntimeEnv checks what is put into it: the values were checked already.
+    put = dict.__setitem__ if is_rays else kind.__setitem__
+    for key, item in value.items():
+        put(new, key, _copied(item, memo))
+    _copy_attributes(value, new, memo)
     return new
 
 

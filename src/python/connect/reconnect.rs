@@ -27,13 +27,10 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             probe_timeout: monitor.get().probe_timeout(),
             ..Settings::from_env(&Env::Process).0
         };
-        let setup = match &origin.init_kwargs {
-            Some(kwargs) => arguments::setup(kwargs.bind(py))?,
-            None => None,
-        };
+        let kwargs = origin.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py));
         let once = Wish {
             timeout: Some(std::time::Duration::ZERO),
-            setup,
+            setup: arguments::setup(kwargs),
             ..Wish::default()
         };
         let target = origin.target.clone();

@@ -252,10 +252,7 @@ fn request(
     }
     let wish = Wish {
         blocks_loop: !options.awaits && ray::blocks_loop(py)?,
-        setup: match &wanted.init_kwargs {
-            Some(kwargs) => arguments::setup(kwargs)?,
-            None => None,
-        },
+        setup: arguments::setup(wanted.init_kwargs.as_ref()),
         ..options.wish.clone()
     };
     if wish.blocks_loop {

@@ -15,15 +15,16 @@ pub fn copied<'py>(kwargs: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> 
     Ok(copied.cast_into()?)
 }
 
-/// What of them takes long, and Ray's own bound for that.
-pub fn setup(kwargs: &Bound<'_, PyDict>) -> PyResult<Option<EnvironmentSetup>> {
+/// What of them takes long, and Ray's own bound for that. What cannot be read is for Ray to refuse.
+pub fn setup(kwargs: Option<&Bound<'_, PyDict>>) -> Option<EnvironmentSetup> {
+    let kwargs = kwargs?;
     let py = kwargs.py();
-    let setup = module(py)?.call_method1(intern!(py, "setup"), (kwargs,))?;
-    let setup: Option<(String, f64)> = setup.extract()?;
-    Ok(setup.map(|(fields, seconds)| EnvironmentSetup {
+    let setup = module(py).and_then(|ours| ours.call_method1(intern!(py, "setup"), (kwargs,)));
+    let (fields, seconds): (String, f64) = setup.ok()?.extract::<Option<_>>().ok()??;
+    Some(EnvironmentSetup {
         fields: fields.into(),
         bound: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
-    }))
+    })
 }
 
 /// What of `asked` a connection that was made with `made_with` does not have, in words; unless it is in
