@@ -37,9 +37,10 @@ def state(timeout_s: float) -> tuple[int, dict[str, float], dict[str, float], st
     """Number of nodes, total and available resources, node id in hex, and namespace.
 
     Raises:
-        grpc.RpcError: a call failed, or took longer than ``timeout_s``.
+        ConnectionError: a call failed, or took longer than ``timeout_s``.
         AttributeError: Ray has no channel now.
     """
+    import grpc
     from ray.core.generated import ray_client_pb2
 
     kinds: Any = ray_client_pb2.ClusterInfoType
@@ -47,7 +48,11 @@ def state(timeout_s: float) -> tuple[int, dict[str, float], dict[str, float], st
 
     def ask(kind: Any) -> Any:
         request = ray_client_pb2.ClusterInfoRequest(type=kind)
-        return worker.server.ClusterInfo(request, timeout=timeout_s, metadata=worker.metadata)
+        try:
+            return worker.server.ClusterInfo(request, timeout=timeout_s, metadata=worker.metadata)
+        except grpc.RpcError as error:
+            # Without the details: a gateway may echo a header, which may be a secret.
+            raise ConnectionError(error.code().name) from None
 
     nodes = json.loads(ask(kinds.NODES).json)
     total = dict(ask(kinds.CLUSTER_RESOURCES).resource_table.table)
@@ -98,7 +103,8 @@ class _Look:
         if code is codes.NOT_FOUND:
             return "no_session", ""
         if code is not codes.OK:
-            return "", f"{code.name}: {self._known.details()}"
+            # Without the details, as in ``state``.
+            return "", str(code.name)
         if self._known.result().json.strip() != "true":
             return "no_session", ""
         # A Ray without the second call says nothing about its GCS.
