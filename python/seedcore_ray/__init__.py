@@ -31,20 +31,31 @@ from seedcore_ray._core import (
     start_monitor,
     stop_monitor,
 )
-from seedcore_ray._errors import RayConnectionError, RayNotReadyError
+from seedcore_ray._errors import (
+    PoolClosed,
+    PoolTimeout,
+    RayConnectionError,
+    RayNotReadyError,
+    TooManyRequests,
+)
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from seedcore_ray import metrics
     from seedcore_ray._events import off_event, on_event
+    from seedcore_ray.pool import ConnectionPool
 
 __all__ = [
     "Connection",
+    "ConnectionPool",
     "Event",
     "Lazy",
+    "PoolClosed",
+    "PoolTimeout",
     "Probe",
     "RayConnectionError",
     "RayNotReadyError",
+    "TooManyRequests",
     "connect_async",
     "connection",
     "ensure_ray_initialized",
@@ -71,6 +82,10 @@ def __getattr__(name: str) -> object:
         from seedcore_ray import _events
 
         return getattr(_events, name)
+    if name == "ConnectionPool":
+        from seedcore_ray.pool import ConnectionPool
+
+        return ConnectionPool
     if name == "metrics":
         from importlib import import_module
 
