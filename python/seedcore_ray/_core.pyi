@@ -77,8 +77,17 @@ def ensure_ray_initialized(
 ) -> bool:
     """Connect this process to Ray once; True when connected."""
 
-def connect() -> None:
-    """Connect from the environment; idempotent."""
+def connect(
+    ray_address: str | None = None,
+    ray_namespace: str | None = "seedcore-dev",
+    force_reinit: bool = False,
+    *,
+    connect_timeout_s: float | None = None,
+    **init_kwargs: Any,
+) -> None:
+    """`ensure_ray_initialized` that raises. Without arguments it connects from the environment;
+    idempotent.
+    """
 
 def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
     """Wait until connected and answering; connects when nobody has."""
