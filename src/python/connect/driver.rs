@@ -198,8 +198,11 @@ impl Driver {
             return Ok("done");
         };
         let (mode, witness) = witness::observe(ray);
+        let info = self.info(ray, passed, mode);
         let origin = Origin {
             target: self.flight().probe_plan.target.clone(),
+            address: info.address.clone(),
+            is_auto: info.is_auto(),
             server: passed.address.host_port().cloned(),
             cluster_id: ray::cluster_id(py).or_else(|| passed.facts.cluster_id.clone()),
             ray_deadline: passed.facts.ray_deadline,
@@ -209,7 +212,7 @@ impl Driver {
         let monitor = Monitor::create(py, &held, mode)?;
         let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
         let connection = Connection {
-            info: self.info(ray, passed, mode),
+            info,
             binding: held,
         };
         let step = self.core.initialised(connection, watch);
