@@ -158,6 +158,9 @@ class Connection:
     def address_source(self) -> str | None:
         """`argument`, the name of a variable, or `default`; None for an adopted connection."""
     @property
+    def stand_in(self) -> Literal["fallback", "standby"] | None:
+        """`fallback` or `standby` where the address is not the one that was asked for; else None."""
+    @property
     def namespace(self) -> str | None:
         """Ray's namespace; None is the anonymous one, or not known."""
     @property
@@ -222,7 +225,9 @@ class Event:
         """The address."""
     @property
     def cause(self) -> RayConnectionError | None:
-        """A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None."""
+        """A `RayConnectionError` for `unhealthy`, `lost` and `failed`, and for a `connected` or
+        `reconnected` where another address stands in for the one that was asked for; else None.
+        """
     @property
     def after_s(self) -> float | None:
         """How many seconds the state that ended here had lasted: the connection for `lost` and
