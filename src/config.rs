@@ -1,11 +1,12 @@
 //! Settings: defaults, units, validation. This is the only place that reads the environment.
 
 mod env;
+mod standbys;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::address::{check_label, redact};
+use crate::address::{RayAddress, check_label, redact};
 pub use env::{Env, Whereabouts};
 
 /// The address when none is passed.
@@ -32,6 +33,8 @@ pub const ENV_AUTO_CONNECT: &str = "RAY_ENABLE_AUTO_CONNECT";
 pub const ENV_IMPORT_HOOK: &str = "SEEDCORE_RAY_IMPORT_HOOK";
 /// Switch for fallback addresses.
 pub const ENV_FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+/// Addresses of other clusters.
+pub const ENV_STANDBYS: &str = "SEEDCORE_RAY_STANDBY_ADDRESSES";
 /// The usual bound of `ray.init`, in seconds.
 const INIT_S: u64 = 30;
 const ENV_INIT_TIMEOUT: &str = "SEEDCORE_RAY_INIT_TIMEOUT_S";
@@ -91,12 +94,14 @@ pub struct Reading {
 }
 
 /// The value of a setting.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A duration.
     Seconds(Duration),
     /// On or off.
     Switch(bool),
+    /// Addresses, by priority.
+    Addresses(Vec<RayAddress>),
 }
 
 impl fmt::Display for Value {
@@ -104,16 +109,22 @@ impl fmt::Display for Value {
         match self {
             Self::Seconds(duration) => write!(f, "{}", duration.as_secs_f64()),
             Self::Switch(on) => write!(f, "{}", u8::from(*on)),
+            Self::Addresses(addresses) if addresses.is_empty() => f.write_str("none"),
+            Self::Addresses(addresses) => {
+                let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                f.write_str(&shown.join(","))
+            }
         }
     }
 }
 
-/// A setting whose value in the environment is invalid, so that the default is used.
+/// A setting whose value in the environment is invalid, so that the default is used; of a list, what
+/// is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadSetting {
     /// The variable.
     pub name: &'static str,
-    /// One line with the name, the value, the allowed values and the default in use.
+    /// One line with the name, the value, the allowed values and what is used instead.
     pub message: String,
 }
 
@@ -144,6 +155,9 @@ pub struct Settings {
     pub ray_client_grace: Duration,
     /// Whether fallbacks may be tried: `SEEDCORE_RAY_FALLBACKS`, on unless `0`.
     pub fallbacks: bool,
+    /// Other clusters to connect to when the one that was asked for is away, by priority:
+    /// `SEEDCORE_RAY_STANDBY_ADDRESSES`, none.
+    pub standbys: Vec<RayAddress>,
     /// Whether calls that wait for the GCS are guarded: `SEEDCORE_RAY_GUARD_CALLS`, on unless `0`.
     pub guard_calls: bool,
 }
@@ -195,6 +209,7 @@ impl Settings {
             ray_deadline: read_given(env, ENV_RAY_DEADLINE, 60, Zero::Refused, tell),
             ray_client_grace: read_time(env, ENV_RAY_CLIENT_GRACE, 30, Zero::Allowed, tell),
             fallbacks: read_switch(env, ENV_FALLBACKS, tell),
+            standbys: standbys::read(env, ENV_STANDBYS, tell),
             guard_calls: read_switch(env, ENV_GUARD_CALLS, tell),
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::address::RayAddress;
 use crate::breaker::{Admission, circuit_open};
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
@@ -51,6 +52,7 @@ pub struct Request {
     options: ConnectOptions,
     probe_timeout: Duration,
     may_fall_back: bool,
+    standbys: Vec<RayAddress>,
     patience: Patience,
     /// When to stop waiting for other work, such as a shutdown.
     end: Instant,
@@ -131,6 +133,7 @@ impl Request {
             },
             probe_timeout: settings.probe_timeout,
             may_fall_back: settings.fallbacks,
+            standbys: settings.standbys.clone(),
             patience,
             end,
             trial,
@@ -151,7 +154,8 @@ impl Request {
             self.probe_timeout,
             self.may_fall_back,
             given,
-        );
+        )
+        .with_standbys(&self.standbys);
         let metrics = Arc::clone(&self.session.metrics);
         Flight::new(plan, self.options.clone(), Arc::new(Sockets), metrics)
     }

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use crate::address::RayAddress;
 use crate::config::{ENV_RAY_ADDRESS, Kubernetes, Source};
 use crate::error::ConnectError;
-use crate::preflight::{self, Network, ProbePlan};
+use crate::preflight::{self, Look, Network, ProbePlan, Role};
 use crate::probe::{Facts, LocalNode, version};
 
 pub use diagnosis::{Diagnosis, FAILED, OK};
@@ -65,8 +65,10 @@ pub struct Candidate {
     /// The address.
     #[serde(serialize_with = "as_text")]
     pub address: RayAddress,
-    /// Whether it stands in for the address that was asked for.
+    /// Whether it is a fallback of the address that was asked for.
     pub is_fallback: bool,
+    /// Whether it is another cluster, a standby.
+    pub is_standby: bool,
     /// The outcome as a whole; [`Verdict::Skipped`] if it was not tried.
     pub verdict: Verdict,
     /// Every hop; empty if it was not tried.
@@ -93,7 +95,7 @@ fn as_text<S: Serializer>(address: &RayAddress, serializer: S) -> Result<S::Ok, 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
-    /// The address itself first, then its fallbacks by priority.
+    /// The address itself first, then its fallbacks and the standbys by priority.
     pub candidates: Vec<Candidate>,
     /// The conclusion.
     pub diagnosis: Diagnosis,
@@ -109,7 +111,8 @@ impl Examination {
     }
 }
 
-/// Probes the address and, where a connect might try them, its fallbacks.
+/// Probes the address and, where a connect might try them, its fallbacks. The standbys are probed in
+/// any case: one that is down is found out before it is needed.
 ///
 /// `probe_plan` holds the fallbacks also where the settings forbid them: that one of them answers
 /// is worth knowing.
@@ -124,11 +127,8 @@ pub async fn examine(
         probe_plan.probe_timeout.into(),
     )
     .await;
-    let node = match &look.result {
-        Ok(passed) => network.local_node(probe_plan, passed).await,
-        Err(_) => LocalNode::Unknown,
-    };
-    let asked = hops::candidate(look, &node, probe_plan, here, false);
+    let node = node_of(network.as_ref(), probe_plan, &look).await;
+    let asked = hops::candidate(look, &node, probe_plan, here, None);
     let may_help = |cause: &ConnectError| preflight::may_fall_back(cause.kind);
     let fallbacks = if asked.error.as_ref().is_some_and(may_help) {
         examine_fallbacks(network, probe_plan, here).await
@@ -136,14 +136,15 @@ pub async fn examine(
         let unneeded = probe_plan.fallbacks.iter().cloned();
         unneeded.map(hops::not_tried).collect()
     };
-    let mut diagnosis = Diagnosis::from(&asked, &fallbacks, here);
+    let standbys = examine_standbys(network, probe_plan, here).await;
+    let mut diagnosis = Diagnosis::from(&asked, &fallbacks, &standbys, here);
     if diagnosis.kind.is_some()
         && let Some(local) = overridden(network.as_ref(), probe_plan).await
     {
         diagnosis.mention(&local);
     }
     Examination {
-        candidates: [vec![asked], fallbacks].concat(),
+        candidates: [vec![asked], fallbacks, standbys].concat(),
         diagnosis,
     }
 }
@@ -153,14 +154,46 @@ async fn examine_fallbacks(
     probe_plan: &ProbePlan,
     here: &Here,
 ) -> Vec<Candidate> {
-    let (_probes, looks) =
-        preflight::fallbacks(network, probe_plan, probe_plan.probe_timeout.into());
+    let role = Some(Role::Fallback);
+    let candidate = |look| hops::candidate(look, &LocalNode::Unknown, probe_plan, here, role);
+    let looks = looks_at(network, probe_plan, &probe_plan.fallbacks).await;
+    looks.into_iter().map(candidate).collect()
+}
+
+async fn examine_standbys(
+    network: &Arc<dyn Network>,
+    probe_plan: &ProbePlan,
+    here: &Here,
+) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for look in looks {
-        let candidate = |look| hops::candidate(look, &LocalNode::Unknown, probe_plan, here, true);
-        candidates.extend(look.await.map(candidate));
+    for look in looks_at(network, probe_plan, &probe_plan.standbys).await {
+        let node = node_of(network.as_ref(), probe_plan, &look).await;
+        let role = Some(Role::Standby);
+        candidates.push(hops::candidate(look, &node, probe_plan, here, role));
     }
     candidates
+}
+
+/// Looks at all of `addresses` at once.
+async fn looks_at(
+    network: &Arc<dyn Network>,
+    probe_plan: &ProbePlan,
+    addresses: &[RayAddress],
+) -> Vec<Look> {
+    let timeouts = probe_plan.probe_timeout.into();
+    let (_probes, looks) = preflight::side_by_side(network, probe_plan, addresses, timeouts);
+    let mut all = Vec::new();
+    for look in looks {
+        all.extend(look.await);
+    }
+    all
+}
+
+async fn node_of(network: &dyn Network, probe_plan: &ProbePlan, look: &Look) -> LocalNode {
+    match &look.result {
+        Ok(passed) => network.local_node(probe_plan, passed).await,
+        Err(_) => LocalNode::Unknown,
+    }
 }
 
 /// The Ray of this machine, if it answers and `RAY_ADDRESS` takes its place.

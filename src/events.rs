@@ -49,7 +49,8 @@ pub struct Event {
     pub generation: u64,
     /// The address, without secrets.
     pub address: String,
-    /// The cause of an unhealthy, lost or failed connection.
+    /// The cause of an unhealthy, lost or failed connection; of one that was made, why it is not to the
+    /// address that was asked for.
     pub cause: Option<ConnectError>,
     /// How long the connection, the absence or the unhealthy state that ended here had lasted.
     pub after: Option<Duration>,

@@ -12,6 +12,7 @@ use strum::VariantArray as _;
 use crate::breaker::Position;
 use crate::error::Kind;
 use crate::metrics::{ByCause, Histogram, Metrics, Outcomes};
+use crate::preflight::Role;
 use crate::session::{Session, State};
 pub use openmetrics::text;
 
@@ -77,6 +78,14 @@ pub fn families(session: &Session) -> Vec<Family> {
             State::VARIANTS.iter().map(|state| state.as_str()),
             session.state().as_str(),
         ),
+        state_set(
+            "seedcore_ray_stand_in",
+            "Which sort of address is connected in place of the one that was asked for.",
+            ["none"]
+                .into_iter()
+                .chain(Role::VARIANTS.iter().map(|role| role.as_str())),
+            stand_in(session).map_or("none", Role::as_str),
+        ),
         gauge(
             "seedcore_ray_generation",
             "How many connections this process has held; handles of an earlier one are dead.",
@@ -126,6 +135,10 @@ pub fn families(session: &Session) -> Vec<Family> {
             rejections(metrics),
         ),
     ]
+}
+
+fn stand_in(session: &Session) -> Option<Role> {
+    session.connection()?.info.stand_in()
 }
 
 fn connect_attempts(metrics: &Metrics) -> Vec<Sample> {

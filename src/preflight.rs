@@ -1,4 +1,7 @@
-//! One sweep over the candidates of a target: the address itself, then its fallbacks.
+//! One sweep over the candidates of a target: the address itself, its fallbacks, the standbys.
+
+mod stand_in;
+mod sweep;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,11 +14,13 @@ use tracing::debug;
 
 use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Kubernetes};
-use crate::error::{ConnectError, Kind};
+use crate::error::ConnectError;
 use crate::log_target;
 use crate::probe::local::LocalRay;
 use crate::probe::{self, Credentials, Facts, Given, LocalNode, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
+pub use stand_in::{Role, StandIn, may_fall_back, may_stand_by};
+pub use sweep::{find_cluster, probe_candidates};
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -69,8 +74,8 @@ impl Network for Sockets {
         probe_plan: &'a ProbePlan,
         passed: &'a Passed,
     ) -> BoxFuture<'a, LocalNode> {
-        let credentials = match probe_plan.target.address {
-            RayAddress::Auto => &probe_plan.local_credentials,
+        let credentials = match (&probe_plan.target.address, &passed.instead_of) {
+            (RayAddress::Auto, None) => &probe_plan.local_credentials,
             _ => &probe_plan.credentials,
         };
         match server_of(&passed.address) {
@@ -93,6 +98,8 @@ pub struct ProbePlan {
     pub target: Target,
     /// Other addresses that may replace its address, by priority.
     pub fallbacks: Vec<RayAddress>,
+    /// Other clusters that may replace its cluster, by priority ([`ProbePlan::with_standbys`]).
+    pub standbys: Vec<RayAddress>,
     /// Finds the Ray of this machine, for `auto`.
     pub find_local: Arc<dyn Fn() -> Result<LocalRay, ConnectError> + Send + Sync>,
     /// Token and TLS files for an explicit address.
@@ -121,8 +128,8 @@ pub struct Passed {
     pub address: RayAddress,
     /// The argument of `ray.init(address=...)`; its canonical form is one that Ray accepts.
     pub init_address: RayAddress,
-    /// Why the address itself failed, when a fallback answered in its place.
-    pub instead_of: Option<ConnectError>,
+    /// Set when another address answered in place of the one that was asked for.
+    pub instead_of: Option<StandIn>,
     /// What the server reported about itself.
     pub facts: Facts,
     /// The node that a native driver needs is still starting: `ray.init` waits for it.
@@ -149,6 +156,7 @@ impl ProbePlan {
             } else {
                 Vec::new()
             },
+            standbys: Vec::new(),
             target,
             find_local: Arc::new(move || probe::local::find(&variables, temp_dir.as_deref())),
             credentials: Credentials::from_env(env, false).with(given),
@@ -157,9 +165,19 @@ impl ProbePlan {
         }
     }
 
-    /// Maximum number of rounds in one sweep: the address, then all fallbacks at once.
+    /// With the standbys of `given` that are none of the target's own addresses. Also without
+    /// fallbacks: those are guessed, these are given.
+    #[must_use]
+    pub fn with_standbys(self, given: &[RayAddress]) -> Self {
+        let mut standbys = self.target.standbys(given);
+        standbys.retain(|address| !self.fallbacks.contains(address));
+        Self { standbys, ..self }
+    }
+
+    /// Maximum number of rounds in one sweep: the address, then all fallbacks at once, then all
+    /// standbys at once.
     pub fn rounds(&self) -> u32 {
-        1 + u32::from(!self.fallbacks.is_empty())
+        1 + u32::from(!self.fallbacks.is_empty()) + u32::from(!self.standbys.is_empty())
     }
 
     /// The longest time that one sweep takes.
@@ -171,69 +189,6 @@ impl ProbePlan {
     pub fn has_server(&self) -> bool {
         server_of(&self.target.address).is_some()
     }
-}
-
-/// Probes the address itself, then the fallbacks if its failure allows them ([`may_fall_back`]).
-///
-/// # Errors
-///
-/// The cause of the address itself, whatever the fallbacks ended in.
-pub async fn probe_candidates(
-    network: &Arc<dyn Network>,
-    probe_plan: &ProbePlan,
-    timeouts: Timeouts,
-    with_fallbacks: bool,
-) -> Result<Passed, ConnectError> {
-    let cause = match look(network.as_ref(), probe_plan, timeouts).await.result {
-        Ok(passed) => return Ok(passed),
-        Err(cause) => cause,
-    };
-    if with_fallbacks && may_fall_back(cause.kind) {
-        let (_probes, looks) = fallbacks(network, probe_plan, timeouts);
-        for look in looks {
-            if let Ok(Look {
-                result: Ok(passed), ..
-            }) = look.await
-            {
-                return Ok(Passed {
-                    instead_of: Some(cause),
-                    ..passed
-                });
-            }
-        }
-    }
-    Err(cause)
-}
-
-/// As [`probe_candidates`]; a cluster that a native driver cannot use from this machine fails too.
-///
-/// # Errors
-///
-/// Those of [`probe_candidates`] and of [`LocalNode::check`].
-pub async fn find_cluster(
-    network: &Arc<dyn Network>,
-    probe_plan: &ProbePlan,
-    timeouts: Timeouts,
-    with_fallbacks: bool,
-) -> Result<Passed, ConnectError> {
-    let passed = probe_candidates(network, probe_plan, timeouts, with_fallbacks).await?;
-    let node = network.local_node(probe_plan, &passed).await;
-    // `ray.init` waits for one that is starting, and Ray is imported meanwhile.
-    let awaits_node = node == LocalNode::Starting;
-    if !awaits_node {
-        node.check(&passed.address.to_string())?;
-    }
-    Ok(Passed {
-        awaits_node,
-        ..passed
-    })
-}
-
-/// Whether fallbacks may be tried after a failure of `kind`.
-///
-/// Those that time can cure, and "no address given, no Ray on this machine".
-pub fn may_fall_back(kind: Kind) -> bool {
-    kind.is_transient() || kind == Kind::NoLocalRay
 }
 
 /// Probes the address itself.
@@ -298,16 +253,17 @@ async fn auto(network: &dyn Network, probe_plan: &ProbePlan, timeouts: Timeouts)
     look
 }
 
-/// Probes all fallbacks concurrently. Awaiting the looks in order takes the first success by priority
+/// Probes `addresses` concurrently. Awaiting the looks in order takes the first success by priority
 /// and not by speed; a look whose probe panicked is an error. Dropping the set ends the probes.
-pub fn fallbacks(
+pub fn side_by_side(
     network: &Arc<dyn Network>,
     probe_plan: &ProbePlan,
+    addresses: &[RayAddress],
     timeouts: Timeouts,
 ) -> (JoinSet<()>, Vec<oneshot::Receiver<Look>>) {
     let mut probes = JoinSet::new();
     let mut looks = Vec::new();
-    for address in &probe_plan.fallbacks {
+    for address in addresses {
         let (network, address) = (Arc::clone(network), address.clone());
         let credentials = probe_plan.credentials.clone();
         let (done, look) = oneshot::channel();

@@ -368,13 +368,15 @@ impl Session {
         };
         self.let_go(inner);
         let address = connection.info.address.clone();
+        let instead_of = connection.info.instead_of.clone();
         Arc::clone(&connection.binding).held();
         inner.connection = Some(Arc::new(connection));
         inner.watch = watch;
         self.set_last_error(inner, None);
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.connected.store(true, Ordering::Release);
-        self.happened(what, &address, None, away_for);
+        let cause = instead_of.map(|stand_in| stand_in.cause);
+        self.happened(what, &address, cause, away_for);
     }
 
     /// The one place where a connection is given up, and where a lost one is not waited for any more.

@@ -136,6 +136,16 @@ impl Target {
                 .unwrap_or_default(),
         }
     }
+
+    /// The standbys of `given` by priority, without the address itself. An address that needs no
+    /// answer has none.
+    pub fn standbys(&self, given: &[RayAddress]) -> Vec<RayAddress> {
+        if matches!(self.address, RayAddress::Local | RayAddress::Module(_)) {
+            return Vec::new();
+        }
+        let others = given.iter().filter(|address| **address != self.address);
+        without_repeats(others.cloned())
+    }
 }
 
 /// The address as it was written, and its source; `None` when there is none.

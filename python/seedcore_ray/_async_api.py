@@ -22,6 +22,35 @@ class _LeftOut(str):
 _LEFT_OUT = _LeftOut("seedcore-dev")
 
 
+async def connect_async(
+    ray_address: str | None = None,
+    ray_namespace: str | None = _LEFT_OUT,
+    force_reinit: bool = False,
+    *,
+    connect_timeout_s: float | None = None,
+    **init_kwargs: Any,
+) -> None:
+    """Connect this process to Ray once, without blocking the event loop, or raise.
+
+    Arguments and errors are those of ``connect``. Awaiting tasks and blocked threads share one
+    ``ray.init``; cancelling one of them harms no other.
+
+    Raises:
+        RayConnectionError: not connected.
+        TypeError, ValueError: for a mistake in the call.
+    """
+    named: dict[str, Any] = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
+    await _connected(
+        _core.begin_connect(
+            ray_address,
+            force_reinit=force_reinit,
+            connect_timeout_s=connect_timeout_s,
+            init_kwargs=init_kwargs or None,
+            **named,
+        )
+    )
+
+
 async def ensure_ray_initialized_async(
     ray_address: str | None = None,
     ray_namespace: str | None = _LEFT_OUT,
@@ -35,29 +64,17 @@ async def ensure_ray_initialized_async(
     Arguments, return and errors are those of ``ensure_ray_initialized``. Awaiting tasks and blocked
     threads share one ``ray.init``; cancelling one of them harms no other.
     """
-    named: dict[str, Any] = {} if ray_namespace is _LEFT_OUT else {"ray_namespace": ray_namespace}
     try:
-        await _connected(
-            _core.begin_connect(
-                ray_address,
-                force_reinit=force_reinit,
-                connect_timeout_s=connect_timeout_s,
-                init_kwargs=init_kwargs or None,
-                **named,
-            )
+        await connect_async(
+            ray_address,
+            ray_namespace,
+            force_reinit,
+            connect_timeout_s=connect_timeout_s,
+            **init_kwargs,
         )
     except RayConnectionError:
         return False
     return True
-
-
-async def connect_async() -> None:
-    """``ray_connector.connect()`` without blocking the event loop.
-
-    Raises:
-        RayConnectionError: not connected.
-    """
-    await _connected(_core.begin_connect())
 
 
 async def ensure_runtime_ready() -> bool:
@@ -68,11 +85,7 @@ async def ensure_runtime_ready() -> bool:
         ``seedcore_ray.last_error()``. Safe to await from a readiness probe and a background task
         at once: they share one connect.
     """
-    try:
-        await _connected(_core.begin_connect())
-    except RayConnectionError:
-        return False
-    return True
+    return await ensure_ray_initialized_async()
 
 
 async def wait_for_ray_ready_async(max_wait_seconds: float = 5) -> bool:

@@ -79,8 +79,17 @@ def ensure_ray_initialized(
 ) -> bool:
     """Connect this process to Ray once; True when connected."""
 
-def connect() -> None:
-    """Connect from the environment; idempotent."""
+def connect(
+    ray_address: str | None = None,
+    ray_namespace: str | None = "seedcore-dev",
+    force_reinit: bool = False,
+    *,
+    connect_timeout_s: float | None = None,
+    **init_kwargs: Any,
+) -> None:
+    """`ensure_ray_initialized` that raises. Without arguments it connects from the environment;
+    idempotent.
+    """
 
 def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
     """Wait until connected and answering; connects when nobody has."""
@@ -151,6 +160,9 @@ class Connection:
     def address_source(self) -> str | None:
         """`argument`, the name of a variable, or `default`; None for an adopted connection."""
     @property
+    def stand_in(self) -> Literal["fallback", "standby"] | None:
+        """`fallback` or `standby` where the address is not the one that was asked for; else None."""
+    @property
     def namespace(self) -> str | None:
         """Ray's namespace; None is the anonymous one, or not known."""
     @property
@@ -218,7 +230,9 @@ class Event:
         """The name of the pool whose connection it is; None for the process's own."""
     @property
     def cause(self) -> RayConnectionError | None:
-        """A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None."""
+        """A `RayConnectionError` for `unhealthy`, `lost` and `failed`, and for a `connected` or
+        `reconnected` where another address stands in for the one that was asked for; else None.
+        """
     @property
     def after_s(self) -> float | None:
         """How many seconds the state that ended here had lasted: the connection for `lost` and

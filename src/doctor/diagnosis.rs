@@ -9,6 +9,7 @@ use crate::address::RayAddress;
 use crate::address::service::HeadService;
 use crate::config::{ENV_FALLBACKS, ENV_RAY_ADDRESS, Kubernetes};
 use crate::error::{ConnectError, Kind};
+use crate::preflight::may_stand_by;
 
 /// Exit code: a connect would work.
 pub const OK: u8 = 0;
@@ -61,13 +62,23 @@ impl Diagnosis {
     }
 
     /// The diagnosis of the examined candidates.
-    pub(super) fn from(asked: &Candidate, fallbacks: &[Candidate], here: &Here) -> Self {
+    pub(super) fn from(
+        asked: &Candidate,
+        fallbacks: &[Candidate],
+        standbys: &[Candidate],
+        here: &Here,
+    ) -> Self {
         let Some(cause) = &asked.error else {
             return connects(&asked.address, here);
         };
         let answers = |other: &&Candidate| other.verdict == Verdict::Ok;
         if let Some(stand_in) = fallbacks.iter().find(answers) {
             return replaced(asked, cause, stand_in, here);
+        }
+        if may_stand_by(cause.kind)
+            && let Some(standby) = standbys.iter().find(answers)
+        {
+            return stands_by(asked, cause, standby);
         }
         if cause.kind == Kind::Dns {
             return unknown_name(asked, cause, fallbacks, &here.kubernetes);
@@ -121,6 +132,22 @@ fn replaced(
         cause.kind,
         format!("{why}; {other} answers, but {ENV_FALLBACKS}=0 keeps the library from it"),
         format!("Set {ENV_RAY_ADDRESS}={other}, or unset {ENV_FALLBACKS}."),
+    )
+}
+
+/// The address itself and its fallbacks fail, and a standby answers.
+fn stands_by(asked: &Candidate, cause: &ConnectError, standby: &Candidate) -> Diagnosis {
+    let why = head_is_gone(asked, cause).unwrap_or_else(|| cause.message.clone());
+    let other = &standby.address;
+    Diagnosis::well(
+        format!(
+            "{why}; the standby {other} answers, and the library connects to it with a warning"
+        ),
+        format!(
+            "Bring {} back; processes on the standby stay there until it is lost or they are \
+             connected anew (force_reinit=True).",
+            asked.address
+        ),
     )
 }
 

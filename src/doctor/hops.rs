@@ -5,7 +5,7 @@ use std::time::UNIX_EPOCH;
 use super::{Candidate, Here, Hop, Verdict};
 use crate::address::RayAddress;
 use crate::error::ConnectError;
-use crate::preflight::{Look, ProbePlan};
+use crate::preflight::{Look, ProbePlan, Role};
 use crate::probe::{AuthMode, Credentials, Facts, LocalNode, Step, version};
 
 const HOPS: [&str; 6] = ["token", "dns", "tcp", "tls", "grpc", "cluster"];
@@ -16,7 +16,7 @@ pub(super) fn candidate(
     node: &LocalNode,
     probe_plan: &ProbePlan,
     here: &Here,
-    is_fallback: bool,
+    role: Option<Role>,
 ) -> Candidate {
     let credentials = match look.address {
         RayAddress::Auto => &probe_plan.local_credentials,
@@ -36,7 +36,8 @@ pub(super) fn candidate(
     Candidate {
         verdict: verdict(error.is_none()),
         address: look.address,
-        is_fallback,
+        is_fallback: role == Some(Role::Fallback),
+        is_standby: role == Some(Role::Standby),
         hops,
         facts,
         error,
@@ -62,6 +63,7 @@ pub(super) fn not_tried(address: RayAddress) -> Candidate {
     Candidate {
         address,
         is_fallback: true,
+        is_standby: false,
         verdict: Verdict::Skipped,
         hops: Vec::new(),
         facts: Facts::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{ConnectError, Kind};
-use crate::preflight::{Network, ProbePlan, probe_candidates};
+use crate::preflight::{Network, ProbePlan, find_cluster};
 use crate::probe::LocalNode;
 use crate::retry::{self, Backoff};
 
@@ -116,17 +116,19 @@ impl ClusterSearch {
         probe_plan: &ProbePlan,
     ) -> Result<(), ConnectError> {
         let timeouts = retry::timeouts(probe_plan.probe_timeout, self.state().silent);
-        let passed = probe_candidates(network, probe_plan, timeouts, true).await?;
-        let node = network.local_node(probe_plan, &passed).await;
-        self.state().is_starting = node == LocalNode::Starting;
-        let found = node.check(&passed.address.to_string());
-        found.map_err(|cause| match cause.kind {
+        let found = find_cluster(network, probe_plan, timeouts, true).await;
+        self.state().is_starting = found.as_ref().is_ok_and(|passed| passed.awaits_node);
+        match found {
+            Ok(passed) if passed.awaits_node => {
+                LocalNode::Starting.check(&passed.address.to_string())
+            }
+            Ok(_) => Ok(()),
             // It was here, and may come back.
-            Kind::NoLocalNode => ConnectError {
+            Err(cause) if cause.kind == Kind::NoLocalNode => Err(ConnectError {
                 kind: Kind::NotReady,
                 ..cause
-            },
-            _ => cause,
-        })
+            }),
+            Err(cause) => Err(cause),
+        }
     }
 }

@@ -199,10 +199,7 @@ fn cluster(py: Python<'_>) -> PyResult<Option<Cluster>> {
 /// With the token, the certificates and the timeout of now.
 fn real(server: HostPort, client_id: Option<String>, given: Given) -> Cluster {
     let connection = process().session.connection();
-    let target = connection
-        .as_deref()
-        .and_then(|connection| connection.info.target.as_ref());
-    let is_auto = target.is_some_and(|target| target.address == RayAddress::Auto);
+    let is_auto = connection.is_some_and(|connection| connection.info.is_auto());
     Cluster::Real {
         server,
         client_id,

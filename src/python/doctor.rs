@@ -14,7 +14,7 @@ use crate::config::{self, Env, Kubernetes, Settings};
 use crate::doctor::effective::{self, Effective};
 use crate::doctor::{self, Examination, Here, OK};
 use crate::error::{ConnectError, Kind};
-use crate::preflight::{Network, ProbePlan, Sockets, probe_candidates};
+use crate::preflight::{Network, ProbePlan, Role, Sockets, probe_candidates};
 use crate::probe::{Given, version};
 use crate::process::process;
 use crate::python::interop::args::Text;
@@ -61,6 +61,7 @@ impl Command {
             with_fallbacks,
             Given::default(),
         )
+        .with_standbys(&self.settings.standbys)
     }
 
     fn effective(&self) -> Vec<Effective> {
@@ -75,13 +76,14 @@ struct Look {
     address: String,
     error: Option<ConnectError>,
     instead_of: Option<ConnectError>,
+    is_standby: bool,
     passes: bool,
     pause_s: f64,
     took_s: f64,
     warnings: Vec<String>,
 }
 
-/// Probes the target of a connect once, its fallbacks included.
+/// Probes the target of a connect once, its fallbacks and the standbys included.
 ///
 /// Args:
 ///     ray_address: as for `ensure_ray_initialized`.
@@ -89,9 +91,10 @@ struct Look {
 ///
 /// Returns:
 ///     A dict with `exit_code`, `address` (that answered, or was asked for), `error`,
-///     `instead_of` (the error of the address that a fallback stands in for), `passes` (whether
-///     waiting may cure the error, a missing local Ray included), `pause_s` (when to look
-///     again), `took_s`, and `warnings` about settings that cannot be used.
+///     `instead_of` (the error of the address that another one stands in for), `is_standby`
+///     (whether that is a standby), `passes` (whether waiting may cure the error, a missing local
+///     Ray included), `pause_s` (when to look again), `took_s`, and `warnings` about settings that
+///     cannot be used.
 ///
 /// Raises:
 ///     ValueError: the timeout is not above 0 and at most a year.
@@ -115,9 +118,9 @@ pub fn look<'py>(
                 py,
                 probe_candidates(&network, &probe_plan, timeout.into(), true),
             )?;
-            // The servers of the fallbacks are not asked at the pace of a port that refuses.
+            // Other servers are not asked at the pace of a port that refuses.
             if let Err(error) = &result
-                && probe_plan.fallbacks.is_empty()
+                && probe_plan.rounds() == 1
             {
                 pause = retry::pause(error.kind);
             }
@@ -125,7 +128,7 @@ pub fn look<'py>(
         }
     };
     drop_log_records();
-    let (address, error, instead_of) = match result {
+    let (address, error, stand_in) = match result {
         Ok(passed) => (passed.address.to_string(), None, passed.instead_of),
         Err(error) => (error.address.clone(), Some(error), None),
     };
@@ -134,7 +137,8 @@ pub fn look<'py>(
         exit_code: kind.map_or(OK, Kind::exit_code),
         address,
         error,
-        instead_of,
+        is_standby: stand_in.as_ref().is_some_and(|it| it.role == Role::Standby),
+        instead_of: stand_in.map(|it| it.cause),
         passes: kind.is_some_and(may_pass),
         pause_s: pause.as_secs_f64(),
         took_s: began.elapsed().as_secs_f64(),

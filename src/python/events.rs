@@ -25,7 +25,8 @@ pub struct Event {
     address: String,
     /// The name of the pool whose connection it is; None for the process's own.
     pool: Option<String>,
-    /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None.
+    /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`, and for a `connected` or
+    /// `reconnected` where another address stands in for the one that was asked for; else None.
     cause: Option<Py<PyAny>>,
     /// How many seconds the state that ended here had lasted: the connection for `lost` and
     /// `shutdown`, the silence for `recovered`, the absence for `reconnected`; else None.

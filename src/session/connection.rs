@@ -4,7 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::error::ConnectError;
+use crate::address::RayAddress;
+use crate::preflight::{Role, StandIn};
 use crate::probe::Facts;
 use crate::target::Target;
 
@@ -73,8 +74,21 @@ pub struct ConnectionInfo {
     pub ray: RayCluster,
     /// How long the whole connect took.
     pub took: Duration,
-    /// Set when a fallback stands in for what was asked.
-    pub instead_of: Option<ConnectError>,
+    /// Set when another address stands in for the one that was asked for.
+    pub instead_of: Option<StandIn>,
+}
+
+impl ConnectionInfo {
+    /// Whether it is to the Ray of this machine, by `auto`.
+    pub fn is_auto(&self) -> bool {
+        let asked = self.target.as_ref().map(|target| &target.address);
+        asked == Some(&RayAddress::Auto) && self.instead_of.is_none()
+    }
+
+    /// What the address is, where it stands in for the one that was asked for.
+    pub fn stand_in(&self) -> Option<Role> {
+        self.instead_of.as_ref().map(|stand_in| stand_in.role)
+    }
 }
 
 /// The language side's share of a connection. The session owns it together with the

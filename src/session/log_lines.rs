@@ -12,6 +12,7 @@ use crate::error::{ConnectError, Kind};
 use crate::flight::Flight;
 use crate::health::Watch;
 use crate::log_target::{CONNECT, MONITOR};
+use crate::preflight::{Role, StandIn};
 
 /// Whose connection a line is about: the first words of it. Nothing for the process's own.
 #[derive(Clone, Default)]
@@ -43,12 +44,25 @@ impl fmt::Display for Whose {
 /// One line that says what this process is connected to, and where each part came from.
 pub(super) fn connected(whose: &Whose, info: &ConnectionInfo, away_for: Option<Duration>) {
     let Some(target) = &info.target else { return };
-    if let Some(cause) = &info.instead_of {
-        warn!(
+    match &info.instead_of {
+        Some(StandIn {
+            role: Role::Fallback,
+            cause,
+        }) => warn!(
             target: CONNECT,
             "{whose}{} did not answer ({}); connected to {} instead",
             target.address, cause.message, info.address
-        );
+        ),
+        Some(StandIn {
+            role: Role::Standby,
+            cause,
+        }) => warn!(
+            target: CONNECT,
+            "{} cannot be used ({}); connected to the standby {} instead, and staying there until \
+             that is lost or force_reinit=True",
+            target.address, cause.message, info.address
+        ),
+        None => {}
     }
     let namespace = info.namespace.as_deref().unwrap_or("(anonymous)");
     let (how, after) = match away_for {

@@ -130,13 +130,14 @@ def test_a_reload_keeps_the_connection(ray_head: RayHead, way: str) -> None:
 
 
 def test_signatures_are_those_of_the_contract() -> None:
+    connects = (
+        "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, "
+        "connect_timeout_s=None, **init_kwargs)"
+    )
     expected: dict[Callable[..., object], str] = {
-        ray_utils.ensure_ray_initialized: (
-            "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, "
-            "connect_timeout_s=None, **init_kwargs)"
-        ),
+        ray_utils.ensure_ray_initialized: connects,
         ray_connector.wait_for_ray_ready: "(max_wait_seconds=5)",
-        ray_connector.connect: "()",
+        ray_connector.connect: connects,
         ray_utils.shutdown_ray: "()",
     }
     for function, signature in expected.items():

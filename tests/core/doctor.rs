@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use seedcore_ray::address::HostPort;
+use seedcore_ray::address::{HostPort, RayAddress};
 use seedcore_ray::config::{Env, Kubernetes};
 use seedcore_ray::doctor::{Candidate, Examination, FAILED, Here, OK, Verdict, examine};
 use seedcore_ray::error::{ConnectError, Kind};
@@ -316,6 +316,58 @@ fn fallbacks_are_left_alone_when_the_address_answers() {
     for other in others {
         assert_eq!((other.verdict, other.hops.len()), (Verdict::Skipped, 0));
     }
+}
+
+#[test]
+fn standbys_are_probed_and_named() {
+    let wires = Wires::default()
+        .with("a", answers())
+        .with("refused", Server::Fails(Kind::Refused))
+        .with("closed", Server::Fails(Kind::Auth))
+        .with("far", answers())
+        .with("b", answers());
+    let examined = |argument, standbys: &[&str]| {
+        let standbys = standbys.iter().map(|text| RayAddress::parse(text).unwrap());
+        let plan = probe_plan(Some(argument), &env(&[]), &here());
+        run(
+            wires.clone(),
+            &plan.with_standbys(&standbys.collect::<Vec<_>>()),
+            &here(),
+        )
+    };
+    let states = |report: &Examination| {
+        let others = report.candidates.iter().filter(|one| one.is_standby);
+        let states = others.map(|one| (one.address.to_string(), one.verdict));
+        states.collect::<Vec<_>>()
+    };
+    // Found out before they are needed.
+    let well = examined("ray://a", &["ray://refused", "ray://b"]);
+    assert_eq!(well.diagnosis.exit_code, OK);
+    let expected = [
+        ("ray://refused:10001".to_owned(), Verdict::Failed),
+        ("ray://b:10001".to_owned(), Verdict::Ok),
+    ];
+    assert_eq!(states(&well), expected);
+
+    let away = examined("ray://refused", &["far:6379", "ray://b", "ray://a"]);
+    let diagnosis = &away.diagnosis;
+    assert_eq!((diagnosis.exit_code, diagnosis.kind), (OK, None));
+    assert!(
+        diagnosis
+            .sentence
+            .contains("the standby ray://b:10001 answers"),
+        "{diagnosis:?}"
+    );
+    assert_eq!(
+        states(&away)[0].1,
+        Verdict::Failed,
+        "none of its nodes is here"
+    );
+    // A connect would not try them.
+    let closed = examined("ray://closed", &["ray://b"]).diagnosis;
+    assert_eq!(closed.kind, Some(Kind::Auth));
+    let none = examined("ray://refused", &["ray://closed"]).diagnosis;
+    assert_eq!(none.kind, Some(Kind::Refused));
 }
 
 #[test]

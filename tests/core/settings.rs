@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seedcore_ray::address::RayAddress;
 use seedcore_ray::config::{Env, Kubernetes, Settings, seconds};
 
 use crate::{env, env_with_files};
@@ -12,6 +13,7 @@ const INIT: &str = "SEEDCORE_RAY_INIT_TIMEOUT_S";
 const RESET: &str = "SEEDCORE_RAY_BREAKER_RESET_S";
 const GUARD: &str = "SEEDCORE_RAY_GUARD_CALLS";
 const FALLBACKS: &str = "SEEDCORE_RAY_FALLBACKS";
+const STANDBYS: &str = "SEEDCORE_RAY_STANDBY_ADDRESSES";
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 #[test]
@@ -32,7 +34,7 @@ fn defaults_are_the_documented_ones() {
         assert_eq!(settings.probe_timeout, Duration::from_secs(2));
         assert_eq!(settings.init_timeout(None), Duration::from_secs(30));
         assert_eq!(settings.breaker_reset, Duration::from_secs(5));
-        assert!(settings.fallbacks && settings.guard_calls);
+        assert!(settings.fallbacks && settings.guard_calls && settings.standbys.is_empty());
     }
 }
 
@@ -54,6 +56,7 @@ fn each_setting_reads_its_own_variable() {
         (RESET, "7"),
         (FALLBACKS, "0"),
         (GUARD, "0"),
+        (STANDBYS, "ray://blue, green:6379"),
     ];
     let (settings, bad) = Settings::from_env(&env(&vars));
     assert_eq!(bad, []);
@@ -67,9 +70,47 @@ fn each_setting_reads_its_own_variable() {
         ray_deadline: None,
         ray_client_grace: Duration::from_secs(30),
         fallbacks: false,
+        standbys: addresses(&["ray://blue:10001", "green:6379"]),
         guard_calls: false,
     };
     assert_eq!(settings, expected);
+}
+
+fn addresses(texts: &[&str]) -> Vec<RayAddress> {
+    let parsed = texts.iter().map(|text| RayAddress::parse(text));
+    parsed.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_standby_that_cannot_be_one_is_named_and_left_out() {
+    for (text, expected, named) in [
+        (" , ,", &[][..], &[][..]),
+        (
+            "[::1]:6379,,ray://[::1]",
+            &["[::1]:6379", "ray://[::1]:10001"],
+            &[],
+        ),
+        ("auto,blue:6379", &["blue:6379"], &["`auto`"]),
+        ("local", &[], &["`local`"]),
+        ("blue;green", &[], &["`blue;green`"]),
+        ("anyscale://prod,blue", &[], &["anyscale", "`blue`"]),
+        (
+            "ray://me:hush@blue,green:1",
+            &["green:1"],
+            &["user name or password"],
+        ),
+    ] {
+        let (settings, bad) = Settings::from_env(&env(&[(STANDBYS, text)]));
+        assert_eq!(settings.standbys, addresses(expected), "{text:?}");
+        assert_eq!(bad.len(), usize::from(!named.is_empty()), "{text:?}");
+        for bad in bad {
+            assert!(bad.message.starts_with(STANDBYS), "{}", bad.message);
+            assert!(!bad.message.contains("hush"), "{}", bad.message);
+            for name in named {
+                assert!(bad.message.contains(name), "{}", bad.message);
+            }
+        }
+    }
 }
 
 #[test]

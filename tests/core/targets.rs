@@ -1,11 +1,14 @@
 //! Which address and namespace are meant, and what else may be tried.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use seedcore_ray::address::RayAddress;
 use seedcore_ray::config::Kubernetes;
 use seedcore_ray::error::Kind;
+use seedcore_ray::preflight::ProbePlan;
+use seedcore_ray::probe::Given;
 use seedcore_ray::target::{NamespaceArg, Source, Target};
 
 use crate::env;
@@ -281,6 +284,46 @@ fn fallbacks_by_priority() {
             expected,
             "{address} in {namespace:?}, from the environment"
         );
+    }
+}
+
+#[test]
+fn standbys_are_other_clusters_in_the_order_given() {
+    let given: Vec<_> = ["ray://b", "ray://a", "x-stable-svc:1", "ray://b", "c:6379"]
+        .map(|text| RayAddress::parse(text).unwrap())
+        .into();
+    for (address, fallbacks, expected) in [
+        (
+            "ray://a",
+            true,
+            &["ray://b:10001", "x-stable-svc:1", "c:6379"][..],
+        ),
+        (
+            "auto",
+            true,
+            &["ray://b:10001", "ray://a:10001", "x-stable-svc:1", "c:6379"],
+        ),
+        (
+            "x-head-svc:1",
+            true,
+            &["ray://b:10001", "ray://a:10001", "c:6379"],
+        ),
+        // Given, and not guessed.
+        (
+            "ray://a",
+            false,
+            &["ray://b:10001", "x-stable-svc:1", "c:6379"],
+        ),
+        ("local", true, &[]),
+    ] {
+        let target = resolve(Some(address), &[]);
+        let given_to_ray = Given::default();
+        let plan = ProbePlan::from_env(target, &env(&[]), Duration::ZERO, fallbacks, given_to_ray);
+        let plan = plan.with_standbys(&given);
+        assert_eq!(shown(&plan.standbys), expected, "{address}");
+        let rounds =
+            1 + usize::from(!plan.fallbacks.is_empty()) + usize::from(!expected.is_empty());
+        assert_eq!(plan.rounds() as usize, rounds, "{address}");
     }
 }
 

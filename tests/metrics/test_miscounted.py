@@ -11,6 +11,7 @@ from tests.support.scenario import play, start
 
 _ATTEMPTS = "seedcore_ray_connect_attempts_total"
 _STATE = "seedcore_ray_connection_state"
+_STAND_IN = "seedcore_ray_stand_in"
 _BREAKER = "seedcore_ray_breaker_state"
 _REJECTIONS = "seedcore_ray_rejections_total"
 _LOSSES = "seedcore_ray_connection_losses_total"
@@ -48,6 +49,7 @@ report(gone=gone, again=metrics_text())
     assert set(counted(told["idle"])) == {
         "seedcore_ray_build_info 0.1.0",
         f"{_STATE} idle",
+        f"{_STAND_IN} none",
         f"{_BREAKER} closed",
     }
     made = counted(told["made"])
@@ -160,6 +162,7 @@ os.wait()
     assert set(counted(told["child"])) == {
         "seedcore_ray_build_info 0.1.0",
         f"{_STATE} idle",
+        f"{_STAND_IN} none",
         f"{_BREAKER} closed",
     }
     assert counted(told["parent"])[f"{_REJECTIONS} circuit_open"] == 1

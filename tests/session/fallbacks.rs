@@ -39,7 +39,7 @@ async fn a_lower_priority_stands_in_as_soon_as_the_higher_have_failed() {
     let connection = scene.session.connection().unwrap();
     let live = &connection.info;
     assert_eq!(live.address, SECOND);
-    assert_eq!(live.instead_of.as_ref().unwrap().kind, Kind::Refused);
+    assert_eq!(live.instead_of.as_ref().unwrap().cause.kind, Kind::Refused);
     assert_eq!(scene.times_of(&format!("init {SECOND}")), [100]);
 }
 

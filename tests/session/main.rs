@@ -19,6 +19,7 @@ mod queue;
 mod runtime;
 mod scene;
 mod shutdown;
+mod standbys;
 mod states;
 mod storm;
 mod strangers;

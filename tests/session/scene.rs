@@ -111,6 +111,7 @@ pub struct Scene {
     began: Instant,
     script: Mutex<Script>,
     fallbacks: Vec<RayAddress>,
+    standbys: Vec<RayAddress>,
     _logging: DefaultGuard,
 }
 
@@ -163,10 +164,15 @@ impl Answer {
 
 impl Scene {
     pub fn new() -> Arc<Self> {
-        Self::with_fallbacks(&[])
+        Self::with_others(&[], &[])
     }
 
     pub fn with_fallbacks(fallbacks: &[&str]) -> Arc<Self> {
+        Self::with_others(fallbacks, &[])
+    }
+
+    pub fn with_others(fallbacks: &[&str], standbys: &[&str]) -> Arc<Self> {
+        let addresses = |texts: &[&str]| texts.iter().map(|text| address(text)).collect();
         let lines = Arc::new(Lines::default());
         let subscriber = tracing_subscriber::registry().with(Listener(Arc::clone(&lines)));
         Arc::new(Self {
@@ -174,7 +180,8 @@ impl Scene {
             lines,
             began: Instant::now(),
             script: Mutex::default(),
-            fallbacks: fallbacks.iter().map(|text| address(text)).collect(),
+            fallbacks: addresses(fallbacks),
+            standbys: addresses(standbys),
             _logging: tracing::subscriber::set_default(subscriber),
         })
     }
@@ -313,11 +320,13 @@ impl Scene {
         let probe_plan = ProbePlan {
             target: target(wish.address),
             fallbacks: self.fallbacks.clone(),
+            standbys: Vec::new(),
             find_local: Arc::new(move || scene.find_local()),
             credentials: Credentials::default(),
             local_credentials: Credentials::default(),
             probe_timeout: PROBE,
-        };
+        }
+        .with_standbys(&self.standbys);
         let options = ConnectOptions {
             init_timeout: INIT,
             force: wish.force,
@@ -444,7 +453,7 @@ impl Scene {
     }
 
     fn arrive(self: &Arc<Self>, driver: &mut Driver, passed: &Passed) -> Step {
-        let monitor = self.new_monitor(driver.flight());
+        let monitor = self.new_monitor(passed);
         let watch = monitor.as_ref().map(|monitor| Arc::clone(monitor.watch()));
         self.script().watch.clone_from(&watch);
         let made = connection(info(driver.flight(), passed));
@@ -455,9 +464,9 @@ impl Scene {
         step
     }
 
-    fn new_monitor(self: &Arc<Self>, flight: &Arc<Flight>) -> Option<Monitor> {
+    fn new_monitor(self: &Arc<Self>, passed: &Passed) -> Option<Monitor> {
         let plan = self.script().plan?;
-        let server = flight.probe_plan.target.address.host_port()?.clone();
+        let server = passed.address.host_port()?.clone();
         let setup = Setup {
             plan,
             probe_timeout: PROBE,

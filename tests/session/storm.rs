@@ -158,6 +158,7 @@ fn probe_plan() -> ProbePlan {
     ProbePlan {
         target: target(HEAD),
         fallbacks: Vec::new(),
+        standbys: Vec::new(),
         find_local: Arc::new(|| Err(failure(Kind::NoLocalRay, "auto"))),
         credentials: Credentials::default(),
         local_credentials: Credentials::default(),

@@ -1,7 +1,8 @@
-"""``seedcore.utils.ray_connector``: connect from the environment, and wait until Ray answers.
+"""``seedcore.utils.ray_connector``: connect, or raise, and wait until Ray answers.
 
-Address and namespace come from the environment alone (``RAY_ADDRESS``, ``SEEDCORE_NS``,
-``RAY_NAMESPACE``). The connection is the process's: it is the one of ``seedcore.utils.ray_utils``.
+Address and namespace come from the environment (``RAY_ADDRESS``, ``SEEDCORE_NS``,
+``RAY_NAMESPACE``) unless ``connect`` is given them. The connection is the process's: it is the one
+of ``seedcore.utils.ray_utils``.
 
 Importing this module imports neither ``ray`` nor ``asyncio`` and starts no thread.
 """

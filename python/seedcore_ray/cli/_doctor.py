@@ -92,6 +92,7 @@ def _process(here: dict[str, Any]) -> list[str]:
 
 def _candidate(console: Console, candidate: dict[str, Any]) -> tuple[str, list[str]]:
     kind = "fallback " if candidate["is_fallback"] else ""
+    kind = "standby " if candidate["is_standby"] else kind
     title = f"{kind}{candidate['address']}"
     if candidate["verdict"] == "skipped":
         return f"{title}, not tried: nothing has to be replaced", []

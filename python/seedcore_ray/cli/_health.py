@@ -30,7 +30,7 @@ def report(command: str, seen: dict[str, Any], as_json: bool) -> int:
     """Print the result of ``look``, as a document or in words; returns its exit code."""
     console, code = Console(), int(seen["exit_code"])
     if as_json:
-        names = ("address", "took_s", "error", "instead_of", "warnings")
+        names = ("address", "took_s", "error", "instead_of", "is_standby", "warnings")
         console.write(document(command, code, {name: seen[name] for name in names}))
         return code
     for warning in seen["warnings"]:
@@ -41,6 +41,7 @@ def report(command: str, seen: dict[str, Any], as_json: bool) -> int:
         return code
     asked = seen["instead_of"]
     stands_in = f" in place of {asked['address']}" if asked else ""
-    answers = f"{seen['address']} answers{stands_in} in {duration(seen['took_s'])}"
+    who = f"the standby {seen['address']}" if seen["is_standby"] else seen["address"]
+    answers = f"{who} answers{stands_in} in {duration(seen['took_s'])}"
     console.write(f"{console.style('ok', 'ok')}  {answers}")
     return code

@@ -255,7 +255,9 @@ class Supervisor:
         if event.name in ("lost", "connected", "reconnected"):
             # Events come a little late: a request on a newer connection is not affected.
             last = event.generation if event.name == "lost" else event.generation - 1
-            self._cancel_up_to(last, event.cause or _unavailable.interrupted(event.address))
+            # That of a connection that was made is why it is to another cluster.
+            why = event.cause if event.name == "lost" else None
+            self._cancel_up_to(last, why or _unavailable.interrupted(event.address))
         self._news.set()
 
     def _cancel_up_to(self, last: int, lost: RayConnectionError) -> None:

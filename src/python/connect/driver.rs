@@ -219,8 +219,11 @@ impl Driver {
             None => witness::observe(ray),
         };
         let cluster_id = context.is_none().then(|| ray::cluster_id(py)).flatten();
+        let info = self.info(ray, passed, mode);
         let origin = Origin {
             target: self.flight().probe_plan.target.clone(),
+            address: info.address.clone(),
+            is_auto: info.is_auto(),
             server: passed.address.host_port().cloned(),
             cluster_id: cluster_id.or_else(|| passed.facts.cluster_id.clone()),
             ray_deadline: passed.facts.ray_deadline,
@@ -230,7 +233,7 @@ impl Driver {
         let monitor = Monitor::create(py, &held, mode)?;
         let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
         let connection = Connection {
-            info: self.info(ray, passed, mode),
+            info,
             binding: held,
         };
         let step = self.core.initialised(connection, watch);

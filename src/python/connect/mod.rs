@@ -65,46 +65,54 @@ pub fn ensure_ray_initialized(
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<bool> {
-    let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
-    let timeout = connect_timeout_s
-        .map(|value| seconds(value, "connect_timeout_s"))
-        .transpose()?;
-    if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
-        return Ok(true);
-    }
-    let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
-    if may_wait && held::rejects(py, ray_address.as_ref(), &ray_namespace) {
-        return Ok(false);
-    }
-    check_init_kwargs(init_kwargs)?;
-    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
-    let options = Options {
-        wish: Wish {
-            force,
-            timeout,
-            ..Wish::default()
-        },
+    let call = Call {
+        address: ray_address.as_ref(),
+        namespace: &ray_namespace,
+        force_reinit,
+        connect_timeout_s,
         init_kwargs,
-        ..Options::default()
+        ..Call::default()
     };
-    Ok(ensure(py, &asked, &options)?.is_ok())
+    Ok(call.connect(py)?.is_ok())
 }
 
-/// Connect from the environment; idempotent.
+/// `ensure_ray_initialized` that raises. Without arguments it connects from the environment;
+/// idempotent.
+///
+/// Args:
+///     ray_address, ray_namespace, force_reinit, connect_timeout_s, **init_kwargs: those of
+///         `ensure_ray_initialized`.
 ///
 /// Raises:
 ///     RayConnectionError: not connected; carries `kind`, `address`, `hint`, `attempts` and
-///         `retry_after_s`.
+///         `retry_after_s`. After a failed `force_reinit` the live connection is still there.
+///     TypeError, ValueError: for a mistake in the call.
 #[pyfunction]
-pub fn connect(py: Python<'_>) -> PyResult<()> {
-    let namespace = Namespace::LeftOut;
-    if held::answers(py, None, &namespace) {
-        return Ok(());
-    }
-    if held::rejects(py, None, &namespace) {
-        return Err(rejected(py));
-    }
-    ensure(py, &Arc::new(Asked::nothing()), &Options::default())?.map_err(|error| raise(py, &error))
+#[pyo3(
+    signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, *, connect_timeout_s=None, **init_kwargs),
+    text_signature = "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, connect_timeout_s=None, **init_kwargs)"
+)]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "PyO3 hands over owned arguments"
+)]
+pub fn connect(
+    py: Python<'_>,
+    ray_address: Option<Text<'_, '_>>,
+    ray_namespace: Namespace<'_, '_>,
+    force_reinit: Option<&Bound<'_, PyAny>>,
+    connect_timeout_s: Option<&Bound<'_, PyAny>>,
+    init_kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    let call = Call {
+        address: ray_address.as_ref(),
+        namespace: &ray_namespace,
+        force_reinit,
+        connect_timeout_s,
+        init_kwargs,
+        ..Call::default()
+    };
+    call.connect(py)?.map_err(|error| raise(py, &error))
 }
 
 /// Wait until connected and answering; connects when nobody has.
@@ -159,29 +167,19 @@ pub fn begin_connect(
     init_kwargs: Option<&Bound<'_, PyDict>>,
     wait_for_local: bool,
 ) -> PyResult<Option<Attempt>> {
-    let force = force_reinit.map_or(Ok(false), Bound::is_truthy)?;
-    let timeout = connect_timeout_s
-        .map(|value| seconds(value, "connect_timeout_s"))
-        .transpose()?;
-    let init_kwargs = init_kwargs.filter(|kwargs| !kwargs.is_empty());
-    if !force && init_kwargs.is_none() && held::answers(py, ray_address.as_ref(), &ray_namespace) {
-        return Ok(None);
-    }
-    let obeys_breaker = !wait_for_local && timeout.is_none_or(|timeout| !timeout.is_zero());
-    if obeys_breaker && held::rejects(py, ray_address.as_ref(), &ray_namespace) {
-        return Err(rejected(py));
-    }
-    check_init_kwargs(init_kwargs)?;
-    let asked = Arc::new(Asked::new(ray_address.as_ref(), &ray_namespace));
-    let options = Options {
-        wish: Wish {
-            force,
-            timeout,
-            wait_for_local,
-            ..Wish::default()
-        },
-        init_kwargs,
+    let call = Call {
+        address: ray_address.as_ref(),
+        namespace: &ray_namespace,
+        force_reinit,
+        connect_timeout_s,
+        init_kwargs: init_kwargs.filter(|kwargs| !kwargs.is_empty()),
+        waits_for_local: wait_for_local,
         awaits: true,
+    };
+    let (asked, options) = match call.read(py)? {
+        Read::Connected => return Ok(None),
+        Read::Rejected => return Err(raise(py, &rejection())),
+        Read::Asks(asked, options) => (asked, options),
     };
     let prepared = survived(|| {
         let prepared = request::prepare(py, &asked, &options);
@@ -195,9 +193,90 @@ pub fn begin_connect(
     }
 }
 
+/// The arguments of a call that connects, as they were passed.
+struct Call<'a, 'py> {
+    address: Option<&'a Text<'a, 'py>>,
+    namespace: &'a Namespace<'a, 'py>,
+    force_reinit: Option<&'a Bound<'py, PyAny>>,
+    connect_timeout_s: Option<&'a Bound<'py, PyAny>>,
+    init_kwargs: Option<&'a Bound<'py, PyDict>>,
+    /// See [`Wish::wait_for_local`].
+    waits_for_local: bool,
+    /// See [`Options::awaits`].
+    awaits: bool,
+}
+
+impl Default for Call<'_, '_> {
+    fn default() -> Self {
+        Self {
+            address: None,
+            namespace: &Namespace::LeftOut,
+            force_reinit: None,
+            connect_timeout_s: None,
+            init_kwargs: None,
+            waits_for_local: false,
+            awaits: false,
+        }
+    }
+}
+
+/// What the arguments of a call come to.
+enum Read<'a, 'py> {
+    /// Connected already, and these arguments are known.
+    Connected,
+    /// The breaker rejects them still: see [`rejection`].
+    Rejected,
+    /// What to ask for.
+    Asks(Arc<Asked>, Options<'a, 'py>),
+}
+
+impl<'a, 'py> Call<'a, 'py> {
+    /// Connects, blocking this thread.
+    fn connect(&self, py: Python<'py>) -> PyResult<Result<(), ConnectError>> {
+        match self.read(py)? {
+            Read::Connected => Ok(Ok(())),
+            Read::Rejected => Ok(Err(rejection())),
+            Read::Asks(asked, options) => ensure(py, &asked, &options),
+        }
+    }
+
+    /// Checks the arguments, after the fast answers.
+    #[inline]
+    fn read(&self, py: Python<'py>) -> PyResult<Read<'a, 'py>> {
+        let force = self.force_reinit.map_or(Ok(false), Bound::is_truthy)?;
+        let timeout = self
+            .connect_timeout_s
+            .map(|value| seconds(value, "connect_timeout_s"))
+            .transpose()?;
+        let (address, namespace) = (self.address, self.namespace);
+        if !force && self.init_kwargs.is_none() && held::answers(py, address, namespace) {
+            return Ok(Read::Connected);
+        }
+        check_init_kwargs(self.init_kwargs)?;
+        let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
+        if may_wait && !self.waits_for_local && held::rejects(py, address, namespace) {
+            return Ok(Read::Rejected);
+        }
+        let options = Options {
+            wish: Wish {
+                force,
+                timeout,
+                wait_for_local: self.waits_for_local,
+                ..Wish::default()
+            },
+            init_kwargs: self.init_kwargs,
+            awaits: self.awaits,
+        };
+        Ok(Read::Asks(
+            Arc::new(Asked::new(address, namespace)),
+            options,
+        ))
+    }
+}
+
 /// The error of a call that was rejected without another look: the session's last one.
-fn rejected(py: Python<'_>) -> PyErr {
-    raise(py, &process().session.not_connected_reason())
+fn rejection() -> ConnectError {
+    process().session.not_connected_reason()
 }
 
 /// The slow path: everything but "connected, and these arguments are known".

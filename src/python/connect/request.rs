@@ -258,9 +258,9 @@ fn request(
     if wish.blocks_loop {
         warn!(
             target: CONNECT,
-            "ensure_ray_initialized() blocks a thread whose event loop is running, up to 5 s until \
-             the cluster has answered and then for ray.init; await \
-             seedcore_ray.ensure_ray_initialized_async() there instead"
+            "a blocking connect blocks a thread whose event loop is running, up to 5 s until the \
+             cluster has answered and then for ray.init; await \
+             seedcore_ray.ensure_ray_initialized_async() or connect_async() there instead"
         );
     }
     let core = match connect::Request::new(session, wanted.target, wish, &settings) {

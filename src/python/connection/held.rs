@@ -74,6 +74,10 @@ pub struct HeldConnection {
 /// How a connection was made: what it takes to monitor it, and to make it again.
 pub struct Origin {
     pub target: Target,
+    /// The address in use, as it may be shown.
+    pub address: String,
+    /// See [`ConnectionInfo::is_auto`](crate::session::ConnectionInfo::is_auto).
+    pub is_auto: bool,
     /// The server of the control plane; none for a cluster that ends with this process.
     pub server: Option<HostPort>,
     /// Hex id of the cluster, where it is known.

@@ -9,9 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 
+use crate::preflight::Role;
 use crate::process::process;
 use crate::python::interop::errors::to_exception;
-use crate::session::LastProbe;
+use crate::session::{ConnectionInfo, LastProbe};
 
 /// One look at the cluster's control plane.
 #[pyclass(frozen, get_all, module = "seedcore_ray._core")]
@@ -54,6 +55,8 @@ pub struct Connection {
     address: Option<String>,
     /// `argument`, the name of a variable, or `default`; None for an adopted connection.
     address_source: Option<&'static str>,
+    /// `fallback` or `standby` where the address is not the one that was asked for; else None.
+    stand_in: Option<&'static str>,
     /// Ray's namespace; None is the anonymous one, or not known.
     namespace: Option<String>,
     /// `argument`, the name of a variable, or `default`; None for an adopted connection.
@@ -104,6 +107,7 @@ pub fn connection(py: Python<'_>) -> PyResult<Connection> {
         state: session.state().as_str(),
         address: info.map(|info| info.address.clone()).or_else(tried),
         address_source: target.map(|target| target.address_source.as_str()),
+        stand_in: info.and_then(ConnectionInfo::stand_in).map(Role::as_str),
         namespace: info.and_then(|info| info.namespace.clone()),
         namespace_source: target.map(|target| target.namespace_source.as_str()),
         mode: info.map(|info| info.mode.as_str()),

@@ -174,7 +174,7 @@ pub fn check_init_kwargs(kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     for (theirs, ours) in [("address", "ray_address"), ("namespace", "ray_namespace")] {
         if kwargs.contains(theirs)? {
             return Err(PyTypeError::new_err(format!(
-                "ensure_ray_initialized() takes {ours}, not {theirs}"
+                "a connect takes {ours}, not {theirs}"
             )));
         }
     }

@@ -14,7 +14,7 @@ use arc_swap::Guard;
 use pyo3::prelude::*;
 use tracing::warn;
 
-use crate::address::{HostPort, RayAddress};
+use crate::address::HostPort;
 use crate::config::{Env, Settings};
 use crate::error::{ConnectError, Kind};
 use crate::health::{ControlPlane, HealthCheck, Plan, RAY_DEADLINE, RaysPatience, Watch, grace};
@@ -183,7 +183,7 @@ impl Monitor {
         let monitor = Self {
             core: new_monitor(py, seat, origin, plan, &settings, server)?,
             connection: Arc::clone(connection),
-            address: origin.target.address.to_string(),
+            address: origin.address.clone(),
         };
         Py::new(py, monitor).map(Some)
     }
@@ -234,11 +234,12 @@ fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
         settings.fallbacks,
         given::in_arguments(py, origin.init_kwargs.as_ref()),
     )
+    .with_standbys(&settings.standbys)
 }
 
 fn keys(origin: &Origin, given: Given) -> Keys {
     let variables = Env::Process.snapshot();
-    let is_auto = origin.target.address == RayAddress::Auto;
+    let is_auto = origin.is_auto;
     Box::new(move || Credentials::from_env(&variables, is_auto).with(given.clone()))
 }
 
