@@ -34,6 +34,7 @@ from benches import (
     lazy,
     metrics,
     monitor,
+    pool,
     readiness,
     service,
 )
@@ -57,6 +58,7 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "command_line": command_line.rows,
     "lazy": lazy.rows,
     "monitor": monitor.rows,
+    "pool": pool.rows,
     "readiness": readiness.rows,
     "service": service.rows,
 }
