@@ -35,16 +35,27 @@ if TYPE_CHECKING:
         start_monitor,
         stop_monitor,
     )
-    from seedcore_ray._errors import RayConnectionError, RayNotReadyError
+    from seedcore_ray._errors import (
+        PoolClosed,
+        PoolTimeout,
+        RayConnectionError,
+        RayNotReadyError,
+        TooManyRequests,
+    )
     from seedcore_ray._events import off_event, on_event
+    from seedcore_ray.pool import ConnectionPool
 
 __all__ = [
     "Connection",
+    "ConnectionPool",
     "Event",
     "Lazy",
+    "PoolClosed",
+    "PoolTimeout",
     "Probe",
     "RayConnectionError",
     "RayNotReadyError",
+    "TooManyRequests",
     "connect",
     "connect_async",
     "connection",
@@ -89,8 +100,15 @@ _HOMES = {
         "start_monitor",
         "stop_monitor",
     ),
-    "_errors": ("RayConnectionError", "RayNotReadyError"),
+    "_errors": (
+        "PoolClosed",
+        "PoolTimeout",
+        "RayConnectionError",
+        "RayNotReadyError",
+        "TooManyRequests",
+    ),
     "_events": ("off_event", "on_event"),
+    "pool": ("ConnectionPool",),
 }
 
 

@@ -23,6 +23,8 @@ pub struct Event {
     generation: u64,
     /// The address.
     address: String,
+    /// The name of the pool whose connection it is; None for the process's own.
+    pool: Option<String>,
     /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`; else None.
     cause: Option<Py<PyAny>>,
     /// How many seconds the state that ended here had lasted: the connection for `lost` and
@@ -49,6 +51,7 @@ impl Event {
             at: at.as_secs_f64(),
             generation: event.generation,
             address: event.address,
+            pool: event.pool.as_deref().map(str::to_owned),
             cause: cause.transpose()?.map(Bound::unbind),
             after_s: event.after.map(|after| after.as_secs_f64()),
         })

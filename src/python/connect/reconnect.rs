@@ -34,14 +34,15 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             ..Wish::default()
         };
         let target = origin.target.clone();
-        let Ok(request) = Request::new(&process.session, target, once, &settings) else {
+        let seat = monitor.get().seat();
+        let Ok(request) = Request::new(&seat.session(), target, once, &settings) else {
             return Ok(());
         };
         let request = Arc::new(request);
         let given = given::in_arguments(py, origin.init_kwargs.as_ref());
         let flight = || request.flight(&Env::Process, given);
         let next = request.next(flight, |flight| {
-            launch(py, origin.init_kwargs.as_ref(), flight)
+            launch(py, seat, origin.init_kwargs.as_ref(), flight)
         })?;
         if let Next::Wait(outcome) = next {
             let _ = detached(py, || process.runtime.block_on(outcome));
