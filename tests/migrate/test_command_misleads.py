@@ -113,6 +113,20 @@ def test_one_file_that_cannot_be_written_does_not_keep_the_others(tree: Path) ->
     assert (tree / "a/safe.py").read_text() == _FIXED and long.read_text() == _SAFE
 
 
+@pytest.mark.parametrize("switch", ["--diff", "--fix"])
+def test_patches_are_pointed_out(tree: Path, switch: str) -> None:
+    (tree / "test_safe.py").write_text(
+        "from unittest.mock import patch\n\n\ndef test_it():\n"
+        '    with patch("safe.ray.init"), patch("ray.is_initialized"):\n        ...\n'
+    )
+    said = (
+        "2 places in tests patch Ray's functions (RAY502), which rewritten calls no longer use.\n"
+    )
+    assert _run(tree, switch, code=1).stderr.endswith(said)
+    (tree / "safe.py").unlink()
+    assert said not in _run(tree, switch).stderr, "nothing is rewritten"
+
+
 def test_names_and_texts_that_the_terminal_lacks(tree: Path) -> None:
     name = b"gr\xf6\xdfer.py"
     source = "# -*- coding: latin-1 -*-\nprint('größer')\n" + _SAFE

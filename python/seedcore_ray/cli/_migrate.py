@@ -160,17 +160,20 @@ def _printed(reports: Sequence[Report], read: int, options: Namespace) -> int:
     for report in reports:
         if report.failure:
             notes.write(f"{report.path}: not rewritten: {report.failure}")
+    changed = [report for report in reports if report.after is not None]
+    left = changed if options.diff else [report for report in reports if report.findings]
+    code = 2 if any(report.failure for report in reports) else int(bool(left))
     if options.diff:
-        changed = [report for report in reports if report.after is not None]
         _encode_anything("surrogateescape")  # the bytes of the files, whatever they are
         for report in changed:
             sys.stdout.write(_show.difference(report))
+        sys.stdout.flush()
         notes.write(f"{len(changed)} of {read} files would change.")
-        return 1 if changed else 0
-    left = any(report.findings for report in reports)
-    code = 2 if any(report.failure for report in reports) else int(left)
-    for text in _output(console, reports, code, read, options):
-        console.write(text)
+    else:
+        for text in _output(console, reports, code, read, options):
+            console.write(text)
+    if changed and (note := _show.patches(reports)):
+        notes.write(note)
     return code
 
 
