@@ -227,6 +227,17 @@ impl Session {
         ConnectError::new(Kind::NotConnected, "", message, hint)
     }
 
+    /// Why there is no connection at the moment, as far as that is known: that of the connect under way
+    /// first.
+    pub fn cause(&self) -> Option<ConnectError> {
+        let flight = match &self.inner().owner {
+            Some(Owner::Connect(flight)) => Some(Arc::clone(flight)),
+            _ => None,
+        };
+        let looked = flight.and_then(|flight| flight.last_probe()?.error);
+        looked.or_else(|| self.last_error().or_else(|| self.last_probe()?.error))
+    }
+
     fn events(&self) -> MutexGuard<'_, Events> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -57,10 +57,7 @@ impl Pool {
                  server process on the head), or callers a longer timeout.",
             ));
         }
-        let mut causes = members.iter().filter_map(|member| {
-            let session = &member.session;
-            session.last_error().or_else(|| session.last_probe()?.error)
-        });
+        let mut causes = members.iter().filter_map(|member| member.session.cause());
         match causes.next_back().or(failure) {
             Some(cause) => {
                 let message = format!("no connection within {waited:.1} s: {}", cause.message);

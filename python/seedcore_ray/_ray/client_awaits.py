@@ -14,6 +14,8 @@ import weakref
 from contextlib import contextmanager, suppress
 from functools import partial
 
+from seedcore_ray._ray import client_functions
+
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +30,8 @@ _pending: dict[_Once, Callable[[Any], None]] = {}
 _originals: dict[tuple[type, str], Any] = {}
 # The clients that are followed, by Ray's worker, with Ray's context of each.
 _contexts: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-# By what a client was lost. Its refs are awaited still.
+# By what a client was lost, until there is another one in the same context: its refs are awaited
+# still.
 _losses: weakref.WeakKeyDictionary[Any, Exception] = weakref.WeakKeyDictionary()
 
 
@@ -36,11 +39,11 @@ def follow_connection() -> None:
     """``ray.init`` has connected: patch Ray if it is a Ray Client, else leave Ray as it was."""
     context = getattr(sys.modules.get("ray.util.client"), "_default_context", None)
     worker = getattr(context, "client_worker", None)
-    _losses.clear()  # nobody awaits the refs of an earlier connection any more
     if worker is not None:
         follow(worker, context)
-    elif not _contexts:
-        _restore()
+    else:
+        _forget(context)
+        _restore_if_unused()
 
 
 def follow(worker: Any, context: Any) -> None:
@@ -50,7 +53,9 @@ def follow(worker: Any, context: Any) -> None:
         worker: Ray's worker of that client.
         context: Ray's context of it.
     """
+    _forget(context)
     _contexts[worker] = context
+    client_functions.share(worker)
     if not _originals:
         _install()
 
@@ -63,8 +68,20 @@ def follow_shutdown(worker: Any) -> None:
     """
     if worker is not None:
         _end_pending(worker, ConnectionError(_NO_LONGER))
+        if worker not in _losses:
+            _contexts.pop(worker, None)
+    _restore_if_unused()
+
+
+def _forget(context: Any) -> None:
+    """Another connection takes the place of the one that ``context`` had."""
+    for worker in [worker for worker, its in _contexts.items() if its is context]:
         _contexts.pop(worker, None)
-    if not _contexts and not _losses:
+        _losses.pop(worker, None)
+
+
+def _restore_if_unused() -> None:
+    if not _contexts:
         _restore()
 
 

@@ -23,14 +23,18 @@ _is_installed = False
 
 
 def share(worker: Any) -> None:
-    """Let ``worker``, of a client that was just connected, know the functions of the others."""
-    _install()
-    if worker._converted is not _stubs:
+    """Let ``worker``, of a client, know the functions of the others, once there are several.
+
+    Args:
+        worker: Ray's; None where there is no client.
+    """
+    if _is_installed and worker is not None and worker._converted is not _stubs:
         _stubs.update(worker._converted)
         worker._converted = _stubs
 
 
-def _install() -> None:
+def install() -> None:
+    """There are going to be several clients. Idempotent."""
     global _is_installed
     if _is_installed:
         return

@@ -77,7 +77,6 @@ class Context:
             self._forget()
             raise
         self._context = context
-        client_functions.share(context.client_worker)
         client_awaits.follow(context.client_worker, context)
 
     def disconnect(self) -> None:
@@ -167,6 +166,8 @@ def _prepare() -> None:
     from ray._private import client_mode_hook
     from ray.util import client
 
+    client_functions.install()
+    client_functions.share(client_server.default_worker())
     with _lock:
         if isinstance(client_mode_hook._client_hook_status_on_thread, _HookStatus):
             return
