@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pool;
+use tokio::time::Instant;
+
+use super::{Member, Pool};
 use crate::breaker::circuit_open;
 use crate::error::{ConnectError, Kind};
 
@@ -57,16 +59,10 @@ impl Pool {
                  server process on the head), or callers a longer timeout.",
             ));
         }
-        let mut causes = members.iter().filter_map(|member| {
-            let session = &member.session;
-            session.last_error().or_else(|| session.last_probe()?.error)
-        });
-        match causes.next_back().or(failure) {
+        match trouble(&members).or(failure) {
             Some(cause) => {
-                let message = format!("no connection within {waited:.1} s: {}", cause.message);
-                let mut error = self.error(cause.kind, &message, &cause.hint);
-                error.retry_after = cause.retry_after;
-                LendError::TimedOut(error)
+                let what = format!("no connection within {waited:.1} s");
+                LendError::TimedOut(self.because(&what, &cause))
             }
             None => LendError::TimedOut(self.error(
                 Kind::PoolTimeout,
@@ -75,6 +71,35 @@ impl Pool {
                  callers a longer timeout, or wait() for the pool at the start.",
             )),
         }
+    }
+
+    /// Why a caller who asks now would get no connection: the pool is closed, or nothing is connected and
+    /// the cluster was found to be away. `None` where one could be lent, or would be made.
+    pub fn absence(&self) -> Option<LendError> {
+        let (members, failure) = {
+            let inner = self.inner();
+            if let Err(error) = self.check_open(&inner) {
+                return Some(error);
+            }
+            if inner.places.iter().any(|place| place.is_up) {
+                return None;
+            }
+            // Of a broken one and of a new one, the cluster itself may answer.
+            let down = inner
+                .places
+                .iter()
+                .filter(|place| !place.is_new && !place.is_broken);
+            let members: Vec<_> = down.map(|place| Arc::clone(&place.member)).collect();
+            // Where the keeper waits for a caller to try again, that caller must not be sent away.
+            let pauses = inner.retry_at.is_some_and(|at| at > Instant::now());
+            let failure = inner.failure.clone();
+            (
+                members,
+                failure.filter(|_| pauses || self.limits.min_size > 0),
+            )
+        };
+        let cause = trouble(&members).or(failure)?;
+        Some(LendError::Failed(self.because("no connection", &cause)))
     }
 
     pub(super) fn full(&self) -> LendError {
@@ -102,9 +127,25 @@ impl Pool {
         LendError::Failed(error)
     }
 
+    fn because(&self, what: &str, cause: &ConnectError) -> ConnectError {
+        let message = format!("{what}: {}", cause.message);
+        let mut error = self.error(cause.kind, &message, &cause.hint);
+        error.retry_after = cause.retry_after;
+        error
+    }
+
     fn error(&self, kind: Kind, message: &str, hint: &str) -> ConnectError {
         let address = self.target.address.to_string();
         let message = format!("Pool {} to {address}: {message}", self.name);
         ConnectError::new(kind, address, message, hint)
     }
+}
+
+/// What is known of connections that are down.
+fn trouble(members: &[Arc<Member>]) -> Option<ConnectError> {
+    let cause = |member: &Arc<Member>| {
+        let session = &member.session;
+        session.last_error().or_else(|| session.last_probe()?.error)
+    };
+    members.iter().filter_map(cause).next_back()
 }

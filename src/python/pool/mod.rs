@@ -173,6 +173,14 @@ impl Pool {
         }
     }
 
+    /// Why a caller who asks now would get no connection, as an exception; None where one would. Reads
+    /// memory only.
+    fn absence(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.check_fork(py)?;
+        let absence = self.core.absence();
+        Ok(absence.map(|error| lend_error(py, &error).into_value(py).into_any()))
+    }
+
     /// The numbers of the pool.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.core.stats();
