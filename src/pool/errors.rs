@@ -67,8 +67,12 @@ impl Pool {
             None => LendError::TimedOut(self.error(
                 Kind::PoolTimeout,
                 &format!("no connection within {waited:.1} s, {size} being made"),
-                "A new connection takes 1 to 2 s, since the head starts a server process for it: give \
-                 callers a longer timeout, or wait() for the pool at the start.",
+                &format!(
+                    "A new connection takes 1 to 2 s, since the head starts a server process for it: \
+                     give callers a longer timeout, or wait() for the pool at the start. If it takes \
+                     longer, `seedcore-ray doctor {}` shows every hop.",
+                    self.target.address
+                ),
             )),
         }
     }
