@@ -115,8 +115,12 @@ class ConnectionPool:
 
         Raises:
             PoolClosed: it was closed.
-            RayConnectionError: this process is a fork of the pool's.
+            RayConnectionError: this process was forked from one that had opened the pool, or had
+                connected to Ray.
         """
+        if not self._is_open and self._core.forked:
+            # Made while a module was imported, before a server forked its workers.
+            self._core = self._core.anew()
         if self._core.open():
             _keep(self._core)
         self._is_open = True

@@ -37,17 +37,13 @@ fn gauges(all: &[Known<'_>]) -> Vec<Family> {
         Family::new(name, Type::Gauge, help, summed(all, samples))
     };
     let by_state = |one: &Known<'_>| {
-        let Stats {
-            available,
-            in_use,
-            down,
-            ..
-        } = one.stats;
-        let sample = |(state, value): (&'static str, usize)| {
-            Sample::new("", vec![("state", state.into())], count(value))
-        };
-        let states = [("down", down), ("idle", available), ("in_use", in_use)];
-        states.map(sample).to_vec()
+        let now = one.stats;
+        let states = [
+            ("down", count(now.down)),
+            ("idle", count(now.available)),
+            ("in_use", count(now.in_use)),
+        ];
+        split("", "state", states)
     };
     vec![
         Family::new(
@@ -76,22 +72,14 @@ fn gauges(all: &[Known<'_>]) -> Vec<Family> {
 
 fn calls(all: &[Known<'_>]) -> Vec<Family> {
     let requests = |one: &Known<'_>| {
-        let Stats {
-            requests,
-            queued,
-            refused,
-            ..
-        } = one.stats;
-        let outcome = |(outcome, count): (&'static str, u64)| {
-            Sample::total(vec![("outcome", outcome.into())], count)
-        };
-        let at_once = requests - queued - refused;
+        let now = one.stats;
+        let at_once = now.requests - now.queued - now.refused;
         let outcomes = [
-            ("at_once", at_once),
-            ("queued", queued),
-            ("refused", refused),
+            ("at_once", number(at_once)),
+            ("queued", number(now.queued)),
+            ("refused", number(now.refused)),
         ];
-        outcomes.map(outcome).to_vec()
+        split("_total", "outcome", outcomes)
     };
     let seconds = |name, help, of: fn(&Stats) -> f64| {
         let samples = |one: &Known<'_>| vec![Sample::new("_total", Labels::new(), of(&one.stats))];
@@ -154,6 +142,16 @@ fn total(
 ) -> Family {
     let samples = |one: &Known<'_>| vec![Sample::total(Labels::new(), of(one))];
     Family::new(name, Type::Counter, help, summed(all, samples))
+}
+
+fn split(
+    suffix: &'static str,
+    label: &'static str,
+    parts: [(&'static str, f64); 3],
+) -> Vec<Sample> {
+    let sample =
+        |(part, value): (&'static str, f64)| Sample::new(suffix, vec![(label, part.into())], value);
+    parts.map(sample).to_vec()
 }
 
 /// The samples of all pools, with their names.

@@ -77,6 +77,19 @@ impl Pool {
         }
     }
 
+    pub(super) fn not_filled(&self, waited: Duration) -> LendError {
+        let (up, wanted) = (self.fill.borrow().up, self.limits.min_size);
+        if up == 0 {
+            return self.timed_out(waited);
+        }
+        let waited = waited.as_secs_f64();
+        LendError::TimedOut(self.error(
+            Kind::PoolTimeout,
+            &format!("{up} of {wanted} connections are up after {waited:.1} s"),
+            "They are made one after the other, 1 to 2 s each: give wait() a longer timeout.",
+        ))
+    }
+
     /// Why a caller who asks now would get no connection: the pool is closed, or nothing is connected and
     /// the cluster was found to be away. `None` where one could be lent, or would be made.
     pub fn absence(&self) -> Option<LendError> {

@@ -7,7 +7,7 @@ use seedcore_ray::error::{ConnectError, Kind};
 use seedcore_ray::pool::{Limits, Member, Order, Pool};
 use seedcore_ray::session::Session;
 use seedcore_ray::target::{NamespaceArg, Target};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 use crate::env;
 
@@ -98,4 +98,15 @@ async fn the_pause_over_a_caller_may_make_a_pool_of_none_try_again() {
     assert_eq!(absence(&pool).map(|(kind, _)| kind), Some(Kind::Refused));
     advance(Duration::from_secs(2)).await;
     assert_eq!(absence(&pool), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_is_half_filled_is_not_said_to_be_in_use() {
+    let process = Arc::new(Session::default());
+    let pool = pool(&process, "a", 2, 2);
+    let member = next(&pool).await;
+    pool.up(&member);
+    let filled = pool.filled(Instant::now() + Duration::from_secs(1)).await;
+    let error = filled.expect_err("one is missing").to_string();
+    assert!(error.contains("1 of 2 connections are up"), "{error}");
 }

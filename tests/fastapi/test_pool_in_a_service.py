@@ -176,6 +176,26 @@ report(closed=[pool.closed, str(pool._core.absence())])
     assert told["closed"][0] and "closed" in told["closed"][1]
 
 
+def test_a_pool_is_made_before_the_workers_are_forked(nowhere: str) -> None:
+    told = play(
+        """
+from seedcore_ray import ConnectionPool, PoolTimeout, RayConnectionError
+made, opened = (ConnectionPool(sys.argv[1], timeout=0.2, name=name) for name in ("a", "b"))
+def use(pool):
+    try:
+        pool.run(int)
+    except RayConnectionError as error:
+        return [type(error).__name__, error.kind, pool.name]
+report(early=told_by_child(lambda: use(made)))
+opened.open()
+report(late=told_by_child(lambda: [use(made), use(opened)]), parent=use(made))
+""",
+        nowhere,
+    )
+    assert told["early"][0] == told["parent"][0] == "PoolTimeout", "nobody listens there"
+    assert told["late"] == [["RayConnectionError", "forked", name] for name in ("a", "b")]
+
+
 def test_mistakes_in_the_call() -> None:
     told = play(
         """

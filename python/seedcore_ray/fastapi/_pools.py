@@ -46,8 +46,8 @@ def pool_lifespan(
     Raises:
         TypeError, ValueError: for a mistake in the call.
         PoolClosed: at startup, a pool is closed already.
-        RayConnectionError: at startup, of kind ``forked``: this process was forked from the one
-            that made the pool.
+        RayConnectionError: at startup, of kind ``forked``: this process was forked from one that
+            had opened the pool, or had connected to Ray.
     """
     check_wait(wait_s)
     for pool in pools:
@@ -81,6 +81,10 @@ def require_pool(pool: ConnectionPool) -> Callable[[], Coroutine[Any, Any, Conne
     """
 
     async def required() -> ConnectionPool:
+        try:
+            pool.open()
+        except RayConnectionError as error:
+            raise _unavailable.unavailable(error) from None
         if why := pool._core.absence():
             raise _unavailable.unavailable(why)
         return pool
