@@ -78,14 +78,14 @@ impl Pool {
     }
 
     pub(super) fn not_filled(&self, waited: Duration) -> LendError {
-        let (up, wanted) = (self.fill.borrow().up, self.limits.min_size);
+        let (up, all) = (self.fill.borrow().up, self.limits.min_size);
         if up == 0 {
             return self.timed_out(waited);
         }
         let waited = waited.as_secs_f64();
         LendError::TimedOut(self.error(
             Kind::PoolTimeout,
-            &format!("{up} of {wanted} connections are up after {waited:.1} s"),
+            &format!("{up} of {all} connections are up after {waited:.1} s"),
             "They are made one after the other, 1 to 2 s each: give wait() a longer timeout.",
         ))
     }
