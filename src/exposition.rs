@@ -1,17 +1,20 @@
 //! The metrics as families of samples, in the model of OpenMetrics 1.0.
 //!
 //! Every series is there from the start, at zero: `increase()` misses one that appears with its
-//! first occurrence. No label holds what a caller passed.
+//! first occurrence. No label holds what a caller passed, except the name of a pool.
 
 mod openmetrics;
+mod pools;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use strum::VariantArray as _;
 
 use crate::breaker::Position;
 use crate::error::Kind;
 use crate::metrics::{ByCause, Histogram, Metrics, Outcomes};
+use crate::pool::Pool;
 use crate::preflight::Role;
 use crate::session::{Session, State};
 pub use openmetrics::text;
@@ -61,8 +64,12 @@ pub struct Family {
     pub samples: Vec<Sample>,
 }
 
-/// All metrics of this process, as they are now.
-pub fn families(session: &Session) -> Vec<Family> {
+/// All metrics of this process, as they are now: of its own connection, and of its open pools.
+pub fn families(session: &Session, pools: &[Arc<Pool>]) -> Vec<Family> {
+    [own(session), pools::families(pools)].concat()
+}
+
+fn own(session: &Session) -> Vec<Family> {
     let metrics = &*session.metrics;
     let version = vec![("version", env!("CARGO_PKG_VERSION").into())];
     vec![

@@ -138,6 +138,11 @@ impl Pool {
         })
     }
 
+    /// The same for another process, in the state before it was opened. Takes no lock.
+    pub fn anew(&self, process: &Arc<Session>) -> Arc<Self> {
+        Self::new(&self.name, self.target.clone(), self.limits, process)
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +223,7 @@ impl Pool {
                 up,
             }) if up < self.limits.min_size => Err(LendError::Failed(cause)),
             Some(_) => Ok(()),
-            None => Err(self.timed_out(began.elapsed())),
+            None => Err(self.not_filled(began.elapsed())),
         }
     }
 

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, MeterProvider
 
+# What the names of samples have beyond that of their family. A family may have no samples yet.
 # OpenTelemetry has no observable histogram, so each series of a histogram is a counter.
-_COUNTERS = ("_total", "_bucket", "_count", "_sum")
+_SUFFIXES = {
+    "counter": ("_total",),
+    "histogram": ("_bucket", "_count", "_sum"),
+    "info": ("_info",),
+}
 
 
 def make(provider: MeterProvider) -> None:
     """Create all instruments, in a meter of their own."""
     meter = provider.get_meter("seedcore_ray", _core.VERSION)
-    for family, _, text, unit, samples in _core.metrics_families():
-        for suffix in dict.fromkeys(suffix for suffix, *_ in samples):
-            counts = suffix in _COUNTERS
+    for family, kind, text, unit, _ in _core.metrics_families():
+        counts = kind in ("counter", "histogram")
+        for suffix in _SUFFIXES.get(kind, ("",)):
             create = meter.create_observable_counter if counts else meter.create_observable_gauge
             name = family.removesuffix(f"_{unit}") + suffix.removesuffix("_total")
-            measured_in = "s" if unit == "seconds" and suffix in ("", "_sum") else ""
+            measured_in = "s" if unit == "seconds" and suffix not in ("_bucket", "_count") else ""
             create(name, [_observer(family, suffix)], measured_in, text)
 
 

@@ -27,6 +27,12 @@ __all__ = ["ConnectionPool", "PoolClosed", "PoolTimeout", "PooledConnection", "T
 
 _Result = TypeVar("_Result")
 
+_ELSEWHERE = (
+    "a pool.connection() was left in another thread than it was entered in, and that one still "
+    "uses the connection: Ray binds one to a thread. FastAPI runs a dependency with yield in any "
+    "thread: enter the block in the route, and let the dependency be require_pool(pool)"
+)
+
 # How long the end of the process waits for all pools together.
 _EXIT_S = 3.0
 
@@ -109,8 +115,12 @@ class ConnectionPool:
 
         Raises:
             PoolClosed: it was closed.
-            RayConnectionError: this process is a fork of the pool's.
+            RayConnectionError: this process was forked from one that had opened the pool, or had
+                connected to Ray.
         """
+        if not self._is_open and self._core.forked:
+            # Made while a module was imported, before a server forked its workers.
+            self._core = self._core.anew()
         if self._core.open():
             _keep(self._core)
         self._is_open = True
@@ -242,7 +252,7 @@ class ConnectionPool:
 class _Borrowed:
     """One ``with pool.connection()``."""
 
-    __slots__ = ("_before", "_connection", "_is_outer", "_pool", "_timeout")
+    __slots__ = ("_before", "_connection", "_is_outer", "_pool", "_thread", "_timeout")
 
     def __init__(
         self, pool: ConnectionPool, timeout: float | None, lent: PooledConnection | None = None
@@ -252,14 +262,19 @@ class _Borrowed:
         self._connection = lent
         self._before: Any = None
         self._is_outer = False
+        self._thread = 0
 
     def __enter__(self) -> PooledConnection:
         if self._before is not None:
             raise RuntimeError("a pool.connection() is for one with block: call it for each")
         bound = self._pool._bound
-        connection: PooledConnection | None = getattr(bound, "connection", None)
-        is_outer = connection is None
-        connection = connection or self._lend()
+        outer: _Borrowed | None = getattr(bound, "outer", None)
+        if outer is not None and outer._connection is None:
+            # It was left in another thread, which could not unbind this one.
+            PooledConnection._leave(outer._before)
+            outer = bound.outer = None
+        connection = (outer and outer._connection) or self._lend()
+        is_outer = outer is None
         try:
             self._before = connection._enter()
         except BaseException:
@@ -267,7 +282,9 @@ class _Borrowed:
                 connection._give_back()
             raise
         self._connection, self._is_outer = connection, is_outer
-        bound.connection = connection
+        self._thread = threading.get_ident()
+        if is_outer:
+            bound.outer = self
         return connection
 
     def _lend(self) -> PooledConnection:
@@ -286,11 +303,17 @@ class _Borrowed:
         connection, before = self._connection, self._before
         if connection is None or before is None:
             return
-        self._connection = self._before = None
-        connection._leave(before)
+        self._connection = None
+        is_here = self._thread == threading.get_ident()
+        if is_here:
+            self._before = None
+            connection._leave(before)
         if self._is_outer:
-            self._pool._bound.connection = None
+            if is_here:
+                self._pool._bound.outer = None
             connection._give_back()
+        if not is_here:
+            raise RuntimeError(_ELSEWHERE)
 
 
 # The thread of each pool that is open.
@@ -307,6 +330,11 @@ def _keep(core: _core.Pool) -> None:
     except BaseException:  # no thread could be started
         core.close(True)
         raise
+
+
+def opened() -> list[_core.Pool]:
+    """The pools of this process that have connections or make some."""
+    return [core for core in list(_keepers) if not core.forked]
 
 
 def _run(core: _core.Pool) -> None:

@@ -1,5 +1,6 @@
 //! The text format of OpenMetrics 1.0.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Family, Sample};
@@ -26,15 +27,23 @@ impl fmt::Display for Family {
     }
 }
 
-/// Without the family's name. Nothing has to be escaped: all text here is this library's own.
+/// Without the family's name. Only labels have to be escaped: help is this library's own text.
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.suffix)?;
         for (index, (name, value)) in self.labels.iter().enumerate() {
             let before = if index == 0 { '{' } else { ',' };
-            write!(f, "{before}{name}=\"{value}\"")?;
+            write!(f, "{before}{name}=\"{}\"", escaped(value))?;
         }
         let after = if self.labels.is_empty() { "" } else { "}" };
         write!(f, "{after} {}", self.value)
     }
+}
+
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '"', '\n']) {
+        return value.into();
+    }
+    let value = value.replace('\\', r"\\").replace('"', r#"\""#);
+    value.replace('\n', r"\n").into()
 }

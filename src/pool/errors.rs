@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Pool;
+use tokio::time::Instant;
+
+use super::{Member, Pool};
 use crate::breaker::circuit_open;
 use crate::error::{ConnectError, Kind};
 
@@ -57,21 +59,64 @@ impl Pool {
                  server process on the head), or callers a longer timeout.",
             ));
         }
-        let mut causes = members.iter().filter_map(|member| member.session.cause());
-        match causes.next_back().or(failure) {
+        match trouble(&members).or(failure) {
             Some(cause) => {
-                let message = format!("no connection within {waited:.1} s: {}", cause.message);
-                let mut error = self.error(cause.kind, &message, &cause.hint);
-                error.retry_after = cause.retry_after;
-                LendError::TimedOut(error)
+                let what = format!("no connection within {waited:.1} s");
+                LendError::TimedOut(self.because(&what, &cause))
             }
             None => LendError::TimedOut(self.error(
                 Kind::PoolTimeout,
                 &format!("no connection within {waited:.1} s, {size} being made"),
-                "A new connection takes 1 to 2 s, since the head starts a server process for it: give \
-                 callers a longer timeout, or wait() for the pool at the start.",
+                &format!(
+                    "A new connection takes 1 to 2 s, since the head starts a server process for it: \
+                     give callers a longer timeout, or wait() for the pool at the start. If it takes \
+                     longer, `seedcore-ray doctor {}` shows every hop.",
+                    self.target.address
+                ),
             )),
         }
+    }
+
+    pub(super) fn not_filled(&self, waited: Duration) -> LendError {
+        let (up, all) = (self.fill.borrow().up, self.limits.min_size);
+        if up == 0 {
+            return self.timed_out(waited);
+        }
+        let waited = waited.as_secs_f64();
+        LendError::TimedOut(self.error(
+            Kind::PoolTimeout,
+            &format!("{up} of {all} connections are up after {waited:.1} s"),
+            "They are made one after the other, 1 to 2 s each: give wait() a longer timeout.",
+        ))
+    }
+
+    /// Why a caller who asks now would get no connection: the pool is closed, or nothing is connected and
+    /// the cluster was found to be away. `None` where one could be lent, or would be made.
+    pub fn absence(&self) -> Option<LendError> {
+        let (members, failure) = {
+            let inner = self.inner();
+            if let Err(error) = self.check_open(&inner) {
+                return Some(error);
+            }
+            if inner.places.iter().any(|place| place.is_up) {
+                return None;
+            }
+            // Of a broken one and of a new one, the cluster itself may answer.
+            let down = inner
+                .places
+                .iter()
+                .filter(|place| !place.is_new && !place.is_broken);
+            let members: Vec<_> = down.map(|place| Arc::clone(&place.member)).collect();
+            // Where the keeper waits for a caller to try again, that caller must not be sent away.
+            let pauses = inner.retry_at.is_some_and(|at| at > Instant::now());
+            let failure = inner.failure.clone();
+            (
+                members,
+                failure.filter(|_| pauses || self.limits.min_size > 0),
+            )
+        };
+        let cause = trouble(&members).or(failure)?;
+        Some(LendError::Failed(self.because("no connection", &cause)))
     }
 
     pub(super) fn full(&self) -> LendError {
@@ -99,9 +144,22 @@ impl Pool {
         LendError::Failed(error)
     }
 
+    fn because(&self, what: &str, cause: &ConnectError) -> ConnectError {
+        let message = format!("{what}: {}", cause.message);
+        let mut error = self.error(cause.kind, &message, &cause.hint);
+        error.retry_after = cause.retry_after;
+        error
+    }
+
     fn error(&self, kind: Kind, message: &str, hint: &str) -> ConnectError {
         let address = self.target.address.to_string();
         let message = format!("Pool {} to {address}: {message}", self.name);
         ConnectError::new(kind, address, message, hint)
     }
+}
+
+/// What is known of connections that are down.
+fn trouble(members: &[Arc<Member>]) -> Option<ConnectError> {
+    let mut causes = members.iter().filter_map(|member| member.session.cause());
+    causes.next_back()
 }

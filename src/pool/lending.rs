@@ -66,7 +66,10 @@ impl Waiter {
                 member,
             }),
             Ok(Err(_)) => Err(self.pool.closed()),
-            Err(_) => Err(self.pool.timed_out(self.began.elapsed())),
+            Err(_) => {
+                self.pool.inner().counters.timeouts += 1;
+                Err(self.pool.timed_out(self.began.elapsed()))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub(super) struct Counters {
     pub requests: u64,
     pub queued: u64,
     pub refused: u64,
+    pub timeouts: u64,
     pub connects_failed: u64,
     /// Spent in the queue by all callers together.
     pub waited: Duration,
@@ -39,6 +40,8 @@ pub struct Stats {
     pub queued: u64,
     /// Calls that were refused at once.
     pub refused: u64,
+    /// Calls that waited for as long as they could.
+    pub timeouts: u64,
     /// First connects that have failed.
     pub connects_failed: u64,
     /// Connections that were begun.
@@ -76,6 +79,7 @@ impl Pool {
             requests: counters.requests,
             queued: counters.queued,
             refused: counters.refused,
+            timeouts: counters.timeouts,
             connects_failed: counters.connects_failed,
             connects: inner.made,
             lost: self.metrics.losses(),

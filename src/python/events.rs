@@ -36,9 +36,13 @@ pub struct Event {
 #[pymethods]
 impl Event {
     fn __repr__(&self) -> String {
+        let pool = self.pool.as_ref().map(|pool| format!(", pool={pool}"));
         format!(
-            "Event({}, {}, generation={})",
-            self.name, self.address, self.generation
+            "Event({}, {}, generation={}{})",
+            self.name,
+            self.address,
+            self.generation,
+            pool.unwrap_or_default()
         )
     }
 }

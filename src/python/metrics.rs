@@ -39,7 +39,8 @@ pub fn metrics_families(py: Python<'_>) -> PyResult<Vec<FamilyTuple>> {
 /// Somebody may have shut Ray down in the meantime: the state has to be true now.
 fn families(py: Python<'_>) -> PyResult<Vec<Family>> {
     adoption::sync(py)?;
-    Ok(exposition::families(&process().session))
+    let process = process();
+    Ok(exposition::families(&process.session, &process.pools.all()))
 }
 
 fn family_tuple(family: Family) -> FamilyTuple {

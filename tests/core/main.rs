@@ -11,6 +11,7 @@ mod effective;
 mod exposition;
 mod gateway;
 mod lazy;
+mod pool_absence;
 mod settings;
 mod targets;
 

@@ -32,3 +32,14 @@ def promtool(*args: str, given: str = "", cwd: Path | None = None) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def stored(text: str, folder: Path) -> str:
+    """What Prometheus dumps after it has taken in an OpenMetrics text; ``folder`` is empty."""
+    # Importing wants the time at which a sample was taken.
+    timed = [line if line.startswith("#") else f"{line} 1700000000" for line in text.splitlines()]
+    (folder / "metrics.txt").write_text("\n".join(timed) + "\n")
+    import_ = ("tsdb", "create-blocks-from", "openmetrics")
+    promtool(*import_, "metrics.txt", "blocks", cwd=folder)
+    (folder / "blocks" / "wal").mkdir()  # empty; dump wants one
+    return promtool("tsdb", "dump", "blocks", cwd=folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.metrics.scrape import counted, promtool
+from tests.metrics.scrape import counted, promtool, stored
 from tests.support import closed_port
 from tests.support.scenario import play
 
@@ -68,13 +68,7 @@ def test_prometheus_takes_the_text_for_openmetrics(tmp_path: Path) -> None:
         "import seedcore_ray\n" + _ASK + "report(text=seedcore_ray.metrics_text())", _dead()
     )
     lines = told["text"].splitlines()
-    # Importing wants the time at which a sample was taken.
-    timed = [line if line.startswith("#") else f"{line} 1700000000" for line in lines]
-    (tmp_path / "metrics.txt").write_text("\n".join(timed) + "\n")
-    import_ = ("tsdb", "create-blocks-from", "openmetrics")
-    promtool(*import_, "metrics.txt", "blocks", cwd=tmp_path)
-    (tmp_path / "blocks" / "wal").mkdir()  # empty; dump wants one
-    dumped = promtool("tsdb", "dump", "blocks", cwd=tmp_path)
+    dumped = stored(told["text"], tmp_path)
     assert dumped.count("seedcore_ray_") >= len([x for x in lines if not x.startswith("#")])
     assert 'cause="refused", outcome="failed"} 1 ' in dumped
 

@@ -14,7 +14,7 @@ use crate::scene::{HEAD, Init, Scene, Server, Wish, failure, millis, secs, targe
 
 /// The samples of one name that are not zero: their labels' values, and the number.
 fn counted(session: &Session, name: &str) -> Vec<(String, f64)> {
-    let families = families(session);
+    let families = families(session, &[]);
     let named = families.iter().flat_map(|family| {
         let samples = family.samples.iter();
         samples.filter(move |sample| format!("{}{}", family.name, sample.suffix) == name)

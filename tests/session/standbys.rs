@@ -139,7 +139,7 @@ async fn it_is_told_in_a_warning_an_event_and_a_metric() {
 
 /// What the metrics say.
 fn stand_in(scene: &Scene) -> String {
-    let families = families(&scene.session);
+    let families = families(&scene.session, &[]);
     let mut families = families.iter();
     let family = families.find(|family| family.name == "seedcore_ray_stand_in");
     let mut samples = family.unwrap().samples.iter();

@@ -21,5 +21,6 @@ except ModuleNotFoundError as missing:
 from seedcore_ray.fastapi._dependency import require_ray
 from seedcore_ray.fastapi._health import health_router
 from seedcore_ray.fastapi._lifespan import ray_lifespan
+from seedcore_ray.fastapi._pools import pool_lifespan, require_pool
 
-__all__ = ["health_router", "ray_lifespan", "require_ray"]
+__all__ = ["health_router", "pool_lifespan", "ray_lifespan", "require_pool", "require_ray"]

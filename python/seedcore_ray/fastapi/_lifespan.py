@@ -10,27 +10,30 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from seedcore_ray._async_api import _LEFT_OUT
 from seedcore_ray.fastapi._middleware import RayMiddleware
 from seedcore_ray.fastapi._supervisor import OnReady, Supervisor
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
 _WhileUnhealthy = Literal["refuse", "try"]
-_Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
 def ray_lifespan(
     *,
     on_ready: OnReady | None = None,
     wait_s: float = 10.0,
-    lifespan: _Lifespan | None = None,
+    lifespan: Lifespan | None = None,
     monitor: Mapping[str, Any] | None = None,
     while_unhealthy: _WhileUnhealthy = "refuse",
     ray_address: str | None = None,
     ray_namespace: str | None = _LEFT_OUT,
     **init_kwargs: Any,
-) -> _Lifespan:
+) -> Lifespan:
     """A lifespan for ``FastAPI(lifespan=...)`` and ``Starlette(lifespan=...)`` that keeps Ray.
 
     At startup it begins to connect, on other threads than the event loop's, and calls ``on_ready``
@@ -61,10 +64,7 @@ def ray_lifespan(
         RayConnectionError: at startup, of kind ``forked``: this process was forked from one that
             had connected. Nothing can make Ray work here.
     """
-    if not isinstance(wait_s, (int, float)):
-        raise TypeError(f"wait_s is a number of seconds, not {type(wait_s).__name__}")
-    if not (math.isfinite(wait_s) and wait_s >= 0):
-        raise ValueError(f"wait_s has to be 0 or more seconds, not {wait_s}")
+    check_wait(wait_s)
     if while_unhealthy not in get_args(_WhileUnhealthy):
         raise ValueError(f'while_unhealthy is "refuse" or "try", not {while_unhealthy!r}')
     asked: dict[str, Any] = {"ray_address": ray_address, "init_kwargs": init_kwargs or None}
@@ -76,22 +76,30 @@ def ray_lifespan(
         async with lifespan(app) if lifespan else nullcontext() as state:
             tries = while_unhealthy == "try"
             supervisor = Supervisor(app, on_ready, asked, dict(monitor or {}), tries)
-            with _installed(app, supervisor):
+            with installed(app, lambda bare: RayMiddleware(bare, supervisor)):
                 async with supervisor.running(wait_s):
                     yield state
 
     return manage
 
 
+def check_wait(wait_s: float) -> None:
+    """Raise ``TypeError`` or ``ValueError`` for what is no time to wait at startup."""
+    if not isinstance(wait_s, (int, float)):
+        raise TypeError(f"wait_s is a number of seconds, not {type(wait_s).__name__}")
+    if not (math.isfinite(wait_s) and wait_s >= 0):
+        raise ValueError(f"wait_s has to be 0 or more seconds, not {wait_s}")
+
+
 @contextmanager
-def _installed(app: Any, supervisor: Supervisor) -> Iterator[None]:
+def installed(app: Any, around: Callable[[ASGIApp], ASGIApp]) -> Iterator[None]:
     """Put ours between the app's middleware and its routes, so that theirs sees a 503.
 
     ``add_middleware`` is refused once the app has started, which is before its lifespan runs.
     """
     router = getattr(app, "router", app)
     bare = router.middleware_stack
-    router.middleware_stack = RayMiddleware(bare, supervisor)
+    router.middleware_stack = around(bare)
     try:
         yield
     finally:

@@ -9,10 +9,14 @@ from seedcore_ray import _core
 from seedcore_ray.fastapi import _unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from seedcore_ray._errors import RayConnectionError
     from seedcore_ray.fastapi._supervisor import Supervisor
+
+    Explain = Callable[[BaseException], Awaitable[RayConnectionError | None]]
 
 KEY = "seedcore_ray"
 """Where a request's scope has its ``Supervisor`` and its ``RequestScope``."""
@@ -30,20 +34,40 @@ class RayMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        request = self._supervisor.begin()
-        scope[KEY] = self._supervisor, request
-        answer = _Answer(send)
-        try:
-            await self._app(scope, receive, answer.send)
-        except BaseException as error:
-            absence = await self._supervisor.explain(request, error)
-            if absence is None:
-                await answer.let_go()
-                raise
-            await answer.give_up(absence, error)
-        else:
-            self._supervisor.finish(request)
+        supervisor = self._supervisor
+        request = supervisor.begin()
+        scope[KEY] = supervisor, request
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._app(scope, receive, send)
+            supervisor.finish(request)
+
+        async def explain(error: BaseException) -> RayConnectionError | None:
+            return await supervisor.explain(request, error)
+
+        await answered(app, scope, receive, send, explain)
+
+
+async def answered(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, explain: Explain
+) -> None:
+    """Call ``app``; answer 503 in its place when it raises because Ray is absent.
+
+    Args:
+        app, scope, receive, send: of ASGI.
+        explain: the absence of Ray that an exception comes from; None when it has another reason.
+    """
+    answer = _Answer(send)
+    try:
+        await app(scope, receive, answer.send)
+    except BaseException as error:
+        absence = await explain(error)
+        if absence is None:
             await answer.let_go()
+            raise
+        await answer.give_up(absence, error)
+    else:
+        await answer.let_go()
 
 
 def absence(scope: Scope) -> RayConnectionError | None:

@@ -205,8 +205,12 @@ class Supervisor:
             now = _core.connection()
             if now.state == "connected" and now.generation != self._made_for:
                 await self._make(now.generation)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _TICK_S)
+            # Before Python 3.12, wait_for drops a cancellation that comes together with news.
+            tick = asyncio.get_running_loop().call_later(_TICK_S, self._news.set)
+            try:
+                await self._news.wait()
+            finally:
+                tick.cancel()
 
     async def _connect(self) -> None:
         for pause in _pauses():

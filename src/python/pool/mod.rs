@@ -103,6 +103,16 @@ impl Pool {
         !self.core.is_of(&process().session)
     }
 
+    /// The same pool for this process, which was forked before that one was opened.
+    fn anew(&self, py: Python<'_>) -> Self {
+        let init_kwargs = self.init_kwargs.as_ref();
+        Self {
+            core: self.core.anew(&process().session),
+            timeout: self.timeout,
+            init_kwargs: init_kwargs.map(|kwargs| kwargs.clone_ref(py)),
+        }
+    }
+
     /// Begins to make connections. True the first time: then a thread has to run `next`.
     fn open(&self, py: Python<'_>) -> PyResult<bool> {
         self.check_fork(py)?;
@@ -171,6 +181,14 @@ impl Pool {
         if self.core.is_of(&process().session) {
             self.core.close(at_once);
         }
+    }
+
+    /// Why a caller who asks now would get no connection, as an exception; None where one would. Reads
+    /// memory only.
+    fn absence(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.check_fork(py)?;
+        let absence = self.core.absence();
+        Ok(absence.map(|error| lend_error(py, &error).into_value(py).into_any()))
     }
 
     /// The numbers of the pool.
