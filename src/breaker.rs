@@ -124,6 +124,14 @@ impl<K: Eq + Hash + Clone> Breaker<K> {
         Admission::HalfOpen
     }
 
+    /// For how long and why callers of `key` are rejected, if they are. Unlike [`Breaker::check`], it
+    /// changes nothing.
+    pub fn rejection(&self, key: &K, now: Instant) -> Option<(Duration, Arc<ConnectError>)> {
+        let circuit = self.circuits.get(key)?;
+        let left = circuit.until.saturating_duration_since(now);
+        (!left.is_zero()).then(|| (left, Arc::clone(&circuit.cause)))
+    }
+
     /// The state of all circuits together. Unlike [`Breaker::check`], it changes nothing.
     pub fn position(&self, now: Instant) -> Position {
         let is_open = |circuit: &Circuit| now < circuit.until && !circuit.is_probed;

@@ -64,6 +64,12 @@ pub enum Kind {
     NoLocalNode,
     /// A gateway on the way to Ray lets calls through, but not whole.
     Gateway,
+    /// No connection of a pool became free in time.
+    PoolTimeout,
+    /// Too many callers wait for a connection of a pool.
+    PoolFull,
+    /// The pool is closed.
+    PoolClosed,
 }
 
 impl Kind {

@@ -1,6 +1,7 @@
 //! Events of the connection, for callbacks.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::error::ConnectError;
@@ -38,6 +39,8 @@ impl What {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// The pool whose connection it is; `None` for the process's own.
+    pub pool: Option<Arc<str>>,
     /// What happened.
     pub what: What,
     /// When.

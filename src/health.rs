@@ -95,6 +95,18 @@ impl Plan {
             deep: false,
         }
     }
+
+    /// For one of a pool's connections. What the process decides about its own connection says nothing
+    /// about what becomes of these: a lost one is always made again.
+    #[must_use]
+    pub const fn of_pool(self) -> Self {
+        Self {
+            reconnect: true,
+            release: Release::Always,
+            deep: false,
+            ..self
+        }
+    }
 }
 
 impl Plan<Option<Release>> {

@@ -10,6 +10,7 @@ use once_cell::sync::Lazy;
 use crate::health::Policy;
 use crate::lazy::BuildTable;
 use crate::log_queue::Queue;
+use crate::pool::Pools;
 use crate::probe;
 use crate::runtime::Runtime;
 use crate::session::Session;
@@ -27,6 +28,8 @@ pub struct Process {
     pub policy: Policy,
     /// The builds of lazy values under way.
     pub builds: BuildTable,
+    /// The pools of connections.
+    pub pools: Pools,
     asked: AtomicBool,
 }
 

@@ -44,7 +44,7 @@ use crate::log_target::CONNECT;
 use crate::metrics::Metrics;
 pub use circuits::Circuits;
 pub use connection::{Binding, Connection, ConnectionInfo, Mode, RayCluster, State};
-pub use log_lines::LogOnce;
+pub use log_lines::{LogOnce, Whose};
 use loss::LostConnection;
 pub use loss::{Monitored, Phase};
 pub use outcome::{Arrival, Joined, Turn};
@@ -73,7 +73,6 @@ struct Inner {
     unhealthy: Option<(Instant, ConnectError)>,
     /// A connection that was lost and not given up.
     lost: Option<LostConnection>,
-    events: Events,
 }
 
 /// The session's state, locked. What has ended under the lock is dropped after it is released: that
@@ -98,8 +97,9 @@ impl DerefMut for Locked<'_> {
     }
 }
 
-/// The one connection of this process.
+/// One connection of this process: its own, or one of a pool's.
 pub struct Session {
+    whose: Whose,
     /// The flag. Set and cleared together with `Inner::connection`.
     connected: AtomicBool,
     generation: AtomicU64,
@@ -108,11 +108,12 @@ pub struct Session {
     initialising: AtomicBool,
     exiting: AtomicBool,
     inner: Mutex<Inner>,
+    events: Arc<Mutex<Events>>,
     /// Incremented when the last error or a circuit changes. A cached rejection is valid only while
     /// this value is unchanged.
     pub revision: Arc<AtomicU64>,
     /// The breaker.
-    pub circuits: Circuits,
+    pub circuits: Arc<Circuits>,
     /// Messages that are logged once in a process.
     pub once: LogOnce,
     /// What has happened so far, in numbers.
@@ -128,8 +129,10 @@ impl Default for Session {
             forked: AtomicBool::default(),
             initialising: AtomicBool::default(),
             exiting: AtomicBool::default(),
+            whose: Whose::default(),
             inner: Mutex::default(),
-            circuits: Circuits::new(Arc::clone(&revision)),
+            events: Arc::default(),
+            circuits: Arc::new(Circuits::new(Arc::clone(&revision))),
             once: LogOnce::default(),
             revision,
             metrics: Arc::default(),
@@ -142,6 +145,19 @@ impl Session {
     pub fn forked() -> Self {
         Self {
             forked: AtomicBool::new(true),
+            ..Self::default()
+        }
+    }
+
+    /// A session of a pool, whose sessions share a breaker and counters. Its events are told among those
+    /// of this session.
+    #[must_use]
+    pub fn of_pool(&self, whose: Whose, circuits: &Arc<Circuits>, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            whose,
+            events: Arc::clone(&self.events),
+            circuits: Arc::clone(circuits),
+            metrics: Arc::clone(metrics),
             ..Self::default()
         }
     }
@@ -211,9 +227,24 @@ impl Session {
         ConnectError::new(Kind::NotConnected, "", message, hint)
     }
 
-    /// Takes out the events since the last call.
+    /// Why there is no connection at the moment, as far as that is known: that of the connect under way
+    /// first.
+    pub fn cause(&self) -> Option<ConnectError> {
+        let flight = match &self.inner().owner {
+            Some(Owner::Connect(flight)) => Some(Arc::clone(flight)),
+            _ => None,
+        };
+        let looked = flight.and_then(|flight| flight.last_probe()?.error);
+        looked.or_else(|| self.last_error().or_else(|| self.last_probe()?.error))
+    }
+
+    fn events(&self) -> MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out the events since the last call, those of pools among them.
     pub fn take_events(&self) -> VecDeque<Event> {
-        self.inner().events.take()
+        self.events().take()
     }
 
     /// The last probe of the cluster.
@@ -235,6 +266,16 @@ impl Session {
     pub fn is_fresh(&self) -> bool {
         let fresh_until = self.inner().fresh_until;
         fresh_until.is_some_and(|end| Instant::now() < end)
+    }
+
+    /// Whether there is no connection, and nothing under way or waited for that would give one.
+    pub fn is_over(&self) -> bool {
+        let inner = self.inner();
+        let is_awaited = inner
+            .lost
+            .as_ref()
+            .is_some_and(LostConnection::may_come_back);
+        inner.connection.is_none() && inner.owner.is_none() && !is_awaited
     }
 
     /// Whether a connect or a shutdown of ours is under way.
@@ -335,7 +376,7 @@ impl Session {
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.connected.store(true, Ordering::Release);
         let cause = instead_of.map(|stand_in| stand_in.cause);
-        self.happened(inner, what, &address, cause, away_for);
+        self.happened(what, &address, cause, away_for);
     }
 
     /// The one place where a connection is given up, and where a lost one is not waited for any more.
@@ -355,7 +396,6 @@ impl Session {
 
     fn happened(
         &self,
-        inner: &mut Locked<'_>,
         what: What,
         address: &str,
         cause: Option<ConnectError>,
@@ -366,7 +406,8 @@ impl Session {
             What::Reconnected => self.metrics.reconnected(),
             _ => {}
         }
-        inner.events.push(Event {
+        self.events().push(Event {
+            pool: self.whose.pool.clone(),
             what,
             at: SystemTime::now(),
             generation: self.generation(),

@@ -20,6 +20,7 @@ from seedcore_ray._core import (
     Connection,
     Event,
     Lazy,
+    PooledConnection,
     Probe,
     connect,
     connection,
@@ -32,20 +33,32 @@ from seedcore_ray._core import (
     start_monitor,
     stop_monitor,
 )
-from seedcore_ray._errors import RayConnectionError, RayNotReadyError
+from seedcore_ray._errors import (
+    PoolClosed,
+    PoolTimeout,
+    RayConnectionError,
+    RayNotReadyError,
+    TooManyRequests,
+)
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from seedcore_ray import metrics
     from seedcore_ray._events import off_event, on_event
+    from seedcore_ray.pool import ConnectionPool
 
 __all__ = [
     "Connection",
+    "ConnectionPool",
     "Event",
     "Lazy",
+    "PoolClosed",
+    "PoolTimeout",
+    "PooledConnection",
     "Probe",
     "RayConnectionError",
     "RayNotReadyError",
+    "TooManyRequests",
     "connect",
     "connect_async",
     "connection",
@@ -73,6 +86,10 @@ def __getattr__(name: str) -> object:
         from seedcore_ray import _events
 
         return getattr(_events, name)
+    if name == "ConnectionPool":
+        from seedcore_ray.pool import ConnectionPool
+
+        return ConnectionPool
     if name == "metrics":
         from importlib import import_module
 

@@ -6,6 +6,7 @@ the interpreter can end at any moment. What is to be done next is decided in Rus
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
 import threading
@@ -61,17 +62,31 @@ def _adopt(driver: Driver, ray: Any) -> str:
 
 
 def _shut_down(driver: Driver, ray: Any) -> str:
-    undo(ray)
+    _undo(driver, ray)
     return driver.shut_down()
+
+
+def _undo(driver: Driver, ray: Any) -> None:
+    if driver.context is None:
+        undo(ray)
+    else:
+        with contextlib.suppress(Exception):
+            driver.context.disconnect()
 
 
 def _init(driver: Driver, ray: Any) -> str:
     def seconds_left() -> float:
         return driver.init_seconds_left() if driver.wanted else 0.0
 
+    connect = ray.init if driver.context is None else driver.context.connect
     try:
-        init(ray, driver.init_arguments, seconds_left)
-        client_awaits.follow_connection()
+        init(
+            lambda: connect(**driver.init_arguments()),
+            lambda: _undo(driver, ray),
+            seconds_left,
+        )
+        if driver.context is None:
+            client_awaits.follow_connection()
         return driver.initialised(ray)
     except BaseException as error:
         return driver.init_failed(error)

@@ -23,6 +23,8 @@ __all__ = [
     "Guard",
     "Lazy",
     "Monitor",
+    "Pool",
+    "PooledConnection",
     "Probe",
     "_after_fork",
     "_at_exit",
@@ -224,6 +226,9 @@ class Event:
     def address(self) -> str:
         """The address."""
     @property
+    def pool(self) -> str | None:
+        """The name of the pool whose connection it is; None for the process's own."""
+    @property
     def cause(self) -> RayConnectionError | None:
         """A `RayConnectionError` for `unhealthy`, `lost` and `failed`, and for a `connected` or
         `reconnected` where another address stands in for the one that was asked for; else None.
@@ -248,6 +253,9 @@ class Monitor:
     def release_begins(self) -> bool: ...
     def released(self, error: str | None) -> None: ...
     def blocked(self, threads: str) -> None: ...
+    @property
+    def context(self) -> Any | None: ...
+    def last_error(self) -> RayConnectionError | None: ...
     def server_has_ended(self) -> None: ...
     def task_ended(self, error: str | None) -> None: ...
 
@@ -259,6 +267,53 @@ class Guard:
     ) -> list[bytes] | None: ...
 
 def guard_of(monitor: Monitor) -> Guard | None: ...
+
+# Several connections (pool.py).
+
+@final
+class Pool:
+    def __new__(
+        cls,
+        address: str,
+        names: tuple[str | None, str | None],
+        sizes: tuple[int, int, int],
+        timeout: float,
+        max_idle: float,
+        init_kwargs: dict[str, Any],
+    ) -> Pool: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def forked(self) -> bool: ...
+    def open(self) -> bool: ...
+    def lend(self, timeout_s: float | None = None) -> PooledConnection: ...
+    def lend_async(self) -> Awaitable[PooledConnection | RayConnectionError]: ...
+    def wait(self, timeout_s: float) -> None: ...
+    def next(self) -> tuple[Any, bool] | None: ...
+    def close(self, at_once: bool) -> None: ...
+    def stats(self) -> dict[str, float]: ...
+
+@final
+class PooledConnection:
+    """A connection that a pool has lent."""
+
+    @property
+    def pool(self) -> str:
+        """The name of the pool."""
+    @property
+    def address(self) -> str:
+        """The address, without secrets."""
+    @property
+    def number(self) -> int:
+        """Counts the connections of the pool."""
+    def _enter(self) -> Any: ...
+    @staticmethod
+    def _leave(before: Any) -> None: ...
+    def _give_back(self) -> None: ...
 
 # What the command line shows. Connects nothing, and neither obeys nor opens the breaker.
 
@@ -360,6 +415,8 @@ class Attempt:
 
 @final
 class Driver:
+    @property
+    def context(self) -> Any | None: ...
     @property
     def starts_cluster(self) -> bool: ...
     @property

@@ -71,6 +71,21 @@ class RayNotReadyError(RayConnectionError):
         self.name = name
 
 
+class PoolTimeout(RayConnectionError):
+    """No connection of a pool was to be had in time.
+
+    ``kind`` is ``pool_timeout`` where all were in use, else the cause by which there is none.
+    """
+
+
+class PoolClosed(RayConnectionError):
+    """The pool is closed."""
+
+
+class TooManyRequests(RayConnectionError):
+    """As many callers wait for a connection of the pool as its ``max_waiting`` allows."""
+
+
 def _rebuild(
     cls: type[RayConnectionError], args: tuple[str, ...], state: dict[str, object]
 ) -> RayConnectionError:

@@ -17,10 +17,13 @@ _is_hooked = False
 
 def launch(monitor: _core.Monitor) -> None:
     """Run ``monitor`` on a thread of its own, until its connection is given up."""
-    release.calls_end_by_rays_rules()
+    if monitor.context is None:
+        release.calls_end_by_rays_rules()
     _hook_exit()
     if not monitor.native:
-        client_server.watch(monitor.server_has_ended)
+        context = monitor.context
+        worker = client_server.default_worker() if context is None else context.worker
+        client_server.watch(worker, monitor.server_has_ended)
     if guard := _core.guard_of(monitor):
         guarded_calls.install(monitor, guard)
     threading.Thread(

@@ -23,6 +23,8 @@ pub struct Event {
     generation: u64,
     /// The address.
     address: String,
+    /// The name of the pool whose connection it is; None for the process's own.
+    pool: Option<String>,
     /// A `RayConnectionError` for `unhealthy`, `lost` and `failed`, and for a `connected` or
     /// `reconnected` where another address stands in for the one that was asked for; else None.
     cause: Option<Py<PyAny>>,
@@ -50,6 +52,7 @@ impl Event {
             at: at.as_secs_f64(),
             generation: event.generation,
             address: event.address,
+            pool: event.pool.as_deref().map(str::to_owned),
             cause: cause.transpose()?.map(Bound::unbind),
             after_s: event.after.map(|after| after.as_secs_f64()),
         })

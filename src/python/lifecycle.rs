@@ -24,7 +24,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Runs in a child right after a fork (`os.register_at_fork`): fresh state, nothing inherited.
 #[pyfunction]
 pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
-    let parent_had_ray = process::process().session.holds_ray() || witness::seems_connected(py);
+    let parent = process::process();
+    let parent_had_ray =
+        parent.session.holds_ray() || parent.pools.is_any_open() || witness::seems_connected(py);
+    drop(parent);
     held::forget();
     process::after_fork(parent_had_ray);
     for name in ["seedcore_ray._events", "seedcore_ray._ray.release"] {
@@ -47,6 +50,9 @@ pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
 pub fn _at_exit(py: Python<'_>) {
     let process = process::process();
     process.session.exit();
+    for pool in process.pools.all() {
+        pool.close(true);
+    }
     py.detach(|| process.runtime.stop());
     logs::flush(py);
 }

@@ -12,6 +12,7 @@ mod lifecycle;
 mod logs;
 mod metrics;
 mod monitor;
+mod pool;
 mod ray;
 mod settings;
 
@@ -60,6 +61,8 @@ mod _core {
     use super::monitor::guard::{Guard, guard_of};
     #[pymodule_export]
     use super::monitor::start_stop::{start_monitor, stop_monitor};
+    #[pymodule_export]
+    use super::pool::{Lease, Pool};
     #[pymodule_export]
     use super::settings::{init_timeout_s, probe_timeout_s};
 

@@ -37,6 +37,12 @@ impl Circuits {
         self.breaker().check(target, Instant::now().into_std())
     }
 
+    /// Until when, and why, callers of `target` are rejected, if they are. Changes nothing, unlike
+    /// [`Circuits::admit`].
+    pub fn rejection(&self, target: &Target) -> Option<(Duration, Arc<ConnectError>)> {
+        self.breaker().rejection(target, Instant::now().into_std())
+    }
+
     /// The position of all circuits taken together.
     pub fn position(&self) -> Position {
         self.breaker().position(Instant::now().into_std())

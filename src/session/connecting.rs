@@ -81,7 +81,7 @@ impl Session {
         }
         self.circuits.succeeded(&flight.probe_plan.target);
         let away_for = inner.lost.as_ref().map(|lost| lost.since.elapsed());
-        log_lines::connected(&connection.info, away_for);
+        log_lines::connected(&self.whose, &connection.info, away_for);
         self.hold(&mut inner, connection, watch);
         self.disown(&mut inner);
         Arrival::Welcome
@@ -127,14 +127,14 @@ impl Session {
         }
         self.disown(&mut inner);
         if error.kind == Kind::Cancelled {
-            log_lines::cancelled(error);
+            log_lines::cancelled(&self.whose, error);
         } else if inner.lost.is_some() {
             self.not_back(&mut inner, error);
         } else {
             self.set_last_error(&mut inner, Some(error.clone()));
-            log_lines::failed(error, flight);
+            log_lines::failed(&self.whose, error, flight);
             let cause = Some(error.clone());
-            self.happened(&mut inner, What::Failed, &error.address, cause, None);
+            self.happened(What::Failed, &error.address, cause, None);
         }
     }
 

@@ -94,12 +94,16 @@ impl ConnectionInfo {
 /// The language side's share of a connection. The session owns it together with the
 /// [`ConnectionInfo`], so that there is one place where a connection begins and ends.
 ///
-/// Both methods are called under the session's lock: they must not block, nor call the session.
+/// The methods are called under the session's lock: they must not block, nor call the session.
 pub trait Binding: Any + Send + Sync {
     /// The connection is the one that is held from now on.
     fn held(self: Arc<Self>);
     /// The connection is not held any more; it may be again ([`Binding::held`]).
     fn released(&self);
+    /// The cluster does not answer. `is_broken`: it does, and what this connection needs of it has ended.
+    fn unhealthy(&self, is_broken: bool);
+    /// After that, it answers again.
+    fn recovered(&self);
 }
 
 /// A connection: what is known about it, and what the language side keeps for it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::log_lines::Whose;
 use super::{Connection, ConnectionInfo, Inner, Locked, Owner, Session, State, log_lines};
 use crate::error::{ConnectError, Kind};
 use crate::events::What;
@@ -48,6 +49,11 @@ impl LostConnection {
         } else {
             State::Lost
         }
+    }
+
+    /// Whether it is still to be released, or is waited for after that.
+    pub const fn may_come_back(&self) -> bool {
+        !self.released || self.reconnects
     }
 
     /// What is known about it.
@@ -111,13 +117,13 @@ impl Locked<'_> {
 impl Inner {
     /// Ray was shut down to release a lost connection. The monitor goes on to wait for the cluster,
     /// unless it is not to reconnect.
-    pub(super) fn released(&mut self, watch: &Watch) {
+    pub(super) fn released(&mut self, whose: &Whose, watch: &Watch) {
         if !self.is_watched_by(watch) {
             return;
         }
         let Some(lost) = &mut self.lost else { return };
         lost.released = true;
-        log_lines::released(&lost.connection.info, lost.reconnects);
+        log_lines::released(whose, &lost.connection.info, lost.reconnects);
         if !lost.reconnects {
             watch.stop();
         }
@@ -174,9 +180,9 @@ impl Session {
         let info = inner.connection.as_ref().map(|held| held.info.clone());
         self.let_go(inner);
         let Some(info) = info else { return };
-        log_lines::shut_down_by_others(&info);
+        log_lines::shut_down_by_others(&self.whose, &info);
         let lived = info.since.elapsed().ok();
-        self.happened(inner, What::Shutdown, &info.address, None, lived);
+        self.happened(What::Shutdown, &info.address, None, lived);
     }
 
     fn lose(&self, inner: &mut Locked<'_>, cause: ConnectError) {
@@ -186,10 +192,10 @@ impl Session {
         self.connected.store(false, Ordering::Release);
         connection.binding.released();
         inner.fresh_until = None;
-        log_lines::lost(&cause, &watch);
+        log_lines::lost(&self.whose, &cause, &watch);
         let lived = connection.info.since.elapsed().ok();
         let address = &connection.info.address;
-        self.happened(inner, What::Lost, address, Some(cause.clone()), lived);
+        self.happened(What::Lost, address, Some(cause.clone()), lived);
         inner.lost = Some(LostConnection {
             cause,
             connection,
@@ -212,9 +218,9 @@ impl Session {
         if lost.logged.replace(cause.kind) == Some(cause.kind) {
             return;
         }
-        log_lines::not_back(cause);
+        log_lines::not_back(&self.whose, cause);
         let (address, after) = (&cause.address, Some(lost.since.elapsed()));
-        self.happened(inner, What::Failed, address, Some(cause.clone()), after);
+        self.happened(What::Failed, address, Some(cause.clone()), after);
     }
 }
 
@@ -249,8 +255,9 @@ impl Monitored<'_> {
         let Some(connection) = self.inner.connection.clone() else {
             return;
         };
-        log_lines::unhealthy(&cause, left);
+        log_lines::unhealthy(&self.session.whose, &cause, left);
         self.inner.unhealthy = Some((Instant::now(), cause.clone()));
+        connection.binding.unhealthy(left == Some(Duration::ZERO));
         self.happened(What::Unhealthy, &connection, Some(cause), None);
     }
 
@@ -266,8 +273,9 @@ impl Monitored<'_> {
         let Some(connection) = self.inner.connection.clone() else {
             return;
         };
+        connection.binding.recovered();
         let after = since.map(|since| since.elapsed());
-        log_lines::recovered(&connection.info, after);
+        log_lines::recovered(&self.session.whose, &connection.info, after);
         self.happened(What::Recovered, &connection, None, after);
     }
 
@@ -279,8 +287,7 @@ impl Monitored<'_> {
         after: Option<Duration>,
     ) {
         let address = &connection.info.address;
-        self.session
-            .happened(&mut self.inner, what, address, cause, after);
+        self.session.happened(what, address, cause, after);
     }
 
     /// Ray is about to be shut down: no connect begins until [`Session::closed`]. False when there

@@ -106,7 +106,7 @@ impl Session {
             self.set_last_error(&mut inner, None);
         }
         if let Some(watch) = watch {
-            inner.released(watch);
+            inner.released(&self.whose, watch);
         }
     }
 

@@ -43,7 +43,7 @@ impl Session {
             });
             log_lines::stranger(&cause);
             let shown = cause.address.clone();
-            self.happened(inner, What::Failed, &shown, Some(cause.clone()), after);
+            self.happened(What::Failed, &shown, Some(cause.clone()), after);
         }
         Some(cause)
     }

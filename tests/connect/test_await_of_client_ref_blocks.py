@@ -148,8 +148,8 @@ async def ends(how):
 
 async def main():
     lost = TimeoutError("lost")
-    released, old = await ends(lambda: client_awaits.end_by_loss(lost))
-    client_awaits.follow_shutdown()
+    released, old = await ends(lambda: client_awaits.end_by_loss(client, lost))
+    client_awaits.follow_shutdown(client)
     client._in_shutdown = client.data_client._in_shutdown = True
     stale = awaited(old)
     await asyncio.wait([stale])
@@ -160,7 +160,7 @@ async def main():
     await asyncio.wait([stale])
     report(stale=outcome(stale))
     client._in_shutdown = client.data_client._in_shutdown = False
-    shut, _ = await ends(client_awaits.follow_shutdown)
+    shut, _ = await ends(lambda: client_awaits.follow_shutdown(client))
     report(shut=shut, installed=client_awaits.is_installed(),
            left=common.ClientObjectRef.__del__ is not rays and
                 common.ClientObjectRef.__del__.__module__.startswith("ray."))

@@ -745,6 +745,10 @@ fn info(flight: &Flight, passed: &Passed) -> ConnectionInfo {
 struct NoBinding;
 
 impl Binding for NoBinding {
+    fn unhealthy(&self, _is_broken: bool) {}
+
+    fn recovered(&self) {}
+
     fn held(self: Arc<Self>) {}
     fn released(&self) {}
 }

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import copy
 import sys
-from contextlib import suppress
+import weakref
+from contextlib import contextmanager, suppress
 from functools import partial
+
+from seedcore_ray._ray import client_functions
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
     from typing import Any
 
@@ -25,24 +28,60 @@ _NO_LONGER = "This Ray Client has been disconnected; what was made with it is go
 _pending: dict[_Once, Callable[[Any], None]] = {}
 # What Ray had in the place of each patch; None where it was inherited.
 _originals: dict[tuple[type, str], Any] = {}
-_lost: Exception | None = None
+# The clients that are followed, by Ray's worker, with Ray's context of each.
+_contexts: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+# By what a client was lost, until there is another one in the same context: its refs are awaited
+# still.
+_losses: weakref.WeakKeyDictionary[Any, Exception] = weakref.WeakKeyDictionary()
 
 
 def follow_connection() -> None:
-    """A connection was made: patch Ray if it is a Ray Client's, else leave Ray as it was."""
-    global _lost
-    _lost = None
-    client = sys.modules.get("ray.util.client")
-    if getattr(getattr(client, "_default_context", None), "client_worker", None) is None:
-        _restore()
-    elif not _originals:
+    """``ray.init`` has connected: patch Ray if it is a Ray Client, else leave Ray as it was."""
+    context = getattr(sys.modules.get("ray.util.client"), "_default_context", None)
+    worker = getattr(context, "client_worker", None)
+    if worker is not None:
+        follow(worker, context)
+    else:
+        _forget(context)
+        _restore_if_unused()
+
+
+def follow(worker: Any, context: Any) -> None:
+    """A Ray Client was connected: patch Ray.
+
+    Args:
+        worker: Ray's worker of that client.
+        context: Ray's context of it.
+    """
+    _forget(context)
+    _contexts[worker] = context
+    client_functions.share(worker)
+    if not _originals:
         _install()
 
 
-def follow_shutdown() -> None:
-    """Ray was shut down: nothing waits any more. After a loss, the old refs are awaited still."""
-    _end_pending(ConnectionError(_NO_LONGER))
-    if _lost is None:
+def follow_shutdown(worker: Any) -> None:
+    """A Ray Client was disconnected: nothing waits any more. After a loss, refs are awaited still.
+
+    Args:
+        worker: Ray's worker of that client; None where there was none.
+    """
+    if worker is not None:
+        _end_pending(worker, ConnectionError(_NO_LONGER))
+        if worker not in _losses:
+            _contexts.pop(worker, None)
+    _restore_if_unused()
+
+
+def _forget(context: Any) -> None:
+    """Another connection takes the place of the one that ``context`` had."""
+    for worker in [worker for worker, its in _contexts.items() if its is context]:
+        _contexts.pop(worker, None)
+        _losses.pop(worker, None)
+
+
+def _restore_if_unused() -> None:
+    if not _contexts:
         _restore()
 
 
@@ -51,15 +90,14 @@ def is_installed() -> bool:
     return bool(_originals)
 
 
-def end_by_loss(lost: Exception) -> None:
-    """Raise ``lost`` where an object is awaited, and where one will be until the next connect."""
-    global _lost
-    _lost = lost
-    _end_pending(lost)
+def end_by_loss(worker: Any, lost: Exception) -> None:
+    """Raise ``lost`` where an object of ``worker`` is awaited, and where one will be."""
+    _losses[worker] = lost
+    _end_pending(worker, lost)
 
 
-def _end_pending(error: Exception) -> None:
-    for once in list(_pending):
+def _end_pending(worker: Any, error: Exception) -> None:
+    for once in [once for once in _pending if once.worker is worker]:
         once(copy.copy(error))
 
 
@@ -95,25 +133,40 @@ def _restore() -> None:
 class _Once:
     """Calls Ray's callback with the object or an error, the first time that it is called."""
 
-    def __init__(self, callback: Callable[[Any], None]) -> None:
+    def __init__(self, worker: Any, callback: Callable[[Any], None]) -> None:
+        self.worker = worker
         _pending[self] = callback
 
     def __call__(self, response: Any) -> None:
         callback = _pending.pop(self, None)
         if callback is None:
             return
-        if _lost is not None and isinstance(response, Exception):
-            response = copy.copy(_lost)
+        if isinstance(response, Exception) and self.worker in _losses:
+            response = copy.copy(_losses[self.worker])
         from concurrent.futures import InvalidStateError
 
         # Its await was cancelled. Raised in Ray's data thread, this would leave others pending.
-        with suppress(InvalidStateError):
+        with suppress(InvalidStateError), used(_contexts.get(self.worker)):
             callback(response)
+
+
+@contextmanager
+def used(context: Any) -> Iterator[None]:
+    """Let this thread use ``context``: refs in an object belong to the client that it came from."""
+    if context is None:
+        yield
+        return
+    api = sys.modules["ray.util.client"].ray
+    before = api.set_context(context)
+    try:
+        yield
+    finally:
+        api.set_context(before)
 
 
 def _register_callback(rays: Any) -> Any:
     def register_callback(worker: Any, ref: Any, callback: Callable[[Any], None]) -> None:
-        once = _Once(callback)
+        once = _Once(worker, callback)
 
         def ask(_answer: object = None) -> None:
             try:
@@ -134,10 +187,11 @@ def _register_callback(rays: Any) -> Any:
 
 def _check_shutdown(rays: Any) -> Any:
     def _check_shutdown(data_client: Any) -> None:
-        if data_client._in_shutdown and data_client.client_worker._in_shutdown:
+        worker = data_client.client_worker
+        if data_client._in_shutdown and worker._in_shutdown:
             # Ray would wait here for that shutdown to end, and would then disconnect whatever is
             # connected by now. It holds the lock of the data client either way.
-            raise copy.copy(_lost) if _lost is not None else ConnectionError(_NO_LONGER)
+            raise copy.copy(_losses.get(worker) or ConnectionError(_NO_LONGER))
         rays(data_client)
 
     return _check_shutdown

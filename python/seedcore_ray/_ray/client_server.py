@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def watch(report: Callable[[], None]) -> None:
-    """Call ``report`` once the server process of the current connection seems to have ended.
+def watch(worker: Any, report: Callable[[], None]) -> None:
+    """Call ``report`` once the server process of a Ray Client seems to have ended.
 
     Args:
-        report: is called on a thread of its own. Not called after ``ray.shutdown()``.
+        worker: Ray's worker of that client.
+        report: is called on a thread of its own. Not called after the client was disconnected.
     """
-    worker = _worker()
     log_thread = getattr(getattr(worker, "log_client", None), "log_thread", None)
     if not isinstance(log_thread, threading.Thread):  # another Ray: the next look finds out
         return
@@ -37,13 +37,15 @@ def watch(report: Callable[[], None]) -> None:
 
 
 @contextmanager
-def hung_up() -> Iterator[None]:
-    """Close the channel to a lost cluster, so that a ``ray.shutdown()`` in here waits for nothing.
+def hung_up(worker: Any) -> Iterator[None]:
+    """Close the channel to a lost cluster, so that a disconnect in here waits for nothing.
 
     It sends a farewell, for whose answer it waits as long as the proxy waits for a dead server: up
     to 30 s (measured, 2.60).
+
+    Args:
+        worker: Ray's worker of that client; None where there is none.
     """
-    worker = _worker()
     channel = getattr(worker, "channel", None)
     if channel is None:
         yield
@@ -63,6 +65,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "Unrecoverable error in data channel" not in str(record.msg)
 
 
-def _worker() -> Any:
+def default_worker() -> Any:
+    """Ray's worker of the client that ``ray.init`` has made; None where there is none."""
     module = sys.modules.get("ray.util.client")
     return getattr(getattr(module, "_default_context", None), "client_worker", None)

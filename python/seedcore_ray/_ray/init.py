@@ -8,12 +8,10 @@ import time
 from contextlib import contextmanager, suppress
 
 from seedcore_ray._ray import caches, greenlets, sigterm, streams
-from seedcore_ray._ray.shutdown import undo
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
 
 # The client proxy forks a server for each client, and that fork fails at times
 # (docs/ray-internals.md, "Probes"). Calling ray.init again cures it.
@@ -22,17 +20,17 @@ _FORK_RETRY_S = 0.5
 
 
 def init(
-    ray: Any, arguments: Callable[[], dict[str, Any]], seconds_left: Callable[[], float]
+    connect: Callable[[], object], undo: Callable[[], None], seconds_left: Callable[[], float]
 ) -> None:
-    """Call ``ray.init(**arguments())``; again while only the proxy's fork fails.
+    """Connect; again while only the proxy's fork fails.
 
     Args:
-        ray: the module.
-        arguments: makes those of one ``ray.init``, which writes into them.
+        connect: calls ``ray.init``, or connects a client beside that.
+        undo: leaves nothing half made behind.
         seconds_left: how long it may still be tried again; 0 once no caller waits.
 
     Raises:
-        BaseException: whatever Ray raises. Something half made may be left: see ``undo``.
+        BaseException: whatever Ray raises. Something half made may be left.
     """
     _forget_token()
     caches.forget()
@@ -40,14 +38,14 @@ def init(
     with _without_sigterm_warning(), sigterm.kept(), streams.need_no_file():
         while True:
             try:
-                ray.init(**arguments())
+                connect()
             except Exception as error:
                 if _FORK_FAILED not in str(error) or seconds_left() < _FORK_RETRY_S:
                     raise
                 logging.getLogger("seedcore_ray.connect").debug(
                     "%s; it is transient, calling ray.init again", _FORK_FAILED
                 )
-                undo(ray)
+                undo()
                 time.sleep(_FORK_RETRY_S)
             else:
                 return

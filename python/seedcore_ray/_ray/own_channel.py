@@ -8,24 +8,28 @@ from 2.33 to 2.60; while Ray connects again the stub is another one, or none.
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
+
+from seedcore_ray._ray import client_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def look(timeout_s: float, gcs_timeout_s: float, tell: Callable[[str, str], None]) -> None:
+def look(
+    worker: Any, timeout_s: float, gcs_timeout_s: float, tell: Callable[[str, str], None]
+) -> None:
     """Ask whether the server knows our session, and whether the GCS behind it answers.
 
     Args:
+        worker: Ray's worker of that client; None for the one that ``ray.init`` has made.
         timeout_s: for the answer of the server, in seconds.
         gcs_timeout_s: for that of the GCS. Both are asked at once.
         tell: called once, here or on a thread of gRPC's: with ``session``, ``no_gcs``,
             ``no_session``, or an empty string, and why that is.
     """
-    worker = _worker()
+    worker = worker or client_server.default_worker()
     server = getattr(worker, "server", None)
     if server is None:
         tell("", "Ray is connecting again")
@@ -44,7 +48,7 @@ def state(timeout_s: float) -> tuple[int, dict[str, float], dict[str, float], st
     from ray.core.generated import ray_client_pb2
 
     kinds: Any = ray_client_pb2.ClusterInfoType
-    worker = _worker()
+    worker = client_server.default_worker()
 
     def ask(kind: Any) -> Any:
         request = ray_client_pb2.ClusterInfoRequest(type=kind)
@@ -111,8 +115,3 @@ class _Look:
         if self._exists.code() in (codes.OK, codes.UNIMPLEMENTED):
             return "session", ""
         return "no_gcs", ""
-
-
-def _worker() -> Any:
-    module = sys.modules.get("ray.util.client")
-    return getattr(getattr(module, "_default_context", None), "client_worker", None)

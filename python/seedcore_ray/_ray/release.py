@@ -22,10 +22,11 @@ from seedcore_ray._ray import client_awaits, client_server, guarded_calls, pendi
 from seedcore_ray._ray.shutdown import shutdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from seedcore_ray._errors import RayConnectionError
+    from seedcore_ray._ray.contexts import Context
 
 # Every call of Ray's public API passes one of these modules.
 _API = ("ray._private.auto_init_hook", "ray._private.client_mode_hook")
@@ -44,6 +45,9 @@ _raise_by_ray: Any = None
 
 def release(monitor: _core.Monitor) -> None:
     """Shut Ray down, unless a call is blocked in it that may not or cannot be ended."""
+    if monitor.context is not None:
+        _disconnect(monitor, monitor.context)
+        return
     with _under_way:
         if monitor.native:
             _release_native(monitor)
@@ -116,20 +120,42 @@ def _can_end_calls() -> bool:
     return hasattr(sys.modules.get("ray._raylet"), _RAISE)
 
 
+def _disconnect(monitor: _core.Monitor, context: Context) -> None:
+    lost = monitor.last_error()
+    if not monitor.release_begins():
+        return
+    monitor.released(_give_up(context.worker, lost, context.disconnect))
+
+
+def _give_up(
+    worker: Any, lost: RayConnectionError | None, disconnect: Callable[[], None]
+) -> str | None:
+    """Call ``disconnect``; returns what it raised, in words.
+
+    Args:
+        worker: Ray's worker, where it is a Ray Client.
+        lost: ends what waits for objects of that client.
+        disconnect: gives the connection up.
+    """
+    if lost is not None and worker is not None:
+        client_awaits.end_by_loss(worker, lost)  # at once: the disconnect may take seconds
+    try:
+        with client_server.hung_up(worker):
+            disconnect()
+    except Exception as error:  # it is given up, whatever Ray says to that
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
 def _shut_down(monitor: _core.Monitor) -> None:
+    import ray
+
     lost = _core.last_error()
     if not monitor.release_begins():
         return
-    if lost is not None and not monitor.native:
-        client_awaits.end_by_loss(lost)  # at once: the shutdown may take seconds
-    raised = None
+    raised: str | None = "it was interrupted"
     try:
-        import ray
-
-        with client_server.hung_up():
-            shutdown(ray)
-    except Exception as error:  # it is given up, whatever Ray says to that
-        raised = f"{type(error).__name__}: {error}"
+        raised = _give_up(client_server.default_worker(), lost, lambda: shutdown(ray))
     finally:
         if lost is not None and not client_awaits.is_installed():
             pending_refs.end_pending(_core.last_error() or lost)

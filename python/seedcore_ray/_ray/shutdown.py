@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from seedcore_ray._ray import client_awaits, sigterm
+from seedcore_ray._ray import client_awaits, client_server, contexts, sigterm
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 def shutdown(ray: Any) -> None:
     """``ray.shutdown()``, after which SIGTERM still reaches the service's handler."""
+    worker = client_server.default_worker()
     try:
-        with sigterm.kept():
+        # Not the client of a pool, where this thread uses one.
+        with sigterm.kept(), contexts.unbound():
             ray.shutdown()
     finally:
-        client_awaits.follow_shutdown()
+        client_awaits.follow_shutdown(worker)
 
 
 def undo(ray: Any) -> None:

@@ -13,9 +13,9 @@ use crate::config::Env;
 use crate::connect::{Next, Outcome};
 use crate::error::{ConnectError, Kind};
 use crate::flight::Flight;
-use crate::process::process;
 use crate::python::connection::adoption::compare;
 use crate::python::connection::held;
+use crate::python::connection::seat::Seat;
 use crate::python::interop::awaitable::awaitable;
 use crate::python::interop::blocking::block_to_end;
 use crate::python::interop::errors::{raise, to_exception};
@@ -27,7 +27,8 @@ impl Request {
     fn next(&self, py: Python<'_>) -> PyResult<Next> {
         let given = given::in_arguments(py, self.init_kwargs.as_ref());
         let flight = || self.core.flight(&Env::Process, given);
-        let launch = |flight: &Arc<Flight>| launch(py, self.init_kwargs.as_ref(), flight);
+        let launch =
+            |flight: &Arc<Flight>| launch(py, &Seat::Main, self.init_kwargs.as_ref(), flight);
         self.core.next(flight, launch)
     }
 
@@ -120,7 +121,7 @@ impl<'py> IntoPyObject<'py> for Outcome {
     }
 }
 
-/// Starts the thread of a flight.
+/// Starts the thread of a flight for `seat`.
 ///
 /// # Errors
 ///
@@ -128,11 +129,12 @@ impl<'py> IntoPyObject<'py> for Outcome {
 /// and no error.
 pub fn launch(
     py: Python<'_>,
+    seat: &Seat,
     init_kwargs: Option<&Py<PyDict>>,
     flight: &Arc<Flight>,
 ) -> PyResult<()> {
     let kwargs = init_kwargs.map(|kwargs| kwargs.clone_ref(py));
-    let driver = Driver::new(Arc::clone(flight), kwargs);
+    let driver = Driver::new(Arc::clone(flight), kwargs, seat.clone());
     let launched = py
         .import(intern!(py, "seedcore_ray._connect"))
         .and_then(|module| module.call_method1(intern!(py, "launch"), (driver,)));
@@ -146,7 +148,7 @@ pub fn launch(
     } else {
         flight.cancelled()
     };
-    process().session.failed(flight, &cause);
+    seat.session().failed(flight, &cause);
     flight.finish(Err(cause));
     if no_thread { Ok(()) } else { Err(error) }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tracing::debug;
@@ -19,13 +20,14 @@ use crate::probe::version;
 use crate::process::process;
 use crate::python::connection::adoption::adopted;
 use crate::python::connection::held::{HeldConnection, Origin};
+use crate::python::connection::seat::Seat;
 use crate::python::interop::blocking::detached;
 use crate::python::interop::exit_guard::survived;
 use crate::python::interop::reentry::mark_connect_thread;
 use crate::python::logs;
 use crate::python::monitor::Monitor;
 use crate::python::ray::{self, witness};
-use crate::session::{Connection, ConnectionInfo, Mode};
+use crate::session::{Connection, ConnectionInfo, Mode, RayCluster};
 
 /// One connect, handed to the thread that carries it out. The methods that return a `str` name the
 /// thread's next step: `adopt`, `shutdown`, `init`, or `done`.
@@ -33,6 +35,7 @@ use crate::session::{Connection, ConnectionInfo, Mode};
 pub struct Driver {
     core: connect::Driver,
     init_kwargs: Option<Py<PyDict>>,
+    seat: Seat,
     monitor: Option<Py<Monitor>>,
 }
 
@@ -71,9 +74,12 @@ impl Driver {
                 python: python_version,
                 match_level: Env::Process.get("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL"),
             };
-            let state = RayState {
-                is_connected: ray::is_initialized(ray)?,
-                has_remains: ray::client_worker(py).is_some(),
+            let state = match self.seat {
+                Seat::Main => RayState {
+                    is_connected: ray::is_initialized(ray)?,
+                    has_remains: ray::client_worker(py).is_some(),
+                },
+                Seat::Member { .. } => RayState::default(),
             };
             let step = self.core.imported(&local, state);
             Ok(self.follow(py, step))
@@ -135,6 +141,12 @@ impl Driver {
         Ok(arguments)
     }
 
+    /// The `Context` to connect; None for the process's own connection.
+    #[getter]
+    fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.seat.context(py).cloned()
+    }
+
     /// Whether `ray.init` starts a cluster of its own.
     #[getter]
     fn starts_cluster(&self) -> bool {
@@ -159,11 +171,12 @@ impl Driver {
 }
 
 impl Driver {
-    /// Carries out `flight`; `init_kwargs` are the caller's for `ray.init`.
-    pub fn new(flight: Arc<Flight>, init_kwargs: Option<Py<PyDict>>) -> Self {
+    /// Carries out `flight` for `seat`; `init_kwargs` are the caller's for `ray.init`.
+    pub fn new(flight: Arc<Flight>, init_kwargs: Option<Py<PyDict>>, seat: Seat) -> Self {
         Self {
-            core: connect::Driver::new(Arc::clone(&process().session), flight),
+            core: connect::Driver::new(seat.session(), flight),
             init_kwargs,
+            seat,
             monitor: None,
         }
     }
@@ -197,18 +210,26 @@ impl Driver {
         let Some(passed) = self.core.passed() else {
             return Ok("done");
         };
-        let (mode, witness) = witness::observe(ray);
+        let context = self.seat.context(py);
+        let (mode, witness) = match context {
+            Some(context) => (
+                Mode::Client,
+                witness::of_context(&context.getattr(intern!(py, "rays"))?),
+            ),
+            None => witness::observe(ray),
+        };
+        let cluster_id = context.is_none().then(|| ray::cluster_id(py)).flatten();
         let info = self.info(ray, passed, mode);
         let origin = Origin {
             target: self.flight().probe_plan.target.clone(),
             address: info.address.clone(),
             is_auto: info.is_auto(),
             server: passed.address.host_port().cloned(),
-            cluster_id: ray::cluster_id(py).or_else(|| passed.facts.cluster_id.clone()),
+            cluster_id: cluster_id.or_else(|| passed.facts.cluster_id.clone()),
             ray_deadline: passed.facts.ray_deadline,
             init_kwargs: self.init_kwargs.as_ref().map(|kwargs| kwargs.clone_ref(py)),
         };
-        let held = HeldConnection::new(ray, witness, Some(origin));
+        let held = HeldConnection::at(self.seat.clone(), ray, witness, Some(origin));
         let monitor = Monitor::create(py, &held, mode)?;
         let watch = monitor.as_ref().map(|monitor| monitor.get().watch());
         let connection = Connection {
@@ -231,7 +252,10 @@ impl Driver {
             mode,
             since: SystemTime::now(),
             facts,
-            ray: ray::cluster(ray),
+            ray: match self.seat {
+                Seat::Main => ray::cluster(ray),
+                Seat::Member { .. } => RayCluster::default(),
+            },
             took: flight.began.elapsed(),
             instead_of: passed.instead_of.clone(),
         }

@@ -22,7 +22,7 @@ use crate::python::interop::blocking::block;
 use crate::python::interop::errors::raise;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
-pub use attempt::Attempt;
+pub use attempt::{Attempt, launch};
 pub use driver::Driver;
 use request::{Options, Prepared};
 pub use shutdown::shutdown_ray;

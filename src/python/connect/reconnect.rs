@@ -23,9 +23,10 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
     };
     survived(|| {
         let process = Guard::into_inner(process());
+        let seat = monitor.get().seat();
         let settings = Settings {
             probe_timeout: monitor.get().probe_timeout(),
-            ..Settings::from_env(&Env::Process).0
+            ..seat.settings()
         };
         let kwargs = origin.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py));
         let once = Wish {
@@ -34,14 +35,14 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             ..Wish::default()
         };
         let target = origin.target.clone();
-        let Ok(request) = Request::new(&process.session, target, once, &settings) else {
+        let Ok(request) = Request::new(&seat.session(), target, once, &settings) else {
             return Ok(());
         };
         let request = Arc::new(request);
         let given = given::in_arguments(py, origin.init_kwargs.as_ref());
         let flight = || request.flight(&Env::Process, given);
         let next = request.next(flight, |flight| {
-            launch(py, origin.init_kwargs.as_ref(), flight)
+            launch(py, seat, origin.init_kwargs.as_ref(), flight)
         })?;
         if let Next::Wait(outcome) = next {
             let _ = detached(py, || process.runtime.block_on(outcome));

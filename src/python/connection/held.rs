@@ -14,6 +14,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::seat::Seat;
 use crate::address::HostPort;
 use crate::config::Whereabouts;
 use crate::error::{ConnectError, Kind};
@@ -65,6 +66,7 @@ pub struct HeldConnection {
     is_held: AtomicBool,
     /// How it was made, where we made it.
     origin: Option<Origin>,
+    seat: Seat,
     /// The arguments of calls that asked for another one, as far as that was logged.
     pub told: Py<PyList>,
 }
@@ -89,6 +91,16 @@ pub struct Origin {
 impl HeldConnection {
     /// The connection that `ray` has now.
     pub fn new(ray: &Bound<'_, PyAny>, witness: Witness, origin: Option<Origin>) -> Arc<Self> {
+        Self::at(Seat::Main, ray, witness, origin)
+    }
+
+    /// The connection that `seat` has now.
+    pub fn at(
+        seat: Seat,
+        ray: &Bound<'_, PyAny>,
+        witness: Witness,
+        origin: Option<Origin>,
+    ) -> Arc<Self> {
         let session = witness.session(ray.py()).unwrap_or(None);
         Arc::new(Self {
             session: session.map(Bound::unbind),
@@ -96,6 +108,7 @@ impl HeldConnection {
             witness,
             is_held: AtomicBool::new(true),
             origin,
+            seat,
             told: PyList::empty(ray.py()).unbind(),
         })
     }
@@ -109,6 +122,19 @@ impl HeldConnection {
     pub fn of(connection: &Connection) -> Option<Arc<Self>> {
         let binding: Arc<dyn Any + Send + Sync> = Arc::clone(&connection.binding) as _;
         binding.downcast().ok()
+    }
+
+    /// Which of this process's connections it is.
+    pub const fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Whether Ray itself says that it is gone.
+    pub fn is_gone(&self, py: Python<'_>) -> bool {
+        match &self.seat {
+            Seat::Main => is_gone(py),
+            Seat::Member { .. } => !self.stands(py),
+        }
     }
 
     /// How it was made; `None` when somebody else made it.
@@ -152,6 +178,9 @@ impl HeldConnection {
 impl Binding for HeldConnection {
     fn held(self: Arc<Self>) {
         self.is_held.store(true, Ordering::Relaxed);
+        if let Seat::Member { pool, member, .. } = &self.seat {
+            return pool.up(member);
+        }
         ENDED.store(self.origin.is_some().then(|| Arc::clone(&self)));
         ANSWER.store(Some(Arc::new(Answer::Connected {
             connection: self,
@@ -161,7 +190,22 @@ impl Binding for HeldConnection {
 
     fn released(&self) {
         self.is_held.store(false, Ordering::Relaxed);
-        ANSWER.store(None);
+        match &self.seat {
+            Seat::Main => ANSWER.store(None),
+            Seat::Member { pool, member, .. } => pool.down(member, false),
+        }
+    }
+
+    fn unhealthy(&self, is_broken: bool) {
+        if let Seat::Member { pool, member, .. } = &self.seat {
+            pool.down(member, is_broken);
+        }
+    }
+
+    fn recovered(&self) {
+        if let Seat::Member { pool, member, .. } = &self.seat {
+            pool.up(member);
+        }
     }
 }
 
@@ -196,7 +240,7 @@ pub fn is_alive(py: Python<'_>) -> bool {
 
 /// Whether Ray itself says that the connection is gone. False while a stand-in hides the real Ray,
 /// which may come back as it was.
-pub fn is_gone(py: Python<'_>) -> bool {
+fn is_gone(py: Python<'_>) -> bool {
     let is_gone = |connection: &Arc<HeldConnection>, _: &[_]| {
         let is_ours = imported(py, "ray").is_some_and(|module| module.is(&connection.ray));
         is_ours && !connection.stands(py)

@@ -3,6 +3,7 @@
 pub mod adoption;
 pub mod held;
 pub mod require;
+pub mod seat;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -48,6 +48,19 @@ fn details<'py>(py: Python<'py>, error: &ConnectError) -> PyResult<Bound<'py, Py
     Ok(details)
 }
 
+/// `error`, raised as an exception of `class`, one of those of `seedcore_ray._errors`.
+pub fn raise_as(py: Python<'_>, class: &str, error: &ConnectError) -> PyErr {
+    let exception = details(py, error).and_then(|details| {
+        survived(|| {
+            let class = py
+                .import(intern!(py, "seedcore_ray._errors"))?
+                .getattr(class)?;
+            class.call((&error.message,), Some(&details))
+        })
+    });
+    exception.map_or_else(|broken| broken, PyErr::from_value)
+}
+
 /// `error`, raised.
 pub fn raise(py: Python<'_>, error: &ConnectError) -> PyErr {
     match to_exception(py, error) {

@@ -23,8 +23,10 @@ use crate::monitor::{self, MonitorEvent, Order, Setup};
 use crate::preflight::{Network, ProbePlan, Sockets};
 use crate::probe::{Credentials, Given, KeptChannel, Keys, Raylet};
 use crate::process::process;
-use crate::python::connection::held::{self, HeldConnection, Origin};
+use crate::python::connection::held::{HeldConnection, Origin};
+use crate::python::connection::seat::Seat;
 use crate::python::interop::blocking;
+use crate::python::interop::errors::to_exception;
 use crate::python::interop::exit_guard::survived;
 use crate::python::ray::given;
 use crate::python::{logs, ray};
@@ -47,8 +49,8 @@ impl Monitor {
         survived(|| {
             loop {
                 let event = self.next_event(py);
-                let session = &process().session;
-                let order = self.core.apply(session, &event, || held::is_gone(py));
+                let is_gone = || self.connection.is_gone(py);
+                let order = self.core.apply(&self.seat().session(), &event, is_gone);
                 logs::flush_elsewhere(py);
                 match order {
                     Order::Wait => {}
@@ -93,7 +95,7 @@ impl Monitor {
 
     /// Ray is about to be shut down. False when it need not be any more.
     fn release_begins(&self, py: Python<'_>) -> bool {
-        let session = Arc::clone(&process().session);
+        let session = self.seat().session();
         let begins = session
             .monitored(self.core.watch())
             .is_some_and(|mut monitored| monitored.begin_release());
@@ -109,7 +111,7 @@ impl Monitor {
                 "ray.shutdown() raised, Ray is given up all the same: {error}"
             );
         }
-        process().session.closed(Some(self.core.watch()));
+        self.seat().session().closed(Some(self.core.watch()));
         logs::flush_elsewhere(py);
     }
 
@@ -117,6 +119,18 @@ impl Monitor {
     fn blocked(&self, py: Python<'_>, threads: &str) {
         self.core.report_blocked(&self.address, threads);
         logs::flush_elsewhere(py);
+    }
+
+    /// The `Context` that is watched; None for the process's own connection.
+    #[getter]
+    fn context<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.seat().context(py).cloned()
+    }
+
+    /// Why the connection was lost, as a `RayConnectionError`; None while it is not.
+    fn last_error<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let error = self.seat().session().last_error();
+        error.map(|error| to_exception(py, &error)).transpose()
     }
 
     /// The server process of this Ray Client seems to have ended: that is checked at once.
@@ -160,14 +174,14 @@ impl Monitor {
         let Some(server) = origin.server.clone() else {
             return Ok(None);
         };
-        if mode == Mode::Adopted || ray::in_worker(py) {
+        let seat = connection.seat();
+        let is_main = matches!(seat, Seat::Main);
+        if mode == Mode::Adopted || (is_main && ray::in_worker(py)) {
             return Ok(None);
         }
-        let client_id = ray::client_worker(py)
-            .map(|worker| worker.getattr("_client_id")?.extract::<String>())
-            .transpose()?;
+        let plan = if is_main { plan } else { plan.of_pool() };
         let monitor = Self {
-            core: new_monitor(py, origin, plan, &settings, server, client_id),
+            core: new_monitor(py, seat, origin, plan, &settings, server)?,
             connection: Arc::clone(connection),
             address: origin.address.clone(),
         };
@@ -184,6 +198,11 @@ impl Monitor {
         self.core.probe_timeout()
     }
 
+    /// Which of this process's connections is watched.
+    pub fn seat(&self) -> &Seat {
+        self.connection.seat()
+    }
+
     /// How the connection was made.
     pub fn origin(&self) -> Option<&Origin> {
         self.connection.origin()
@@ -191,11 +210,11 @@ impl Monitor {
 
     fn next_event(&self, py: Python<'_>) -> MonitorEvent {
         let process = Guard::into_inner(process());
-        let session = &process.session;
+        let session = &self.seat().session();
         // Read anew for each try: a token may have been rotated, a service renamed.
         let awaits = self.core.awaits_cluster(session);
         let plan = self.origin().filter(|_| awaits);
-        let plan = plan.map(|origin| probe_plan(py, origin));
+        let plan = plan.map(|origin| probe_plan(py, origin, &self.seat().settings()));
         let network: Arc<dyn Network> = Arc::new(Sockets);
         let event = blocking::detached(py, || {
             let next = self.core.next(session, &network, plan.as_ref());
@@ -206,8 +225,7 @@ impl Monitor {
     }
 }
 
-fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
-    let settings = Settings::from_env(&Env::Process).0;
+fn probe_plan(py: Python<'_>, origin: &Origin, settings: &Settings) -> ProbePlan {
     ProbePlan::from_env(
         origin.target.clone(),
         &Env::Process,
@@ -226,15 +244,21 @@ fn keys(origin: &Origin, given: Given) -> Keys {
 
 fn new_monitor(
     py: Python<'_>,
+    seat: &Seat,
     origin: &Origin,
     plan: Plan,
     settings: &Settings,
     server: HostPort,
-    client_id: Option<String>,
-) -> monitor::Monitor {
+) -> PyResult<monitor::Monitor> {
+    let worker = seat.client_worker(py);
+    let client_id = worker
+        .as_ref()
+        .map(|worker| worker.getattr("_client_id")?.extract());
+    let client_id: Option<String> = client_id.transpose()?;
     let is_native = client_id.is_none();
-    let given =
-        ray::client_worker(py).map_or_else(Given::default, |worker| given::in_worker(&worker));
+    let given = worker
+        .as_ref()
+        .map_or_else(Given::default, given::in_worker);
     let deadline = settings.ray_deadline.or(origin.ray_deadline);
     let deadline = deadline.unwrap_or(RAY_DEADLINE);
     let rays = if is_native {
@@ -252,11 +276,12 @@ fn new_monitor(
     let raylet = ray::raylet_socket(py)
         .filter(|_| is_native)
         .map(Raylet::new);
-    let check: Box<dyn HealthCheck> = if given.has_credentials {
-        Box::new(OwnChannel::new(server))
+    let worker = worker.filter(|_| given.has_credentials);
+    let check: Box<dyn HealthCheck> = if let Some(worker) = worker {
+        Box::new(OwnChannel::new(server, worker.unbind()))
     } else {
         let channel = KeptChannel::new(server, client_id, keys(origin, given));
         Box::new(ControlPlane::new(channel, raylet, cluster_id))
     };
-    monitor::Monitor::new(setup, check, fastrand::Rng::new())
+    Ok(monitor::Monitor::new(setup, check, fastrand::Rng::new()))
 }

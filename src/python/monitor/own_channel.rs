@@ -3,6 +3,7 @@
 use std::future;
 use std::time::Duration;
 
+use pyo3::prelude::*;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -22,6 +23,7 @@ struct Pending {
 /// For a connection with `_credentials`: only Ray's own channel has them.
 pub struct OwnChannel {
     server: HostPort,
+    worker: Py<PyAny>,
     /// The address as messages name it.
     shown: String,
     /// A late answer to it counts.
@@ -29,9 +31,10 @@ pub struct OwnChannel {
 }
 
 impl OwnChannel {
-    /// Checks the session at `server`.
-    pub fn new(server: HostPort) -> Self {
+    /// Checks the session at `server` of the client that has `worker`.
+    pub fn new(server: HostPort, worker: Py<PyAny>) -> Self {
         Self {
+            worker,
             shown: format!("ray://{server}"),
             server,
             pending: Mutex::default(),
@@ -41,7 +44,7 @@ impl OwnChannel {
     async fn look(&self, bound: Duration) -> Result<Reply, ConnectError> {
         let mut pending = self.pending.lock().await;
         let since = Instant::now();
-        let mut look = Look::begin(PATIENCE, bound.mul_f64(0.75));
+        let mut look = Look::begin(Some(&self.worker), PATIENCE, bound.mul_f64(0.75));
         let reply = async {
             let older = async {
                 let Some(older) = pending.as_mut() else {

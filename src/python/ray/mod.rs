@@ -2,6 +2,7 @@
 //! Ray (docs/ray-internals.md). `python/seedcore_ray/_ray/` is the Python side.
 
 pub mod arguments;
+pub mod bound;
 pub mod given;
 pub mod own_channel;
 pub mod witness;
@@ -114,13 +115,19 @@ fn may_have_builder(py: Python<'_>, module: &str) -> bool {
     asked.is_ok_and(|answer| answer.is_truthy().unwrap_or(false))
 }
 
-/// `ray.is_initialized()`; False where a fake has no such thing, and where Ray cannot say: a client
+/// `ray.is_initialized()`, of the connection that `ray.init` has made; False where a fake has no such thing, and where Ray cannot say: a client
 /// that lost its head raises.
 pub fn is_initialized(ray: &Bound<'_, PyAny>) -> PyResult<bool> {
     let Some(function) = ray.getattr_opt(intern!(ray.py(), "is_initialized"))? else {
         return Ok(false);
     };
-    match function.call0().and_then(|answer| answer.is_truthy()) {
+    let answer = if bound::is_bound() {
+        let contexts = ray.py().import("seedcore_ray._ray.contexts")?;
+        contexts.call_method1("called_unbound", (function,))
+    } else {
+        function.call0()
+    };
+    match answer.and_then(|answer| answer.is_truthy()) {
         Err(error) if error.is_instance_of::<PyException>(ray.py()) => Ok(false),
         answer => answer,
     }

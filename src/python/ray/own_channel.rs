@@ -39,16 +39,19 @@ pub struct Look {
 }
 
 impl Look {
-    /// Begins one, for whose answer gRPC waits no longer than `patience`; the GCS behind the session has
+    /// Begins one, of the client that has `worker`, by default the one that `ray.init` has made; for whose answer gRPC waits no longer than `patience`; the GCS behind the session has
     /// `gcs_bound`.
-    pub fn begin(patience: Duration, gcs_bound: Duration) -> Self {
+    pub fn begin(worker: Option<&Py<PyAny>>, patience: Duration, gcs_bound: Duration) -> Self {
         let (tell, told) = oneshot::channel();
         let asked = passed_through(|| {
             Python::try_attach(|py| {
                 let told = Told(Mutex::new(Some(tell)));
-                let times = (patience.as_secs_f64(), gcs_bound.as_secs_f64(), told);
+                let (patience, gcs_bound) = (patience.as_secs_f64(), gcs_bound.as_secs_f64());
                 let module = py.import(MODULE)?;
-                module.call_method1(intern!(py, "look"), times).map(drop)
+                let arguments = (worker, patience, gcs_bound, told);
+                module
+                    .call_method1(intern!(py, "look"), arguments)
+                    .map(drop)
             })
         });
         Self {
@@ -81,7 +84,7 @@ impl Look {
 /// # Errors
 /// The cause, when there is no answer.
 pub async fn look(server: &HostPort, bound: Duration) -> Result<Reply, ConnectError> {
-    let mut look = Look::begin(bound, bound);
+    let mut look = Look::begin(None, bound, bound);
     let reply = timeout(bound, look.reply(server)).await;
     reply.unwrap_or_else(|_| Err(late(server, bound)))
 }

@@ -102,18 +102,27 @@ pub fn observe(ray: &Bound<'_, PyAny>) -> (Mode, Witness) {
     let py = ray.py();
     let proven = is_proven(version(ray).as_deref());
     let (mode, witness) = match client_worker(py) {
-        Some(worker) => (Mode::Client, client_witness(&worker)),
+        Some(worker) => (Mode::Client, default_witness(&worker)),
         None => (Mode::Native, native_witness(py)),
     };
     (mode, witness.filter(|_| proven).unwrap_or(Witness::Ask))
 }
 
-fn client_witness(worker: &Bound<'_, PyAny>) -> Option<Witness> {
-    let context = imported(worker.py(), "ray.util.client")?
-        .getattr("_default_context")
-        .ok()?;
+/// How to tell from now on that a Ray Client beside the default one still holds. `context` is Ray's.
+pub fn of_context(context: &Bound<'_, PyAny>) -> Witness {
+    let worker = context.getattr("client_worker").ok();
+    let witness = worker.and_then(|worker| client_witness(context, &worker));
+    witness.unwrap_or(Witness::Ask)
+}
+
+fn default_witness(worker: &Bound<'_, PyAny>) -> Option<Witness> {
+    let client = imported(worker.py(), "ray.util.client")?;
+    client_witness(&client.getattr("_default_context").ok()?, worker)
+}
+
+fn client_witness(context: &Bound<'_, PyAny>, worker: &Bound<'_, PyAny>) -> Option<Witness> {
     Some(Witness::Client {
-        context: attributes(&context)?,
+        context: attributes(context)?,
         worker: worker.clone().unbind(),
         own: attributes(worker)?,
     })

@@ -1,0 +1,1 @@
+"""Several connections in one process: `seedcore_ray.ConnectionPool`."""
