@@ -161,7 +161,7 @@ class Connection:
         """`argument`, the name of a variable, or `default`; None for an adopted connection."""
     @property
     def stand_in(self) -> Literal["fallback", "standby"] | None:
-        """`fallback` or `standby` where the address is not the one that was asked for; else None."""
+        """`fallback` or `standby` where the address is not the one asked for; else None."""
     @property
     def namespace(self) -> str | None:
         """Ray's namespace; None is the anonymous one, or not known."""

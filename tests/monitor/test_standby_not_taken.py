@@ -69,6 +69,25 @@ report(events=events)
     assert told["events"] == [["connected", standby, dead]]
 
 
+def test_a_pool_stays_with_its_own_cluster(ray_head: RayHead) -> None:
+    told = play(
+        """
+        ok = ensure_ray_initialized(sys.argv[1])
+        pool = seedcore_ray.ConnectionPool(sys.argv[1])
+        pool.open()
+        try:
+            pool.wait(timeout=1)
+        except seedcore_ray.RayConnectionError as error:
+            report(ok=ok, live=held()["address"], said=str(error), stats=pool.get_stats())
+        pool.close()
+        """,
+        dead := _dead("client"),
+        SEEDCORE_RAY_STANDBY_ADDRESSES=ray_head.gcs_address,
+    )
+    assert told["ok"] and told["live"] == ray_head.gcs_address
+    assert f"{dead}: connection refused" in told["said"], told
+
+
 def test_the_commands_name_the_standbys_and_their_state(ray_head: RayHead) -> None:
     dead, other, standby = _dead("native"), _dead("client"), ray_head.client_address
     env = {"RAY_ADDRESS": dead, _NAME: f"{other},{standby}"}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::connect::Wish;
 use crate::error::ConnectError;
@@ -68,12 +68,12 @@ pub fn ensure_ray_initialized(
     let call = Call {
         address: ray_address.as_ref(),
         namespace: &ray_namespace,
-        force_reinit,
-        connect_timeout_s,
+        force: is_true(force_reinit)?,
+        timeout: timeout(connect_timeout_s)?,
         init_kwargs,
         ..Call::default()
     };
-    Ok(call.connect(py)?.is_ok())
+    Ok(call.is_answered(py) || call.connect(py)?.is_ok())
 }
 
 /// `ensure_ray_initialized` that raises. Without arguments it connects from the environment;
@@ -89,14 +89,30 @@ pub fn ensure_ray_initialized(
 ///     TypeError, ValueError: for a mistake in the call.
 #[pyfunction]
 #[pyo3(
-    signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, *, connect_timeout_s=None, **init_kwargs),
+    signature = (*args, **kwargs),
     text_signature = "(ray_address=None, ray_namespace='seedcore-dev', force_reinit=False, *, connect_timeout_s=None, **init_kwargs)"
 )]
+pub fn connect<'py>(
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<()> {
+    let py = args.py();
+    // Taking arguments apart costs a third of a call that has none.
+    if args.is_empty() && kwargs.is_none() && held::answers(py, None, &Namespace::LeftOut) {
+        return Ok(());
+    }
+    wrap_pyfunction!(connect_with, py)?.call(args, kwargs)?;
+    Ok(())
+}
+
+/// [`connect`] with its arguments.
+#[pyfunction(name = "connect")]
+#[pyo3(signature = (ray_address=None, ray_namespace=Namespace::LeftOut, force_reinit=None, *, connect_timeout_s=None, **init_kwargs))]
 #[allow(
     clippy::needless_pass_by_value,
     reason = "PyO3 hands over owned arguments"
 )]
-pub fn connect(
+fn connect_with(
     py: Python<'_>,
     ray_address: Option<Text<'_, '_>>,
     ray_namespace: Namespace<'_, '_>,
@@ -107,11 +123,14 @@ pub fn connect(
     let call = Call {
         address: ray_address.as_ref(),
         namespace: &ray_namespace,
-        force_reinit,
-        connect_timeout_s,
+        force: is_true(force_reinit)?,
+        timeout: timeout(connect_timeout_s)?,
         init_kwargs,
         ..Call::default()
     };
+    if call.is_answered(py) {
+        return Ok(());
+    }
     call.connect(py)?.map_err(|error| raise(py, &error))
 }
 
@@ -170,16 +189,17 @@ pub fn begin_connect(
     let call = Call {
         address: ray_address.as_ref(),
         namespace: &ray_namespace,
-        force_reinit,
-        connect_timeout_s,
+        force: is_true(force_reinit)?,
+        timeout: timeout(connect_timeout_s)?,
         init_kwargs: init_kwargs.filter(|kwargs| !kwargs.is_empty()),
         waits_for_local: wait_for_local,
         awaits: true,
     };
-    let (asked, options) = match call.read(py)? {
-        Read::Connected => return Ok(None),
-        Read::Rejected => return Err(raise(py, &rejection())),
-        Read::Asks(asked, options) => (asked, options),
+    if call.is_answered(py) {
+        return Ok(None);
+    }
+    let Some((asked, options)) = call.wanted(py)? else {
+        return Err(raise(py, &rejection()));
     };
     let prepared = survived(|| {
         let prepared = request::prepare(py, &asked, &options);
@@ -193,12 +213,12 @@ pub fn begin_connect(
     }
 }
 
-/// The arguments of a call that connects, as they were passed.
+/// The arguments of a call that connects.
 struct Call<'a, 'py> {
     address: Option<&'a Text<'a, 'py>>,
     namespace: &'a Namespace<'a, 'py>,
-    force_reinit: Option<&'a Bound<'py, PyAny>>,
-    connect_timeout_s: Option<&'a Bound<'py, PyAny>>,
+    force: bool,
+    timeout: Option<Duration>,
     init_kwargs: Option<&'a Bound<'py, PyDict>>,
     /// See [`Wish::wait_for_local`].
     waits_for_local: bool,
@@ -211,8 +231,8 @@ impl Default for Call<'_, '_> {
         Self {
             address: None,
             namespace: &Namespace::LeftOut,
-            force_reinit: None,
-            connect_timeout_s: None,
+            force: false,
+            timeout: None,
             init_kwargs: None,
             waits_for_local: false,
             awaits: false,
@@ -220,57 +240,55 @@ impl Default for Call<'_, '_> {
     }
 }
 
-/// What the arguments of a call come to.
-enum Read<'a, 'py> {
-    /// Connected already, and these arguments are known.
-    Connected,
-    /// The breaker rejects them still: see [`rejection`].
-    Rejected,
-    /// What to ask for.
-    Asks(Arc<Asked>, Options<'a, 'py>),
+#[inline]
+fn is_true(force_reinit: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    force_reinit.map_or(Ok(false), Bound::is_truthy)
+}
+
+#[inline]
+fn timeout(connect_timeout_s: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
+    connect_timeout_s
+        .map(|value| seconds(value, "connect_timeout_s"))
+        .transpose()
 }
 
 impl<'a, 'py> Call<'a, 'py> {
-    /// Connects, blocking this thread.
-    fn connect(&self, py: Python<'py>) -> PyResult<Result<(), ConnectError>> {
-        match self.read(py)? {
-            Read::Connected => Ok(Ok(())),
-            Read::Rejected => Ok(Err(rejection())),
-            Read::Asks(asked, options) => ensure(py, &asked, &options),
-        }
+    /// The fast yes.
+    #[inline]
+    fn is_answered(&self, py: Python<'py>) -> bool {
+        let may_be = !self.force && self.init_kwargs.is_none();
+        may_be && held::answers(py, self.address, self.namespace)
     }
 
-    /// Checks the arguments, after the fast answers.
-    #[inline]
-    fn read(&self, py: Python<'py>) -> PyResult<Read<'a, 'py>> {
-        let force = self.force_reinit.map_or(Ok(false), Bound::is_truthy)?;
-        let timeout = self
-            .connect_timeout_s
-            .map(|value| seconds(value, "connect_timeout_s"))
-            .transpose()?;
-        let (address, namespace) = (self.address, self.namespace);
-        if !force && self.init_kwargs.is_none() && held::answers(py, address, namespace) {
-            return Ok(Read::Connected);
-        }
+    /// What to ask for; `None` while the breaker rejects it: see [`rejection`].
+    fn wanted(&self, py: Python<'py>) -> PyResult<Option<(Arc<Asked>, Options<'a, 'py>)>> {
         check_init_kwargs(self.init_kwargs)?;
-        let may_wait = timeout.is_none_or(|timeout| !timeout.is_zero());
-        if may_wait && !self.waits_for_local && held::rejects(py, address, namespace) {
-            return Ok(Read::Rejected);
+        let may_wait = self.timeout.is_none_or(|timeout| !timeout.is_zero());
+        let obeys_breaker = may_wait && !self.waits_for_local;
+        if obeys_breaker && held::rejects(py, self.address, self.namespace) {
+            return Ok(None);
         }
         let options = Options {
             wish: Wish {
-                force,
-                timeout,
+                force: self.force,
+                timeout: self.timeout,
                 wait_for_local: self.waits_for_local,
                 ..Wish::default()
             },
             init_kwargs: self.init_kwargs,
             awaits: self.awaits,
         };
-        Ok(Read::Asks(
-            Arc::new(Asked::new(address, namespace)),
-            options,
-        ))
+        let asked = Asked::new(self.address, self.namespace);
+        Ok(Some((Arc::new(asked), options)))
+    }
+
+    /// Connects, blocking this thread. Apart from the fast answers, which must be small.
+    #[inline(never)]
+    fn connect(&self, py: Python<'py>) -> PyResult<Result<(), ConnectError>> {
+        match self.wanted(py)? {
+            Some((asked, options)) => ensure(py, &asked, &options),
+            None => Ok(Err(rejection())),
+        }
     }
 }
 

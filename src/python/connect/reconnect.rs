@@ -23,9 +23,10 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
     };
     survived(|| {
         let process = Guard::into_inner(process());
+        let seat = monitor.get().seat();
         let settings = Settings {
             probe_timeout: monitor.get().probe_timeout(),
-            ..Settings::from_env(&Env::Process).0
+            ..seat.settings()
         };
         let kwargs = origin.init_kwargs.as_ref().map(|kwargs| kwargs.bind(py));
         let once = Wish {
@@ -34,7 +35,6 @@ pub fn reconnect(py: Python<'_>, monitor: &Bound<'_, Monitor>) -> PyResult<()> {
             ..Wish::default()
         };
         let target = origin.target.clone();
-        let seat = monitor.get().seat();
         let Ok(request) = Request::new(&seat.session(), target, once, &settings) else {
             return Ok(());
         };

@@ -55,7 +55,7 @@ pub struct Connection {
     address: Option<String>,
     /// `argument`, the name of a variable, or `default`; None for an adopted connection.
     address_source: Option<&'static str>,
-    /// `fallback` or `standby` where the address is not the one that was asked for; else None.
+    /// `fallback` or `standby` where the address is not the one asked for; else None.
     stand_in: Option<&'static str>,
     /// Ray's namespace; None is the anonymous one, or not known.
     namespace: Option<String>,

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::config::{Env, Settings};
 use crate::pool::{Member, Pool};
 use crate::process::process;
 use crate::python::ray;
@@ -55,6 +56,19 @@ impl Seat {
         match self {
             Self::Main => Arc::clone(&process().session),
             Self::Member { member, .. } => Arc::clone(&member.session),
+        }
+    }
+
+    /// The settings of now. The standbys are those of the process's own connection: a pool is to one
+    /// cluster, and another pool to another.
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::from_env(&Env::Process).0;
+        match self {
+            Self::Main => settings,
+            Self::Member { .. } => Settings {
+                standbys: Vec::new(),
+                ..settings
+            },
         }
     }
 

@@ -217,7 +217,7 @@ impl Monitor {
         // Read anew for each try: a token may have been rotated, a service renamed.
         let awaits = self.core.awaits_cluster(session);
         let plan = self.origin().filter(|_| awaits);
-        let plan = plan.map(|origin| probe_plan(py, origin));
+        let plan = plan.map(|origin| probe_plan(py, origin, &self.seat().settings()));
         let network: Arc<dyn Network> = Arc::new(Sockets);
         let event = blocking::detached(py, || {
             let next = self.core.next(session, &network, plan.as_ref());
@@ -228,8 +228,7 @@ impl Monitor {
     }
 }
 
-fn probe_plan(py: Python<'_>, origin: &Origin) -> ProbePlan {
-    let settings = Settings::from_env(&Env::Process).0;
+fn probe_plan(py: Python<'_>, origin: &Origin, settings: &Settings) -> ProbePlan {
     ProbePlan::from_env(
         origin.target.clone(),
         &Env::Process,

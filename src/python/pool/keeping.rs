@@ -6,7 +6,7 @@ use arc_swap::Guard;
 use pyo3::prelude::*;
 
 use super::Pool;
-use crate::config::{Env, Settings};
+use crate::config::Env;
 use crate::connect::{Next, Outcome, Request, Wish};
 use crate::error::{ConnectError, Kind};
 use crate::pool::{Member, Order};
@@ -56,9 +56,8 @@ impl Pool {
             setup: arguments::setup(kwargs.map(|kwargs| kwargs.bind(py))),
             ..Wish::default()
         };
-        let settings = Settings::from_env(&Env::Process).0;
         let target = self.core.target.clone();
-        let request = match Request::new(&member.session, target, wish, &settings) {
+        let request = match Request::new(&member.session, target, wish, &seat.settings()) {
             Ok(request) => Arc::new(request),
             Err(rejected) => {
                 self.core.failed(member, &rejected);
