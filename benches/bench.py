@@ -33,7 +33,9 @@ from benches import (
     interrupts,
     lazy,
     metrics,
+    migrate,
     monitor,
+    pool,
     readiness,
     service,
 )
@@ -55,8 +57,10 @@ _GROUPS: dict[str, Callable[[Lab], list[Row]]] = {
     "event_loop": event_loop.rows,
     "credentials": credentials.rows,
     "command_line": command_line.rows,
+    "migrate": lambda lab: migrate.rows(),
     "lazy": lazy.rows,
     "monitor": monitor.rows,
+    "pool": pool.rows,
     "readiness": readiness.rows,
     "service": service.rows,
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use std::{io, mem, thread};
 
 use tokio::runtime::{Builder, Handle, Runtime as Tokio};
+use tokio::sync::Notify;
 
 /// How long the end of the process waits for visits and tasks.
 const EXIT_BOUND: Duration = Duration::from_millis(500);
@@ -25,6 +26,8 @@ pub struct Runtime {
     state: Mutex<State>,
     /// How many [`Visit`]s there are.
     visits: AtomicUsize,
+    /// Told by [`Runtime::stop`].
+    stopping: Notify,
 }
 
 impl Runtime {
@@ -77,6 +80,15 @@ impl Runtime {
         matches!(*self.state(), State::Stopped)
     }
 
+    /// Completes when [`Runtime::stop`] is called; at once when it was.
+    pub async fn stopped(&self) {
+        // Before the look: told from now on.
+        let stopping = self.stopping.notified();
+        if !self.is_stopped() {
+            stopping.await;
+        }
+    }
+
     /// Makes [`Runtime::stop`], and so the end of the interpreter, wait until the visit is dropped.
     ///
     /// Needed while a future lives that is polled in several [`Runtime::block_on`]s: its timers panic
@@ -92,6 +104,7 @@ impl Runtime {
     /// detached from the interpreter: a task may be about to deliver its result there.
     pub fn stop(&self) {
         let state = mem::replace(&mut *self.state(), State::Stopped);
+        self.stopping.notify_waiters();
         // There may be visits before there is a runtime.
         let is_empty = self.wait_for_visits();
         if let State::Running(tokio) = state {

@@ -42,7 +42,7 @@ def test_every_kind_has_an_exit_code_of_its_own() -> None:
 
 
 def test_every_command_is_explained() -> None:
-    explained = _names(r"(?m)^\| `(\w+)(?: \[ADDRESS\])?` \|", "docs/cli.md")
+    explained = _names(r"(?m)^\| `(\w+)(?: \[(?:ADDRESS|PATH...)\])?` \|", "docs/cli.md")
     assert explained == set(COMMANDS)
 
 

@@ -25,7 +25,8 @@ def package(tmp_path: Path) -> Path:
         "_errors.py": "",
         **{f"{name}.py": "" for name in ("__main__", "_connect", "_events", "_facades", "_lazy")},
         **{f"{name}.py": "" for name in ("_hook_status", "_monitor", "_opentelemetry", "_stub")},
-        **{f"{name}.py": "" for name in ("cli", "fastapi", "metrics", "pytest_plugin", "testing")},
+        **{f"{name}.py": "" for name in ("cli", "fastapi", "metrics", "migrate", "pool")},
+        **{f"{name}.py": "" for name in ("pytest_plugin", "testing")},
     }
     for name, source in files.items():
         path = tmp_path / "seedcore_ray" / name

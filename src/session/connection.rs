@@ -102,8 +102,8 @@ pub trait Binding: Any + Send + Sync {
     fn released(&self);
     /// The cluster does not answer. `is_broken`: it does, and what this connection needs of it has ended.
     fn unhealthy(&self, is_broken: bool);
-    /// After that, it answers again.
-    fn recovered(&self);
+    /// A look at the cluster found all well.
+    fn answered(&self);
 }
 
 /// A connection: what is known about it, and what the language side keeps for it.

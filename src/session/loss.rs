@@ -239,6 +239,9 @@ impl Monitored<'_> {
         let freshness = self.inner.watch.as_ref().map(|watch| watch.freshness());
         let fresh_until = freshness.map(|freshness| Instant::now() + freshness);
         self.inner.fresh_until = fresh_until.filter(|_| is_good);
+        if let Some(connection) = self.inner.connection.as_ref().filter(|_| is_good) {
+            connection.binding.answered();
+        }
     }
 
     /// The condition of the connection has changed. `left` is the time until it counts as lost, if it
@@ -273,7 +276,6 @@ impl Monitored<'_> {
         let Some(connection) = self.inner.connection.clone() else {
             return;
         };
-        connection.binding.recovered();
         let after = since.map(|since| since.elapsed());
         log_lines::recovered(&self.session.whose, &connection.info, after);
         self.happened(What::Recovered, &connection, None, after);

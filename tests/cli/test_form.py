@@ -70,8 +70,9 @@ def test_mistakes_in_the_arguments_are_2(words: list[str]) -> None:
 
 
 def test_help_and_version() -> None:
-    assert set(_COMMANDS) <= set(cli("--help").ok().stdout.split())
-    for command in _COMMANDS:
+    commands = (*_COMMANDS, "migrate")
+    assert set(commands) <= set(cli("--help").ok().stdout.split())
+    for command in commands:
         assert f"seedcore-ray {command}" in cli(command, "-h").ok().stdout
     assert cli("--version").ok().stdout.startswith("seedcore-ray ")
 

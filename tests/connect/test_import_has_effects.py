@@ -54,6 +54,33 @@ def test_no_ray_no_asyncio_no_thread_no_socket_no_dns_no_signal_handler() -> Non
     }
 
 
+def test_the_package_loads_the_extension_when_it_is_asked_for_something() -> None:
+    told = run_program(
+        """
+        import sys
+        import seedcore_ray
+        before = "seedcore_ray._core" in sys.modules
+        missing = [name for name in seedcore_ray.__all__ if name not in dir(seedcore_ray)]
+        same = [name for name in seedcore_ray.__all__
+                if getattr(seedcore_ray, name) is not getattr(seedcore_ray, name)]
+        names = {}
+        exec("from seedcore_ray import *", names)
+        try:
+            seedcore_ray.no_such_name
+        except AttributeError as error:
+            words = str(error)
+        report(before=before, missing=missing, same=same, words=words,
+               lost=[name for name in seedcore_ray.__all__ if name not in names],
+               kept="connect" in vars(seedcore_ray), core=seedcore_ray._core.__name__)
+        """
+    ).ok()
+    assert told.fields == {
+        **{"before": False, "missing": [], "same": [], "lost": [], "kept": True},
+        "words": "module 'seedcore_ray' has no attribute 'no_such_name'",
+        "core": "seedcore_ray._core",
+    }
+
+
 def test_urls_are_computed_at_first_access_and_refreshed_on_demand() -> None:
     told = play(
         """

@@ -22,8 +22,9 @@ _BIN = Path(sys.prefix, "bin")
 _DEADLINE_S = 280.0
 
 # `text` is what a program printed, or a drawing. tests/test_docs.py looks at the mermaid; whether
-# the promql is right shows in the rules and the dashboard, which have tests of their own.
-_LANGUAGES = {"python", "bash", "yaml", "json", "text", "mermaid", "nginx", "promql"}
+# the promql is right shows in the rules and the dashboard, which have tests of their own; a diff is
+# compared with what `seedcore-ray migrate` does, in tests/migrate.
+_LANGUAGES = {"python", "bash", "yaml", "json", "text", "mermaid", "nginx", "promql", "diff"}
 
 
 def test_every_block_names_its_language() -> None:

@@ -1,7 +1,9 @@
 """Failure mode: a type checker does not know the drop-in names, or loses the host's own ones."""
 
+import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,5 +69,39 @@ def test_beside_a_host_that_has_types(fresh: Build, cache: Path) -> None:
     assert said == [*_KNOWN, 'note: Revealed type is "str"']
 
 
+def test_beside_an_editable_host(fresh: Build, cache: Path) -> None:
+    environment = fresh("editable src", "ours")
+    for package in (environment.root / "host-project").rglob("seedcore"):
+        (package / "py.typed").touch()
+    assert _mypy(environment, cache, _CALLS + _HOST)[: len(_KNOWN)] == _KNOWN
+
+
 def test_beside_a_host_that_has_none(fresh: Build, cache: Path) -> None:
     assert _mypy(fresh("host", "ours"), cache, _CALLS) == _KNOWN
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(find_spec("basedpyright") is None, reason="pip install basedpyright: 300 MB")
+@pytest.mark.parametrize("steps", [("ours",), ("host", "ours"), ("editable src", "ours")], ids=str)
+def test_pyright(fresh: Build, steps: tuple[str, ...]) -> None:
+    """The same in pyright, whose engine basedpyright brings without a download at its first run."""
+    environment = fresh(*steps)
+    (environment.root / "program.py").write_text(_CALLS + (_HOST if len(steps) > 1 else ""))
+    options = {"include": ["program.py"], "typeCheckingMode": "standard"}
+    (environment.root / "pyrightconfig.json").write_text(json.dumps(options))
+    checker = [sys.executable, "-m", "basedpyright", "--outputjson"]
+    done = subprocess.run(
+        [*checker, "--pythonpath", str(environment.python)],
+        cwd=environment.root,
+        capture_output=True,
+        text=True,
+    )
+    told = json.loads(done.stdout)["generalDiagnostics"]
+    shown = [one["message"] for one in told if one["severity"] == "information"]
+    assert [words.rpartition(" is ")[2] for words in shown[:3]] == ['"bool"', '"str"', '"Any"']
+    wrong = [one for one in told if one["severity"] == "error"]
+    assert [one["rule"] for one in wrong] == ["reportArgumentType"], done.stdout
+    # Without a host there are types and no source, as with any stubs alone.
+    warned = {one["rule"] for one in told if one["severity"] == "warning"}
+    assert warned <= {"reportMissingModuleSource"}
+    assert bool(warned) is (steps == ("ours",))

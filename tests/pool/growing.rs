@@ -88,12 +88,7 @@ async fn one_that_was_not_broken_after_all_is_one_too_many() {
     let (first, watch) = scene.grown().await;
     doubted(&first, &watch, true);
     scene.grown().await;
-    let change = seedcore_ray::health::Change::Recovered;
-    first
-        .session
-        .monitored(&watch)
-        .unwrap()
-        .change(change, None);
+    first.session.monitored(&watch).unwrap().checked(true);
     scene.ended().await;
     assert_eq!(scene.pool.stats().available, 1);
 }

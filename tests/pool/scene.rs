@@ -132,7 +132,7 @@ impl Binding for Seat {
         self.pool.down(&self.member, is_broken);
     }
 
-    fn recovered(&self) {
+    fn answered(&self) {
         self.pool.up(&self.member);
     }
 }

@@ -54,3 +54,25 @@ fn the_stop_breaks_no_visit() {
         blocked.join().unwrap().unwrap();
     });
 }
+
+#[test]
+fn the_stop_wakes_who_waits_for_it() {
+    let runtime = Runtime::default();
+    let (entered, has_entered) = mpsc::channel();
+    let waits = || {
+        let _visit = runtime.visit();
+        runtime.block_on(async {
+            let stopped = runtime.stopped();
+            entered.send(()).unwrap();
+            tokio::time::timeout(millis(20_000), stopped).await
+        })
+    };
+    thread::scope(|scope| {
+        let waiting = scope.spawn(waits);
+        has_entered.recv().unwrap();
+        runtime.stop();
+        waiting.join().unwrap().unwrap().unwrap();
+    });
+    // Who comes later does not wait at all.
+    runtime.block_on(runtime.stopped()).unwrap();
+}

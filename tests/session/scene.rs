@@ -747,7 +747,7 @@ struct NoBinding;
 impl Binding for NoBinding {
     fn unhealthy(&self, _is_broken: bool) {}
 
-    fn recovered(&self) {}
+    fn answered(&self) {}
 
     fn held(self: Arc<Self>) {}
     fn released(&self) {}

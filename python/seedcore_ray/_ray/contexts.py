@@ -30,17 +30,13 @@ class Context:
     """One Ray Client of its own."""
 
     def __init__(self) -> None:
-        self._context: Any = None
-
-    @property
-    def rays(self) -> Any:
+        self.rays: Any = None
         """Ray's object for it, whose ``client_worker`` is None once it is disconnected."""
-        return self._context
 
     @property
     def worker(self) -> Any:
         """Ray's worker; None while there is none."""
-        return getattr(self._context, "client_worker", None)
+        return getattr(self.rays, "client_worker", None)
 
     def connect(self, address: str, **arguments: Any) -> None:
         """Connect as ``ray.init(address, allow_multiple=True, **arguments)`` does.
@@ -76,15 +72,15 @@ class Context:
         except BaseException:
             self._forget()
             raise
-        self._context = context
+        self.rays = context
         client_awaits.follow(context.client_worker, context)
 
     def disconnect(self) -> None:
         """Disconnect; blocked calls end with Ray's ``ConnectionError``. Idempotent."""
         worker = self.worker
         try:
-            if self._context is not None:
-                self._context.disconnect()
+            if self.rays is not None:
+                self.rays.disconnect()
         finally:
             if worker is not None:
                 client_awaits.follow_shutdown(worker)

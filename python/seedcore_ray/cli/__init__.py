@@ -26,6 +26,11 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if words[:1] == ["migrate"]:
+            # Reads text: it needs neither the extension nor what loads it.
+            from seedcore_ray.cli._migrate import migrate
+
+            return migrate(words[1:])
         from seedcore_ray.cli import _plain
 
         if (options := _plain.options(words)) is not None:

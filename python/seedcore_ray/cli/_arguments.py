@@ -24,6 +24,7 @@ COMMANDS = {
     "which": "Which files serve the drop-in modules; exit code 1 when one is not ours.",
     "config": "The settings in force, and where each came from; exit code 1 when one cannot be "
     "used.",
+    "migrate": "Find the ray.init calls of a code base, explain each, and rewrite the safe ones.",
 }
 _PROBE_TIMEOUT = "Default: SEEDCORE_RAY_PROBE_TIMEOUT_S, 2."
 _TIMEOUTS = {
@@ -54,6 +55,8 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        if name == "migrate":
+            continue  # listed here, read by its own parser
         if name in _TIMEOUTS:
             default, what = _TIMEOUTS[name]
             command.add_argument("address", metavar="ADDRESS", nargs="?")

@@ -202,7 +202,7 @@ impl Binding for HeldConnection {
         }
     }
 
-    fn recovered(&self) {
+    fn answered(&self) {
         if let Seat::Member { pool, member, .. } = &self.seat {
             pool.up(member);
         }

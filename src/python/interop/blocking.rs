@@ -1,17 +1,23 @@
 //! Blocking waits: detached from the interpreter, interrupted by signals, over at its end.
 
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
 use arc_swap::Guard;
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::process::process;
 
 /// How often a blocked thread looks for signals; Ctrl-C has to be honoured within 100 ms.
 const TICK: Duration = Duration::from_millis(50);
+
+/// As [`TICK`], on the threads that no signal interrupts: a thousand of them that wait, for a
+/// connection of a pool for one, would take half a core otherwise. Never is only right where the
+/// main thread of the interpreter is that of the process, which an embedding program may do otherwise.
+const SLOW_TICK: Duration = Duration::from_secs(1);
 
 /// Runs `future` on this thread, detached, until it ends.
 ///
@@ -43,13 +49,31 @@ fn block_until<T: Send>(
     let process = Guard::into_inner(process());
     let _visit = process.runtime.visit();
     let had_ended = process.runtime.is_stopped();
+    let tick = if may_be_main_thread() {
+        TICK
+    } else {
+        SLOW_TICK
+    };
     let mut future = pin!(future);
     loop {
-        let done = detached(py, || {
-            process
-                .runtime
-                .block_on(async { timeout(TICK, future.as_mut()).await })
-        })?;
+        let is_stopped = process.runtime.is_stopped();
+        let until_a_look = async {
+            if is_stopped {
+                return sleep(TICK).await;
+            }
+            tokio::select! {
+                () = sleep(tick) => {}
+                () = process.runtime.stopped() => {}
+            }
+        };
+        let wait = async {
+            tokio::select! {
+                biased;
+                value = future.as_mut() => Some(value),
+                () = until_a_look => None,
+            }
+        };
+        let done = detached(py, || process.runtime.block_on(wait))?;
         let ends = !had_ended && process.runtime.is_stopped();
         if ends && raises_at_end {
             return Err(PySystemExit::new_err("the process is ending"));
@@ -57,10 +81,19 @@ fn block_until<T: Send>(
         if !ends {
             py.check_signals()?;
         }
-        if let Ok(value) = done {
+        if let Some(value) = done {
             return Ok(value);
         }
     }
+}
+
+/// Whether this may be the thread on which signal handlers run. Not known outside of Linux.
+fn may_be_main_thread() -> bool {
+    // `<process>/task/<thread>`, both numbers the same there.
+    let Ok(here) = Path::new("/proc/thread-self").read_link() else {
+        return true;
+    };
+    here.file_name() == here.iter().next()
 }
 
 /// Runs `work` detached; once the process is ending, attached: see [`Runtime::visit`].

@@ -135,6 +135,9 @@ impl Monitor {
 
     /// The server process of this Ray Client seems to have ended: that is checked at once.
     fn server_has_ended(&self) {
+        if let Seat::Member { pool, member, .. } = self.seat() {
+            pool.down(member, true); // until a look finds it well
+        }
         self.core.suspect_server();
     }
 

@@ -14,12 +14,7 @@ use crate::python::ray::bound;
 /// A connection that a pool has lent.
 #[pyclass(frozen, module = "seedcore_ray._core", name = "PooledConnection")]
 pub struct Lease {
-    /// The name of the pool.
-    #[pyo3(get)]
-    pool: String,
-    /// The address, without secrets.
-    #[pyo3(get)]
-    address: String,
+    pool: Arc<pool::Pool>,
     /// Counts the connections of the pool.
     #[pyo3(get)]
     number: u64,
@@ -28,6 +23,18 @@ pub struct Lease {
 
 #[pymethods]
 impl Lease {
+    /// The name of the pool.
+    #[getter]
+    fn pool(&self) -> &str {
+        &self.pool.name
+    }
+
+    /// The address, without secrets.
+    #[getter]
+    fn address(&self) -> String {
+        self.pool.target.address.to_string()
+    }
+
     /// Lets this thread use the connection. Returns what it used before, for `_leave`.
     ///
     /// Raises:
@@ -55,16 +62,17 @@ impl Lease {
     }
 
     fn __repr__(&self) -> String {
-        format!("PooledConnection({}, number={})", self.pool, self.number)
+        format!(
+            "PooledConnection({}, number={})",
+            self.pool.name, self.number
+        )
     }
 }
 
 impl Lease {
     pub fn new(core: pool::Lease) -> Self {
-        let pool = core.pool();
         Self {
-            pool: pool.name.to_string(),
-            address: pool.target.address.to_string(),
+            pool: Arc::clone(core.pool()),
             number: core.member().number,
             core: Mutex::new(Some(core)),
         }
@@ -83,12 +91,13 @@ impl Lease {
         raise(
             py,
             &cause.unwrap_or_else(|| {
+                let address = self.address();
                 ConnectError::new(
                     Kind::NotConnected,
-                    &self.address,
+                    &address,
                     format!(
-                        "The connection of pool {} to {} has ended",
-                        self.pool, self.address
+                        "The connection of pool {} to {address} has ended",
+                        self.pool.name
                     ),
                     "Leave the block and ask the pool for another one.",
                 )
