@@ -219,7 +219,11 @@ fn with_held<T>(body: impl FnOnce(&Arc<HeldConnection>, &[Arc<Asked>]) -> T) -> 
 }
 
 /// The fast yes: connected, still alive, and these arguments have been answered before.
-#[inline]
+#[allow(
+    clippy::inline_always,
+    reason = "each call on a live connection is this"
+)]
+#[inline(always)]
 pub fn answers(
     py: Python<'_>,
     address: Option<&Text<'_, '_>>,
