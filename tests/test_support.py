@@ -281,6 +281,7 @@ def test_head_leaves_home_and_shared_address_file_alone(ray_head: RayHead) -> No
     assert ray_head.directory.parent == Path("/tmp")
 
 
+@pytest.mark.soak
 def test_a_head_freezes_restarts_loses_its_parts_and_leaves_nothing(own_head: RayHead) -> None:
     """In one life: a head takes seconds to start."""
     own_head.freeze("gcs_server")

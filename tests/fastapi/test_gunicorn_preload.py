@@ -10,7 +10,9 @@ from tests.fastapi.service import Service
 _PRELOAD = ("--preload", "--worker-class")
 
 
-@pytest.mark.parametrize("worker", ["uvicorn.workers.UvicornWorker", "asgi"])
+@pytest.mark.parametrize(
+    "worker", ["uvicorn.workers.UvicornWorker", pytest.param("asgi", marks=pytest.mark.soak)]
+)
 def test_each_worker_connects_for_itself(ray_head: RayHead, worker: str) -> None:
     env = {"RAY_ADDRESS": ray_head.gcs_address, **ray_head.env()}
     flags = (*_PRELOAD, worker, "--workers", "2")

@@ -107,6 +107,7 @@ def all_at_once():
 )
 
 
+@pytest.mark.soak
 def test_they_wait_for_a_gcs_that_is_back_in_time(own_head: RayHead) -> None:
     program = start(
         _CALLS

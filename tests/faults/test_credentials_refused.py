@@ -67,6 +67,19 @@ report(ok=ok, mode=held()["mode"], available=is_ray_available(), nodes=get_ray_c
 print(seedcore_ray.connection(), held(), get_connection_info(), error())
 """
 )
+_POOL = (
+    _DEBUG
+    + """
+from seedcore_ray import ConnectionPool, RayConnectionError
+import ray
+with ConnectionPool(sys.argv[1], timeout=100, name="p") as pool:
+    try:
+        report(task=pool.run(lambda: ray.get(ray.remote(lambda: 42).remote())))
+    except RayConnectionError as error:
+        report(kind=error.kind, words=str(error))
+    print(repr(pool), pool.get_stats(), seedcore_ray.metrics_text())
+"""
+)
 
 
 def _address(head: RayHead, mode: str) -> str:
@@ -212,6 +225,7 @@ report(new=[ensure_ray_initialized(), error(), task(), is_ray_available()])
 )
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(180)
 def test_a_rotated_token_is_picked_up_by_the_next_connect() -> None:
     first, second = RayHead(token=TOKEN), RayHead(token=OTHER_TOKEN)
@@ -366,3 +380,17 @@ def _tls_server(files: CertFiles) -> Iterator[int]:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+def test_a_pool_at_a_token_head(token_head: RayHead) -> None:
+    address = token_head.client_address
+    assert run(_POOL, address, env=token_head.env()).ok().fields == {"task": 42}
+    told = run(_POOL, address).ok().fields
+    assert told["kind"] == "auth"
+    assert "token" in told["words"]
+
+
+def test_a_pool_at_a_tls_head(tls_head: RayHead) -> None:
+    address = tls_head.client_address
+    assert run(_POOL, address, env=tls_head.env()).ok().fields == {"task": 42}
+    assert run(_POOL, address).ok().fields["kind"] == "tls"

@@ -29,6 +29,7 @@ def checkout(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(800)  # cargo has all to do where HOME is not what it was at the build
 def test_editable_install_serves_the_files_of_the_checkout(
     fresh: Build, checkout: Path, monkeypatch: pytest.MonkeyPatch

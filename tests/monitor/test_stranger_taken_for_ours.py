@@ -53,7 +53,10 @@ def head() -> Iterator[RayHead]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=pytest.mark.soak) if mode == "native" else mode for mode in MODES],
+)
 def test_a_private_cluster_is_an_error_and_ours_is_taken_once_it_is_shut(
     head: RayHead, mode: str
 ) -> None:

@@ -31,6 +31,7 @@ def _gone(head: dict[str, Any]) -> bool:
     return not any(map(is_alive, head["pids"])) and not Path(head["directory"]).exists()
 
 
+@pytest.mark.soak
 def test_two_workers_have_one_each(
     play: Play, pytester: pytest.Pytester, examples: list[str]
 ) -> None:
