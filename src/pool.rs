@@ -257,6 +257,12 @@ impl Pool {
         self.changed(&inner);
     }
 
+    /// Whether `member` is to be made again by its monitor, and not to be replaced.
+    pub fn awaits(&self, member: &Member) -> bool {
+        let mut inner = self.inner();
+        inner.place(member).is_some_and(|place| !place.is_broken)
+    }
+
     /// The first connect of `member` has failed.
     pub fn failed(&self, member: &Member, cause: &ConnectError) {
         let now = Instant::now();

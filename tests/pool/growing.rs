@@ -78,6 +78,7 @@ async fn one_that_is_broken_has_another_one_take_its_place() {
     assert_eq!(began.elapsed(), secs(0));
     assert_eq!(scene.lends().member().number, second.number);
     released(&broken, &watch);
+    assert!(!scene.pool.awaits(&broken));
     assert_eq!(scene.ended().await.number, broken.number);
     assert_eq!(scene.pool.stats().size, 1);
 }
@@ -102,6 +103,7 @@ async fn a_cluster_that_is_away_is_left_to_the_monitors() {
     assert!(scene.is_quiet().await);
     released(&member, &watch);
     assert!(scene.is_quiet().await);
+    assert!(scene.pool.awaits(&member));
     scene.arrives(&member);
     assert!(waiter.wait(soon()).await.is_ok());
 }

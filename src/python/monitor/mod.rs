@@ -55,6 +55,7 @@ impl Monitor {
                 match order {
                     Order::Wait => {}
                     Order::Release => return Some("release"),
+                    Order::Reconnect if self.is_replaced() => return None,
                     Order::Reconnect => return Some("reconnect"),
                     Order::RunTask => return Some("task"),
                     Order::Stop => return None,
@@ -199,6 +200,14 @@ impl Monitor {
     /// See [`monitor::Monitor::probe_timeout`].
     pub fn probe_timeout(&self) -> Duration {
         self.core.probe_timeout()
+    }
+
+    /// Whether another connection of its pool takes its place.
+    fn is_replaced(&self) -> bool {
+        match self.seat() {
+            Seat::Main => false,
+            Seat::Member { pool, member, .. } => !pool.awaits(member),
+        }
     }
 
     /// Which of this process's connections is watched.
