@@ -15,8 +15,9 @@ from seedcore_ray.migrate._names import Names
 from seedcore_ray.migrate._sites import Module
 from seedcore_ray.migrate._source import NotPython, Source
 
-# In a file without these words there is nothing to find.
-_RAY = re.compile(rb"\bray\b")
+# In a file without these words there is nothing to find. The first is the whole word: a pattern
+# that begins with its letters is searched ten times as fast as one that begins with a boundary.
+_RAY = re.compile(rb"ray(?<!\wray)(?!\w)")
 _CALLS = re.compile(rb"\binit\b|is_initialized|shutdown|\.ray[\"']")
 _BESIDE = "the other `ray.init` of this function, which stays, may stay beside it"
 _PASSES = 5
