@@ -230,16 +230,18 @@ impl Pool {
     /// `member` is connected, and the cluster answers. Called under the lock of its session.
     pub fn up(&self, member: &Member) {
         let mut inner = self.inner();
+        let Some(place) = inner.place(member).filter(|place| !place.is_up) else {
+            return;
+        };
+        place.is_up = true;
+        place.is_new = false;
+        place.is_broken = false;
+        let is_free = place.lent.is_none();
+        let member = Arc::clone(&place.member);
         inner.failure = None;
         inner.retry_at = None;
         inner.failures = 0;
-        let Some(place) = inner.place(member) else {
-            return;
-        };
-        place.is_new = false;
-        place.is_broken = false;
-        if !std::mem::replace(&mut place.is_up, true) && place.lent.is_none() {
-            let member = Arc::clone(&place.member);
+        if is_free {
             Self::hand_on(&mut inner, member);
         }
         self.changed(&inner);

@@ -219,7 +219,8 @@ class ConnectionPool:
         from concurrent.futures import Future
 
         self.open()
-        lent = await self._core.lend_async()
+        while (lent := await self._core.lend_async()) is None:
+            pass  # one that somebody has ended: the pool knows now
         if isinstance(lent, BaseException):
             raise lent
         context = contextvars.copy_context()

@@ -138,6 +138,18 @@ async fn a_failure_is_tried_again_after_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_good_look_at_one_does_not_hurry_another() {
+    let scene = Scene::new(limits(2, 2));
+    let (first, watch) = scene.grown().await;
+    let second = scene.begun().await;
+    scene.pool.failed(&second, &cause(Kind::InitFailed));
+    let failed = Instant::now();
+    first.session.monitored(&watch).unwrap().checked(true);
+    scene.begun().await;
+    assert_eq!(failed.elapsed(), secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_name_the_pool() {
     let scene = Scene::new(limits(1, 1));
     let (member, watch) = scene.grown().await;

@@ -65,14 +65,14 @@ pub fn ensure_ray_initialized(
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<bool> {
-    let call = Call {
-        address: ray_address.as_ref(),
-        namespace: &ray_namespace,
-        force: is_true(force_reinit)?,
-        timeout: timeout(connect_timeout_s)?,
+    let (address, namespace) = (ray_address.as_ref(), &ray_namespace);
+    let call = Call::new(
+        address,
+        namespace,
+        force_reinit,
+        connect_timeout_s,
         init_kwargs,
-        ..Call::default()
-    };
+    )?;
     Ok(call.is_answered(py) || call.connect(py)?.is_ok())
 }
 
@@ -120,14 +120,14 @@ fn connect_with(
     connect_timeout_s: Option<&Bound<'_, PyAny>>,
     init_kwargs: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<()> {
-    let call = Call {
-        address: ray_address.as_ref(),
-        namespace: &ray_namespace,
-        force: is_true(force_reinit)?,
-        timeout: timeout(connect_timeout_s)?,
+    let (address, namespace) = (ray_address.as_ref(), &ray_namespace);
+    let call = Call::new(
+        address,
+        namespace,
+        force_reinit,
+        connect_timeout_s,
         init_kwargs,
-        ..Call::default()
-    };
+    )?;
     if call.is_answered(py) {
         return Ok(());
     }
@@ -186,14 +186,18 @@ pub fn begin_connect(
     init_kwargs: Option<&Bound<'_, PyDict>>,
     wait_for_local: bool,
 ) -> PyResult<Option<Attempt>> {
+    let (address, namespace) = (ray_address.as_ref(), &ray_namespace);
+    let init_kwargs = init_kwargs.filter(|kwargs| !kwargs.is_empty());
     let call = Call {
-        address: ray_address.as_ref(),
-        namespace: &ray_namespace,
-        force: is_true(force_reinit)?,
-        timeout: timeout(connect_timeout_s)?,
-        init_kwargs: init_kwargs.filter(|kwargs| !kwargs.is_empty()),
         waits_for_local: wait_for_local,
         awaits: true,
+        ..Call::new(
+            address,
+            namespace,
+            force_reinit,
+            connect_timeout_s,
+            init_kwargs,
+        )?
     };
     if call.is_answered(py) {
         return Ok(None);
@@ -226,33 +230,28 @@ struct Call<'a, 'py> {
     awaits: bool,
 }
 
-impl Default for Call<'_, '_> {
-    fn default() -> Self {
-        Self {
-            address: None,
-            namespace: &Namespace::LeftOut,
-            force: false,
-            timeout: None,
-            init_kwargs: None,
+impl<'a, 'py> Call<'a, 'py> {
+    /// What the arguments that all of them share ask for.
+    #[inline]
+    fn new(
+        address: Option<&'a Text<'a, 'py>>,
+        namespace: &'a Namespace<'a, 'py>,
+        force_reinit: Option<&Bound<'py, PyAny>>,
+        connect_timeout_s: Option<&Bound<'py, PyAny>>,
+        init_kwargs: Option<&'a Bound<'py, PyDict>>,
+    ) -> PyResult<Self> {
+        let timeout = connect_timeout_s.map(|value| seconds(value, "connect_timeout_s"));
+        Ok(Self {
+            address,
+            namespace,
+            force: force_reinit.map_or(Ok(false), Bound::is_truthy)?,
+            timeout: timeout.transpose()?,
+            init_kwargs,
             waits_for_local: false,
             awaits: false,
-        }
+        })
     }
-}
 
-#[inline]
-fn is_true(force_reinit: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-    force_reinit.map_or(Ok(false), Bound::is_truthy)
-}
-
-#[inline]
-fn timeout(connect_timeout_s: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Duration>> {
-    connect_timeout_s
-        .map(|value| seconds(value, "connect_timeout_s"))
-        .transpose()
-}
-
-impl<'a, 'py> Call<'a, 'py> {
     /// The fast yes.
     #[inline]
     fn is_answered(&self, py: Python<'py>) -> bool {

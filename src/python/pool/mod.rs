@@ -148,7 +148,7 @@ impl Pool {
         }
     }
 
-    /// As `lend`, for an event loop: an awaitable.
+    /// As `lend`, for an event loop: an awaitable. None: ask again, somebody has ended that connection.
     fn lend_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.check_fork(py)?;
         let until = after(self.timeout);
@@ -248,7 +248,14 @@ impl<'py> IntoPyObject<'py> for Lent {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         match self.0 {
-            Ok(lease) => Ok(Bound::new(py, Lease::new(lease))?.into_any()),
+            Ok(lease) => {
+                let lease = Lease::new(lease);
+                if lease.is_alive(py) {
+                    Ok(Bound::new(py, lease)?.into_any())
+                } else {
+                    Ok(py.None().into_bound(py))
+                }
+            }
             Err(error) => Ok(lend_error(py, &error)
                 .into_value(py)
                 .into_bound(py)
