@@ -21,7 +21,7 @@ use crate::health::{
 };
 use crate::preflight::{Network, ProbePlan};
 use crate::retry;
-use crate::session::{Phase, Session};
+use crate::session::{Gone, Phase, Session};
 
 /// From the connect to the first check, which opens the connection whose end is news.
 const FIRST_CHECK: Duration = Duration::from_millis(500);
@@ -269,20 +269,19 @@ impl Monitor {
         }
     }
 
-    /// Records `event` in `session`. `ray_is_gone` tells whether Ray itself says that the connection
-    /// is gone: somebody has shut it down, or a Ray Client has given up.
+    /// Records `event` in `session`. `gone` tells whether Ray itself says that the connection is gone.
     pub fn apply(
         &self,
         session: &Session,
         event: &MonitorEvent,
-        ray_is_gone: impl FnOnce() -> bool,
+        gone: impl FnOnce() -> Option<Gone>,
     ) -> Order {
         if *event == MonitorEvent::Stopped {
             return Order::Stop;
         }
         let is_held = self.phase(session) == Some(Phase::Held) && !session.is_busy();
-        if is_held && ray_is_gone() {
-            session.gone();
+        if is_held && let Some(how) = gone() {
+            session.gone(how);
         }
         if let MonitorEvent::Changed(change) = event
             && let Some(mut monitored) = session.monitored(&self.watch)

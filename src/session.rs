@@ -45,7 +45,7 @@ pub use circuits::Circuits;
 pub use connection::{Binding, Connection, ConnectionInfo, Mode, RayCluster, State};
 pub use log_lines::{LogOnce, Whose};
 use loss::LostConnection;
-pub use loss::{Monitored, Phase};
+pub use loss::{Gone, Monitored, Phase};
 pub use outcome::{Arrival, Joined, Turn};
 pub use shutdown::{Shutdown, ShutdownStep};
 

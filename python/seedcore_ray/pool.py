@@ -167,8 +167,10 @@ class ConnectionPool:
         self.close()
 
     def __del__(self) -> None:
-        with suppress(Exception):  # half made, or the interpreter is ending
+        try:  # no name of this module is used: they may be gone when the interpreter ends
             self._core.close(False)
+        except Exception:  # half made
+            return
 
     def connection(self, timeout: float | None = None) -> AbstractContextManager[PooledConnection]:
         """Lend a connection: in the ``with`` block Ray's API works on it, in this thread.

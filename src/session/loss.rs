@@ -147,6 +147,15 @@ pub enum Phase {
     Released,
 }
 
+/// How a connection has ended, as Ray itself tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Somebody has shut Ray down.
+    ShutDown,
+    /// A Ray Client has given up, for this cause.
+    GivenUp(ConnectError),
+}
+
 /// The session's connection as its monitor sees it. Holds the session's lock.
 pub struct Monitored<'a> {
     session: &'a Session,
@@ -164,15 +173,21 @@ impl Session {
         })
     }
 
-    /// Ray itself says that there is no connection any more. While the cluster was silent, Ray has
-    /// given up (a Ray Client does after its grace), so the connection is lost; else somebody has shut
-    /// Ray down on purpose.
-    pub fn gone(&self) {
+    /// Ray itself says that there is no connection any more. While the cluster is silent, that is
+    /// never taken for somebody's wish.
+    pub fn gone(&self, how: Gone) {
         let mut inner = self.inner();
-        let cause = inner.unhealthy.as_ref().map(|(_, cause)| cause.clone());
-        match cause.filter(|_| inner.watch.is_some()) {
-            Some(cause) => self.lose(&mut inner, cause),
-            None => self.shut_down_by_others(&mut inner),
+        let silent = inner.unhealthy.as_ref().map(|(_, cause)| cause.clone());
+        let given_up = match how {
+            Gone::GivenUp(cause) => Some(cause),
+            Gone::ShutDown => None,
+        };
+        match (silent.or(given_up), inner.watch.clone()) {
+            (Some(cause), Some(watch)) => {
+                self.lose(&mut inner, cause);
+                watch.look_now();
+            }
+            _ => self.shut_down_by_others(&mut inner),
         }
     }
 

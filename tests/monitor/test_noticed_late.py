@@ -106,7 +106,8 @@ def rides(head: RayHead) -> Iterator[_Rides]:
 def test_the_server_process_of_a_client(head: RayHead, rides: _Rides) -> None:
     (server,) = head.client_servers()
     send_signal(server.pid, signal.SIGKILL)
-    rides.await_heard("client", "unhealthy", "lost", "reconnected")
+    # It is unhealthy for as long as the proxy remembers the session: on a busy machine, not at all.
+    rides.await_heard("client", "lost", "reconnected")
     # The call that was in flight ended with the connection.
     assert rides.await_ended_call("client")
     rides.await_back("client", "server")

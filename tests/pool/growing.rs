@@ -3,6 +3,7 @@
 use seedcore_ray::error::Kind;
 use seedcore_ray::events::What;
 use seedcore_ray::pool::Limits;
+use seedcore_ray::session::Gone;
 use tokio::time::{Instant, sleep};
 
 use crate::scene::{Scene, cause, doubted, limits, released, secs, soon};
@@ -113,7 +114,7 @@ async fn one_that_was_shut_down_is_made_again() {
     let scene = Scene::new(limits(1, 1));
     let (member, _) = scene.grown().await;
     let lease = scene.lends();
-    member.session.gone();
+    member.session.gone(Gone::ShutDown);
     assert_eq!(scene.ended().await.number, member.number);
     let (second, _) = scene.grown().await;
     drop(lease); // of a connection that the pool does not know any more

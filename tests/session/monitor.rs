@@ -5,12 +5,12 @@ use std::time::Duration;
 use seedcore_ray::error::Kind;
 use seedcore_ray::events::What;
 use seedcore_ray::health::{Plan, Release};
-use seedcore_ray::session::State;
+use seedcore_ray::session::{Gone, State};
 use tokio::time::sleep;
 use tracing::Level;
 
 use crate::scene::{
-    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, connection, foreign,
+    DEADLINE, HEAD, Init, PROBE, SHUTDOWN, Scene, Server, Wish, connection, failure, foreign,
     foreign_to_head, millis, secs,
 };
 
@@ -239,7 +239,7 @@ async fn a_shutdown_gives_up_waiting() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_of_a_healthy_connection_is_nobodys_loss() {
     let scene = connected(PLAN, 3600, Server::Up).await;
-    scene.session.gone();
+    scene.session.gone(Gone::ShutDown);
     sleep(secs(60)).await;
     assert_eq!(scene.events(), ["connected", "shutdown"]);
     assert_eq!(scene.session.state(), State::Idle);
@@ -251,9 +251,25 @@ async fn what_ray_gives_up_while_it_is_silent_is_lost_and_made_again() {
     let scene = connected(PLAN, 30, Server::Fails(Kind::Refused)).await;
     scene.set(SERVER, secs(60), Server::Up);
     scene.until(What::Unhealthy).await;
-    scene.session.gone();
+    scene.session.gone(Gone::ShutDown);
     assert_eq!(scene.session.state(), State::Lost);
     scene.until(What::Reconnected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ray_gives_up_before_the_next_check_is_lost_and_made_again() {
+    let plan = Plan {
+        interval: secs(3600),
+        ..PLAN
+    };
+    let scene = connected(plan, 3600, Server::Up).await;
+    sleep(secs(60)).await;
+    scene
+        .session
+        .gone(Gone::GivenUp(failure(Kind::Lost, SERVER)));
+    assert_eq!(scene.session.state(), State::Lost);
+    let back = scene.until(What::Reconnected).await;
+    assert!(back < secs(90), "{back:?}");
 }
 
 #[tokio::test(start_paused = true)]

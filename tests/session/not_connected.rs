@@ -2,7 +2,7 @@
 
 use seedcore_ray::error::Kind;
 use seedcore_ray::flight::Patience;
-use seedcore_ray::session::Session;
+use seedcore_ray::session::{Gone, Session};
 use tokio::time::sleep;
 
 use crate::scene::{HEAD, Scene, Wish, connection, failure, foreign, millis, secs};
@@ -17,7 +17,7 @@ fn nobody_has_asked_or_not_any_more() {
     );
     assert!(never.message.contains("nobody has called"), "{never}");
     let _ = session.adopt(connection(foreign()), None);
-    session.gone();
+    session.gone(Gone::ShutDown);
     let gone = session.not_connected_reason();
     assert_eq!(gone.kind, Kind::NotConnected);
     assert!(gone.message.contains("any more"), "{gone}");

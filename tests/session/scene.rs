@@ -19,7 +19,7 @@ use seedcore_ray::probe::local::{LocalRay, LocalSource};
 use seedcore_ray::probe::version::Local;
 use seedcore_ray::probe::{Credentials, Facts, LocalNode, RayPort, Report, Timeouts};
 use seedcore_ray::session::{
-    Binding, Connection, ConnectionInfo, Joined, Mode, RayCluster, Session, ShutdownStep,
+    Binding, Connection, ConnectionInfo, Gone, Joined, Mode, RayCluster, Session, ShutdownStep,
 };
 use seedcore_ray::target::{Source, Target};
 use tokio::task::JoinHandle;
@@ -490,7 +490,9 @@ impl Scene {
             let awaits = monitor.awaits_cluster(&self.session);
             let plan = awaits.then(|| self.flight(Wish::of(HEAD, secs(0))).probe_plan.clone());
             let event: MonitorEvent = monitor.next(&self.session, &network, plan.as_ref()).await;
-            match monitor.apply(&self.session, &event, || !self.ray_is_up()) {
+            match monitor.apply(&self.session, &event, || {
+                (!self.ray_is_up()).then_some(Gone::ShutDown)
+            }) {
                 Order::Stop => return,
                 Order::Release => self.release(&monitor).await,
                 Order::Reconnect => {
@@ -585,7 +587,7 @@ impl Scene {
     /// Ray is shut down behind our back, and that is noticed.
     pub fn lose(&self) {
         self.script().ray_is_up = false;
-        self.session.gone();
+        self.session.gone(Gone::ShutDown);
     }
 
     /// From now on `ray.init` takes 10 ms again.

@@ -141,7 +141,7 @@ async fn ours(head: Arc<Head>, seed: u64) {
     loop {
         let plan = monitor.awaits_cluster(&session).then_some(&probe_plan);
         let event = monitor.next(&session, &network, plan).await;
-        match monitor.apply(&session, &event, || false) {
+        match monitor.apply(&session, &event, || None) {
             Order::Reconnect | Order::Stop => return head.connected(),
             Order::Release => {
                 let begins = session.monitored(monitor.watch()).unwrap().begin_release();

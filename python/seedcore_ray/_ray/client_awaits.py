@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 import weakref
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from seedcore_ray._ray import client_functions
+from seedcore_ray._ray import client_functions, client_server
 
 TYPE_CHECKING = False  # typing's own costs more than all of this package
 if TYPE_CHECKING:
@@ -188,13 +189,23 @@ def _register_callback(rays: Any) -> Any:
 def _check_shutdown(rays: Any) -> Any:
     def _check_shutdown(data_client: Any) -> None:
         worker = data_client.client_worker
-        if data_client._in_shutdown and worker._in_shutdown:
+        if not data_client._in_shutdown:
+            rays(data_client)
+        elif worker._in_shutdown or _is_release_thread(worker):
             # Ray would wait here for that shutdown to end, and would then disconnect whatever is
-            # connected by now. It holds the lock of the data client either way.
+            # connected by now; its release thread would wait for itself. It holds the lock of the
+            # data client either way.
             raise copy.copy(_losses.get(worker) or ConnectionError(_NO_LONGER))
-        rays(data_client)
+        else:
+            # Ray has given up, and disconnects the client that this thread uses: any.
+            with client_server.hung_up(worker), used(_contexts.get(worker)):
+                rays(data_client)
 
     return _check_shutdown
+
+
+def _is_release_thread(worker: Any) -> bool:
+    return getattr(worker, "_release_thread", None) is threading.current_thread()
 
 
 def _del(rays: Any) -> Any:

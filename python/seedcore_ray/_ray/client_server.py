@@ -30,10 +30,33 @@ def watch(worker: Any, report: Callable[[], None]) -> None:
 
     def wait() -> None:
         log_thread.join()
-        if not worker._in_shutdown:
+        if not worker._in_shutdown or given_up(worker) is not None:
             report()
 
     threading.Thread(target=wait, name="seedcore-ray-client-server", daemon=True).start()
+
+
+def given_up(worker: Any) -> str | None:
+    """Why Ray itself has given up a Ray Client, in Ray's words; None where it has not.
+
+    Its data channel has ended with an error that Ray does not reconnect after: the head is another
+    one, or was away for longer than Ray's grace. The next call that uses the client disconnects it,
+    which looks as if somebody had called ``ray.shutdown()`` (2.33 to 2.60).
+
+    Args:
+        worker: Ray's worker of that client.
+    """
+    error = getattr(getattr(worker, "data_client", None), "_last_exception", None)
+    if error is None:
+        return None
+    code = getattr(error, "code", None)
+    if code is None:  # no answer of gRPC's: the grace has passed
+        return str(error)
+    from ray.util.client.common import GRPC_UNRECOVERABLE_ERRORS
+
+    # A disconnect breaks the channel to a silent head, too, by an error that Ray reconnects after.
+    is_final = code() in GRPC_UNRECOVERABLE_ERRORS or not worker._reconnect_enabled
+    return f"{code().name}: {error.details()}" if is_final else None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ use crate::python::interop::args::Asked;
 use crate::python::interop::exit_guard::survived;
 use crate::python::logs;
 use crate::python::ray::{self, Presence, arguments, witness};
-use crate::session::{Connection, ConnectionInfo, Mode};
+use crate::session::{Connection, ConnectionInfo, Gone, Mode};
 use crate::target::{NamespaceArg, Source, Target};
 
 /// What `import ray` would find, after the session was told what happened to Ray without us.
@@ -47,8 +47,9 @@ fn sync_with_ray(module: &Bound<'_, PyAny>) -> PyResult<()> {
     if held::current(module.py()).is_some() || session.is_forked() {
         return Ok(());
     }
-    if session.is_connected() {
-        session.gone();
+    if let Some(connection) = session.connection() {
+        let held = HeldConnection::of(&connection);
+        session.gone(held.map_or(Gone::ShutDown, |held| held.end(module.py())));
     }
     if session.is_changing() {
         return Ok(());

@@ -22,8 +22,8 @@ use crate::metrics::Metrics;
 use crate::process::process;
 use crate::python::interop::args::{Asked, Namespace, Text};
 use crate::python::ray::witness::{self, Witness};
-use crate::python::ray::{imported, modules};
-use crate::session::{Binding, Connection};
+use crate::python::ray::{given_up, imported, modules};
+use crate::session::{Binding, Connection, Gone};
 use crate::target::Target;
 
 static ANSWER: ArcSwapOption<Answer> = ArcSwapOption::const_empty();
@@ -129,12 +129,32 @@ impl HeldConnection {
         &self.seat
     }
 
-    /// Whether Ray itself says that it is gone.
-    pub fn is_gone(&self, py: Python<'_>) -> bool {
-        match &self.seat {
+    /// How it has ended, if Ray itself says that it has.
+    pub fn gone(&self, py: Python<'_>) -> Option<Gone> {
+        let is_gone = match &self.seat {
             Seat::Main => is_gone(py),
             Seat::Member { .. } => !self.stands(py),
-        }
+        };
+        is_gone.then(|| self.end(py))
+    }
+
+    /// How it has ended.
+    pub fn end(&self, py: Python<'_>) -> Gone {
+        let why = match &self.witness {
+            Witness::Client { worker, .. } => given_up(worker.bind(py)).unwrap_or(None),
+            _ => None,
+        };
+        let Some(why) = why else {
+            return Gone::ShutDown;
+        };
+        let address = self.origin().map_or("Ray", |origin| &origin.address);
+        Gone::GivenUp(ConnectError::new(
+            Kind::Lost,
+            address,
+            format!("{address} has no session of this process any more, says Ray Client ({why})"),
+            "The head was restarted, or was away for longer than Ray Client waits: what was made on \
+             it is gone.",
+        ))
     }
 
     /// How it was made; `None` when somebody else made it.

@@ -49,8 +49,8 @@ impl Monitor {
         survived(|| {
             loop {
                 let event = self.next_event(py);
-                let is_gone = || self.connection.is_gone(py);
-                let order = self.core.apply(&self.seat().session(), &event, is_gone);
+                let gone = || self.connection.gone(py);
+                let order = self.core.apply(&self.seat().session(), &event, gone);
                 logs::flush_elsewhere(py);
                 match order {
                     Order::Wait => {}

@@ -120,7 +120,7 @@ impl Lease {
         if held.stands(py) {
             return true;
         }
-        held.seat().session().gone();
+        held.seat().session().gone(held.end(py));
         false
     }
 }

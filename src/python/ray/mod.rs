@@ -156,6 +156,18 @@ pub fn client_worker(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
         .filter(|worker| !worker.is_none())
 }
 
+/// Why Ray itself has given up the client that has `worker`, in Ray's words; `None` where it has not.
+///
+/// # Errors
+///
+/// What Python raises.
+pub fn given_up(worker: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let py = worker.py();
+    py.import(intern!(py, "seedcore_ray._ray.client_server"))?
+        .call_method1(intern!(py, "given_up"), (worker,))?
+        .extract()
+}
+
 /// Patches Ray for a connection that somebody else has made, as the connect thread does for ours. It
 /// serves without the patches, too.
 pub fn follow_connection(py: Python<'_>) {

@@ -1,0 +1,99 @@
+"""A Ray Client that gives up by itself is lost, and made again; nobody has shut it down.
+
+Its next call makes Ray disconnect whatever client the calling thread uses.
+"""
+
+from __future__ import annotations
+
+from seedcore_ray.testing import RayHead
+from tests.support.monitored import start
+
+# The server's word that it does not know the session, as the thread of Ray's data channel takes it:
+# a head that is replaced says so, but only if Ray asks before our monitor does.
+_GIVE_UP = """
+import gc
+import grpc
+from ray.util.client import _default_context
+
+class NotFound(grpc.RpcError):
+    def code(self):
+        return grpc.StatusCode.NOT_FOUND
+    def details(self):
+        return "no such client"
+
+@ray.remote(num_cpus=0)
+def nothing():
+    pass
+
+def give_up(worker):
+    ray.get(nothing.remote())  # uploaded: the next one waits for no answer
+    def answered(_response):
+        raise NotFound()
+    worker.data_client._process_response = answered
+    asked = nothing.remote()
+    await_true(lambda: worker.data_client._in_shutdown)
+
+def release(worker, refs):
+    # Ray 2.60 does it on a thread of its own, earlier ones where the ref is dropped.
+    refs.clear()
+    gc.collect()
+    if (queue := getattr(worker, "_release_queue", None)) is not None:
+        await_true(lambda: queue.qsize() == 0 or not worker._release_thread.is_alive())
+
+def outcome(call):
+    try:
+        return call()
+    except BaseException as raised:
+        return type(raised).__name__
+"""
+
+
+def test_a_call_comes_before_the_next_look(ray_head: RayHead) -> None:
+    source = """
+connected(sys.argv[1], interval_s=300)
+worker = _default_context.client_worker
+refs = [ray.put(1)]
+give_up(worker)
+told = outcome(lambda: ray.put(2))
+await_true(lambda: "reconnected" in names())
+report(told=told, names=names(), works=task(), state=state(),
+       other=_default_context.client_worker is not worker,
+       lines=logged("WARNING") + logged("ERROR"), shut=logged("INFO"))
+release(worker, refs)
+report(after=[task(), state(), is_ray_available(), names()[-1]])
+os._exit(0)
+"""
+    with start(_GIVE_UP + source, ray_head.client_address, env=ray_head.env()) as program:
+        told = program.finish(120).ok().fields
+    assert told["told"] == "ConnectionError"
+    assert told["names"] == ["connected", "lost", "reconnected"]
+    assert (told["works"], told["state"], told["other"]) == (42, "connected", True)
+    assert any("NOT_FOUND" in line and "no such client" in line for line in told["lines"])
+    assert not any("ray.shutdown()" in line for line in told["shut"])
+    assert told["after"] == [42, "connected", True, "reconnected"]
+
+
+def test_a_dropped_ref_ends_no_other_connection(ray_head: RayHead) -> None:
+    source = """
+from seedcore_ray import ConnectionPool
+connected(sys.argv[1], interval_s=300)
+main = _default_context.client_worker
+pool = ConnectionPool(sys.argv[1], min_size=1, max_size=1, timeout=60)
+with pool.connection():
+    worker = ray.util.client.ray.get_context().client_worker
+    refs = [ray.put(1)]
+    give_up(worker)
+release(worker, refs)
+report(main=[_default_context.client_worker is main, task(), state()])
+with pool.connection():
+    report(told=outcome(task))
+with pool.connection():
+    report(pool=[task(), ray.util.client.ray.get_context().client_worker is not worker])
+pool.close()
+os._exit(0)
+"""
+    with start(_GIVE_UP + source, ray_head.client_address, env=ray_head.env()) as program:
+        told = program.finish(120).ok().fields
+    assert told["main"] == [True, 42, "connected"]
+    assert told["told"] == "ConnectionError"
+    assert told["pool"] == [42, True]
