@@ -6,6 +6,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.support import SOON_S, SilentListener
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 
@@ -45,7 +46,7 @@ report(child=told_by_child(body), parent=[ensure_ray_initialized(), is_ray_avail
     assert told["parent"] == [True, True, 42]
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_child_forked_before_connecting_connects(ray_head: RayHead, mode: str) -> None:
     told = play(
         """

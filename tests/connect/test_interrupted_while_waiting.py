@@ -9,6 +9,7 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.support import SOON_S, GrpcPeer, SilentListener, TcpRelay, closed_port, wait_until
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play, start
 
 # Generous against a loaded machine; the promise is 100 ms.
@@ -128,7 +129,7 @@ ensure_ray_initialized(sys.argv[1], connect_timeout_s=60)
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_who_owns_sigterm_after_a_connect(ray_head: RayHead, mode: str) -> None:
     address = ray_head.gcs_address if mode == "native" else ray_head.client_address
     told = play(

@@ -8,6 +8,7 @@ import pytest
 from seedcore.utils import ray_connector, ray_utils
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import RAY_VERSION, play
 
 
@@ -141,7 +142,7 @@ def test_the_namespace_is_in_force_and_its_source_told(ray_head: RayHead, mode: 
     assert told["found"] == 42
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_init_kwargs_reach_ray_and_what_ray_refuses_leaves_nothing(
     ray_head: RayHead, mode: str
 ) -> None:

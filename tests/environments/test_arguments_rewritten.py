@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play, start
 
 _TASK = """
@@ -83,7 +84,7 @@ report(same=before == seen(), before=before, after=seen())
     assert told["same"], (told["before"], told["after"])
 
 
-@pytest.mark.parametrize("mode", ["native", pytest.param("client", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_reconnect_uploads_to_the_new_head(own_head: RayHead, mode: str) -> None:
     address = own_head.gcs_address if mode == "native" else own_head.client_address
     with start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 _STREAMS = """
@@ -100,9 +101,7 @@ report(told=told, bare=bare, enabled=[enabled, faulthandler.is_enabled()], kept=
     assert told["kept"] is True
 
 
-@pytest.mark.parametrize(
-    "mode", ["native", pytest.param("client", marks=pytest.mark.soak)]
-)  # a client never asked for a descriptor
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)  # a client never asked for a descriptor
 def test_what_is_printed_is_logged_once(ray_head: RayHead, mode: str) -> None:
     """Ray prints what tasks print to a stream that logs: no line comes back as another."""
     told = play(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 
@@ -51,7 +52,7 @@ report(warned=len(logged("WARNING")), generation=seedcore_ray.generation())
     assert told == {"warned": 3, "generation": 1}
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_bare_call_renews_what_somebody_else_has_shut_down(ray_head: RayHead, mode: str) -> None:
     told = play(
         """

@@ -18,6 +18,7 @@ from seedcore_ray.testing import RayHead
 from tests.faults.stuck import MODES, stuck
 from tests.support import GrpcPeer, ProgramResult, SilentListener, closed_port, wait_until
 from tests.support.exits import CODES, CONNECTED_CODES, END, SLOW_LOGS, check
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import run, start
 
 _AT_ONCE = 4
@@ -130,7 +131,7 @@ assert error()["kind"] == "init_timeout" and held()["state"] == "connecting"
 """
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_an_abandoned_ray_init(mode: str) -> None:
     with stuck(mode) as (_, address), ThreadPoolExecutor(_AT_ONCE) as pool:
 

@@ -15,6 +15,7 @@ import pytest
 from seedcore_ray.testing import RayHead
 from tests.faults.stuck import MODES, stuck
 from tests.support import SOON_S, SilentListener, closed_port, wait_until
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play, run, start
 
 _LEAVE = """
@@ -229,7 +230,7 @@ os._exit(0)
         assert code == wanted and seconds < SOON_S, ended.told()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_child_forked_after_the_parent_disconnected(ray_head: RayHead, mode: str) -> None:
     ended = run(
         _LEAVE

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_dead_actor_handle_is_replaced_after_a_reconnect(ray_head: RayHead, mode: str) -> None:
     told = play(
         """

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support.monitored import MODES, address_of, play
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, play
 
 _MIB = 1024 * 1024
 
@@ -53,7 +54,7 @@ report(alone=sizes())
 """
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_five_hundred_looks(ray_head: RayHead, mode: str) -> None:
     told = play(_LOOKS, "200", "500", RAY_ADDRESS=address_of(ray_head, mode))
     _check(told)

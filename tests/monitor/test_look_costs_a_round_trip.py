@@ -6,7 +6,8 @@ import pytest
 
 from seedcore_ray.testing import RayHead
 from tests.support import SOON_S, TcpRelay
-from tests.support.monitored import MODES, address_of, play
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, play
 from tests.support.scenario import start
 
 _ASK = """
@@ -21,7 +22,7 @@ def ask(times):
 """
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_fresh_monitor_answers_without_one(ray_head: RayHead, mode: str) -> None:
     told = play(
         _ASK

@@ -188,7 +188,7 @@ os._exit(0)
 @pytest.mark.parametrize(
     ("delay_s", "seconds"),
     [
-        (0.6, 6.0),
+        pytest.param(0.6, 6.0, marks=pytest.mark.soak),
         pytest.param(0.6, 120.0, marks=pytest.mark.soak),
         pytest.param(1.5, 120.0, marks=pytest.mark.soak),
         pytest.param(4.0, 120.0, marks=pytest.mark.soak),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support.monitored import MODES, address_of, play
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, play
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_it_stays_down_until_somebody_asks(ray_head: RayHead, mode: str) -> None:
     told = play(
         """

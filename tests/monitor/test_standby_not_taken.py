@@ -9,7 +9,8 @@ import pytest
 from seedcore_ray.testing import RayHead
 from tests.cli.commands import cli, cli_json
 from tests.support import Program, closed_port, wait_until
-from tests.support.monitored import MODES, address_of, start
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, start
 from tests.support.scenario import play
 
 _NAME = "SEEDCORE_RAY_STANDBY_ADDRESSES"
@@ -35,7 +36,7 @@ def _dead(mode: str) -> str:
     return address if mode == "native" else f"ray://{address}"
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_connecting_while_the_cluster_is_away(ray_head: RayHead, mode: str) -> None:
     dead, standby = _dead(mode), address_of(ray_head, mode)
     told = play(
@@ -119,7 +120,7 @@ report(second=live(), task=task(), metric=on_standby(), asked=ensure_ray_initial
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_cluster_that_goes_is_replaced_by_the_standby(
     own_head: RayHead, ray_head: RayHead, mode: str
 ) -> None:

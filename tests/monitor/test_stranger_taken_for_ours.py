@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support.monitored import MODES, address_of, start
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, start
 
 _RIDES = """
 import tempfile
@@ -55,7 +56,10 @@ def head() -> Iterator[RayHead]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "mode",
-    [pytest.param(mode, marks=pytest.mark.soak) if mode == "native" else mode for mode in MODES],
+    [
+        pytest.param(mode, marks=pytest.mark.soak) if mode == "native" else mode
+        for mode in MOSTLY_NATIVE
+    ],
 )
 def test_a_private_cluster_is_an_error_and_ours_is_taken_once_it_is_shut(
     head: RayHead, mode: str

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support.monitored import MODES, address_of
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of
 from tests.support.scenario import start
 
 _DEEP = """
@@ -61,7 +62,7 @@ heal = lambda: None
 """
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_tasks_that_nobody_runs(ray_head: RayHead, mode: str) -> None:
     told = _play(_DEEP + _NOWHERE + _END, address_of(ray_head, mode))
     _check(told)

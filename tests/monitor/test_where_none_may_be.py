@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.support.monitored import MODES, address_of, play
+from tests.support.modes import MOSTLY_NATIVE
+from tests.support.monitored import address_of, play
 
 _OURS = """
 from seedcore_ray import start_monitor, stop_monitor
@@ -154,7 +155,7 @@ report(threads=ours())
     assert told["ok"] and told["threads"] == []
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_none_in_a_forked_child_and_no_callbacks_either(ray_head: RayHead, mode: str) -> None:
     told = play(
         _OURS

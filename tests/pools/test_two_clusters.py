@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 
-@pytest.mark.parametrize("main", ["native", pytest.param("client", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("main", MOSTLY_NATIVE)
 def test_two_pools_and_a_main_connection(ray_head: RayHead, own_head: RayHead, main: str) -> None:
     result = play(
         """

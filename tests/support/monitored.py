@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
 from seedcore_ray.testing import RayHead
 from tests.support import Program, scenario
 
 # Ray ends a driver 20 s after its GCS, and we wait for no more than 6.
 SHORT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20", "SEEDCORE_RAY_LOSS_GRACE_S": "6"}
-
-MODES = ("native", pytest.param("client", marks=pytest.mark.soak))
-"""Both; a client's connect takes its time, so that what is alike is left to the soak."""
 
 # Marks "up" once it is connected, with an actor handle from then.
 _CONNECT = """
