@@ -95,5 +95,6 @@ os._exit(0)
     with start(_GIVE_UP + source, ray_head.client_address, env=ray_head.env()) as program:
         told = program.finish(120).ok().fields
     assert told["main"] == [True, 42, "connected"]
-    assert told["told"] == "ConnectionError"
+    # Where Ray releases refs on the thread that drops them, the pool has replaced it already.
+    assert told["told"] in ("ConnectionError", 42)
     assert told["pool"] == [42, True]
