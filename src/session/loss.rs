@@ -182,12 +182,9 @@ impl Session {
             Gone::GivenUp(cause) => Some(cause),
             Gone::ShutDown => None,
         };
-        match (silent.or(given_up), inner.watch.clone()) {
-            (Some(cause), Some(watch)) => {
-                self.lose(&mut inner, cause);
-                watch.look_now();
-            }
-            _ => self.shut_down_by_others(&mut inner),
+        match silent.or(given_up).filter(|_| inner.watch.is_some()) {
+            Some(cause) => self.lose(&mut inner, cause),
+            None => self.shut_down_by_others(&mut inner),
         }
     }
 

@@ -100,6 +100,13 @@ def one(name, call=None):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
+def is_inside(thread):
+    frame = sys._current_frames().get(thread.ident)
+    while frame is not None:
+        if frame.f_globals["__name__"].startswith(("ray.", "seedcore_ray.")):
+            return True
+        frame = frame.f_back
+    return False
 def all_at_once():
     outcomes.clear()
     return [one(name) for name in calls]
@@ -115,10 +122,10 @@ def test_they_wait_for_a_gcs_that_is_back_in_time(own_head: RayHead) -> None:
 mark("up")
 sys.stdin.readline()
 threads = all_at_once()
-time.sleep(1)
+await_true(lambda: all(map(is_inside, threads)), 30)
 await_state("unhealthy")
 late = one("late", lambda: get_actor("a"))
-time.sleep(1)
+await_true(lambda: is_inside(late), 30)
 early = dict(outcomes)
 async def on_a_loop():
     began = time.monotonic()

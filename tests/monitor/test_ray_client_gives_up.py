@@ -8,29 +8,22 @@ from __future__ import annotations
 from seedcore_ray.testing import RayHead
 from tests.support.monitored import start
 
-# The server's word that it does not know the session, as the thread of Ray's data channel takes it:
-# a head that is replaced says so, but only if Ray asks before our monitor does.
+# One argument that the head cannot unpickle, and Ray gives up the whole client.
 _GIVE_UP = """
 import gc
-import grpc
 from ray.util.client import _default_context
 
-class NotFound(grpc.RpcError):
-    def code(self):
-        return grpc.StatusCode.NOT_FOUND
-    def details(self):
-        return "no such client"
+class Unreadable:
+    def __reduce__(self):
+        return int, ("token=hunter2",)
 
 @ray.remote(num_cpus=0)
-def nothing():
+def nothing(*_):
     pass
 
 def give_up(worker):
     ray.get(nothing.remote())  # uploaded: the next one waits for no answer
-    def answered(_response):
-        raise NotFound()
-    worker.data_client._process_response = answered
-    asked = nothing.remote()
+    asked = nothing.remote(Unreadable())
     await_true(lambda: worker.data_client._in_shutdown)
 
 def release(worker, refs):
@@ -48,9 +41,13 @@ def outcome(call):
 """
 
 
+# As good as never: the grace would have it look at least that often.
+_LOOKS_RARELY = {"SEEDCORE_RAY_LOSS_GRACE_S": "600"}
+
+
 def test_a_call_comes_before_the_next_look(ray_head: RayHead) -> None:
     source = """
-connected(sys.argv[1], interval_s=300)
+connected(sys.argv[1], interval_s=600)
 worker = _default_context.client_worker
 refs = [ray.put(1)]
 give_up(worker)
@@ -63,12 +60,15 @@ release(worker, refs)
 report(after=[task(), state(), is_ray_available(), names()[-1]])
 os._exit(0)
 """
-    with start(_GIVE_UP + source, ray_head.client_address, env=ray_head.env()) as program:
+    with start(
+        _GIVE_UP + source, ray_head.client_address, env={**ray_head.env(), **_LOOKS_RARELY}
+    ) as program:
         told = program.finish(120).ok().fields
     assert told["told"] == "ConnectionError"
     assert told["names"] == ["connected", "lost", "reconnected"]
     assert (told["works"], told["state"], told["other"]) == (42, "connected", True)
-    assert any("NOT_FOUND" in line and "no such client" in line for line in told["lines"])
+    (lost,) = [line for line in told["lines"] if line.startswith("lost: ")]
+    assert "FAILED_PRECONDITION: invalid literal for int()" in lost and "hunter2" not in lost
     assert not any("ray.shutdown()" in line for line in told["shut"])
     assert told["after"] == [42, "connected", True, "reconnected"]
 
@@ -76,7 +76,7 @@ os._exit(0)
 def test_a_dropped_ref_ends_no_other_connection(ray_head: RayHead) -> None:
     source = """
 from seedcore_ray import ConnectionPool
-connected(sys.argv[1], interval_s=300)
+connected(sys.argv[1], interval_s=600)
 main = _default_context.client_worker
 pool = ConnectionPool(sys.argv[1], min_size=1, max_size=1, timeout=60)
 with pool.connection():
@@ -92,7 +92,9 @@ with pool.connection():
 pool.close()
 os._exit(0)
 """
-    with start(_GIVE_UP + source, ray_head.client_address, env=ray_head.env()) as program:
+    with start(
+        _GIVE_UP + source, ray_head.client_address, env={**ray_head.env(), **_LOOKS_RARELY}
+    ) as program:
         told = program.finish(120).ok().fields
     assert told["main"] == [True, 42, "connected"]
     # Where Ray releases refs on the thread that drops them, the pool has replaced it already.

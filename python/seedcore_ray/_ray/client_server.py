@@ -40,8 +40,9 @@ def given_up(worker: Any) -> str | None:
     """Why Ray itself has given up a Ray Client, in Ray's words; None where it has not.
 
     Its data channel has ended with an error that Ray does not reconnect after: the head is another
-    one, or was away for longer than Ray's grace. The next call that uses the client disconnects it,
-    which looks as if somebody had called ``ray.shutdown()`` (2.33 to 2.60).
+    one, was away for longer than Ray's grace, or could not unpickle an argument. The next call that
+    uses the client disconnects it, which looks as if somebody had called ``ray.shutdown()`` (2.33
+    to 2.60).
 
     Args:
         worker: Ray's worker of that client.

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::seat::Seat;
-use crate::address::HostPort;
+use crate::address::{HostPort, redact};
 use crate::config::Whereabouts;
 use crate::error::{ConnectError, Kind};
 use crate::metrics::Metrics;
@@ -151,9 +151,13 @@ impl HeldConnection {
         Gone::GivenUp(ConnectError::new(
             Kind::Lost,
             address,
-            format!("{address} has no session of this process any more, says Ray Client ({why})"),
-            "The head was restarted, or was away for longer than Ray Client waits: what was made on \
-             it is gone.",
+            format!(
+                "{address} has no session of this process any more, says Ray Client ({})",
+                redact(&why)
+            ),
+            "The head was restarted, was away for longer than Ray Client waits, or could not read \
+             what it was sent, such as an argument of a module that the cluster does not have. What \
+             was made on that session is gone.",
         ))
     }
 
