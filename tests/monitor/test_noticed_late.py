@@ -165,7 +165,9 @@ os._exit(0)
 def test_a_proxy_that_closes_idle_connections_is_nothing(ray_head: RayHead) -> None:
     with TcpRelay(("127.0.0.1", ray_head.client_port)) as relay:
         source = _LOOKS + _IDLE
-        with start(source, relay.client_address, env=ray_head.env()) as program:
+        # No look is due within this test: half a grace is the longest that one waits.
+        env = {**ray_head.env(), "SEEDCORE_RAY_LOSS_GRACE_S": "600"}
+        with start(source, relay.client_address, env=env) as program:
             program.wait_for_mark("works")
             wait_until(lambda: relay.cut_idle(1.5), _STEP_S, "the monitor's connection to be idle")
             program.tell("it is closed")
