@@ -1,7 +1,7 @@
 """``make stubs``: what ``_core.pyi`` and the built module say of a name, where stubtest sees types.
 
-A public name has the first paragraph of its docstring in the stub, too; an internal one is
-explained in Rust alone. ``--write`` puts into the stub what the built module says.
+A public name has its docstring in the stub, too, where editors and the site's reference find it; an
+internal one is explained in Rust alone. ``--write`` puts into the stub what the built module says.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def written(stub: str, module: ModuleType, public: set[str]) -> str:
         owner, _, member = name.partition(".")
         said = None
         if owner in public and not member.startswith("_"):
-            said = (inspect.getdoc(_found(module, name)) or "").partition("\n\n")[0]
+            said = inspect.getdoc(_found(module, name)) or ""
         if _words(said) != _words(ast.get_docstring(node)):
             _replace(lines, node, said)
     return "\n".join(lines) + "\n"
@@ -116,15 +116,15 @@ def _replace(lines: list[str], node: _Declared, said: str | None) -> None:
 
 
 def _quoted(text: str, indent: str) -> list[str]:
-    words = " ".join(text.split())
-    one_line = f'{indent}"""{words}"""'
-    if len(one_line) <= _WIDTH:
-        return [one_line]
-    opening, closing = f'{indent}"""', f'{indent}"""'
-    return [
-        *textwrap.wrap(words, _WIDTH, initial_indent=opening, subsequent_indent=indent),
-        closing,
-    ]
+    # The module's lines fit as they are, but for the one that gets the quotes.
+    first, _, rest = text.partition("\n\n")
+    quoted = f'{indent}"""{" ".join(first.split())}'
+    if not rest and len(quoted) + 3 <= _WIDTH:
+        return [f'{quoted}"""']
+    lines = textwrap.wrap(quoted, _WIDTH, subsequent_indent=indent)
+    if rest:
+        lines += ["", *textwrap.indent(rest.rstrip(), indent).splitlines()]
+    return [*lines, f'{indent}"""']
 
 
 def _is_dots(node: ast.stmt) -> bool:

@@ -110,6 +110,14 @@ def test_every_page_is_in_the_index() -> None:
     assert {f"docs/{page}" for page in listed} == {*_PAGES} - {"docs/README.md"}
 
 
+def test_the_site_has_the_order_of_the_index() -> None:
+    site = (ROOT / "mkdocs.yml").read_text().partition("nav:\n")[2].partition("\n\n")[0]
+    index = (ROOT / "docs/README.md").read_text().partition("## ")[2].partition("To work on")[0]
+    chapters = re.findall(r"(?m)^  - (.+):$", site)
+    assert len(chapters) > 3 and chapters == re.findall(r"(?m)^(?:## )?(\w[\w ]+)$", index)
+    assert re.findall(r"(?m)^      - (.+)$", site) == re.findall(r"\]\(([\w-]+\.md)\)", index)
+
+
 def test_every_dependency_has_its_reason() -> None:
     # Python 3.10 has no tomllib; the shape of our own file is enough.
     cargo = (ROOT / "Cargo.toml").read_text()

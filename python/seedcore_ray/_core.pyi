@@ -77,7 +77,28 @@ def ensure_ray_initialized(
     connect_timeout_s: float | None = None,
     **init_kwargs: Any,
 ) -> bool:
-    """Connect this process to Ray once; True when connected."""
+    """Connect this process to Ray once; True when connected.
+
+    Args:
+        ray_address: `auto`, `local`, `host:port` or `ray://host[:port]`. None or blank:
+            `RAY_ADDRESS`, else `auto`. As in Ray, `RAY_ADDRESS` also replaces an explicit `auto`.
+        ray_namespace: Ray's namespace. Left out or None: `SEEDCORE_NS`, else `RAY_NAMESPACE`; else
+            `seedcore-dev` when left out, and Ray's anonymous namespace for None.
+        force_reinit: look whether the target answers, then shut a live connection down and connect
+            anew. If the target does not answer, the live connection is kept and this returns
+            False. Inside a Ray worker it is refused with a warning.
+        connect_timeout_s: seconds to wait for an answer; 0 looks once. Default:
+            `SEEDCORE_RAY_CONNECT_TIMEOUT_S`, else 30. Once the cluster answers, `ray.init` has a
+            bound of its own, `SEEDCORE_RAY_INIT_TIMEOUT_S`.
+        **init_kwargs: handed to `ray.init` unchanged.
+
+    Returns:
+        True when connected, by us or by anybody else. False when not: the cause is in the log and
+        in `seedcore_ray.last_error()`.
+
+    Raises:
+        TypeError, ValueError: for a mistake in the call; never for a connection problem.
+    """
 
 def connect(
     ray_address: str | None = None,
@@ -89,13 +110,36 @@ def connect(
 ) -> None:
     """`ensure_ray_initialized` that raises. Without arguments it connects from the environment;
     idempotent.
+
+    Args:
+        ray_address, ray_namespace, force_reinit, connect_timeout_s, **init_kwargs: those of
+            `ensure_ray_initialized`.
+
+    Raises:
+        RayConnectionError: not connected; carries `kind`, `address`, `hint`, `attempts` and
+            `retry_after_s`. After a failed `force_reinit` the live connection is still there.
+        TypeError, ValueError: for a mistake in the call.
     """
 
 def wait_for_ray_ready(max_wait_seconds: float = 5) -> bool:
-    """Wait until connected and answering; connects when nobody has."""
+    """Wait until connected and answering; connects when nobody has.
+
+    Args:
+        max_wait_seconds: how long, in seconds. Waits for a local Ray to be started, too. Ctrl-C
+            works.
+
+    Returns:
+        True as soon as Ray answers, False when the time is up or the cause cannot pass.
+    """
 
 def shutdown_ray() -> None:
-    """Disconnect. Idempotent, never raises, safe when Ray is dead."""
+    """Disconnect. Idempotent, never raises, safe when Ray is dead.
+
+    Refused with one warning inside a Ray worker or Serve replica: it would disconnect the worker.
+    In a native driver, threads that are blocked in `ray.get` are ended by Ray with `SystemExit`;
+    in client mode they get a `ConnectionError`. A connect under way is called off; if `ray.init`
+    is already running, what it connects is disconnected on arrival.
+    """
 
 # Look.
 
@@ -103,6 +147,10 @@ def is_ray_available() -> bool:
     """Whether the cluster answers: a real control-plane round trip, bounded by the probe timeout,
     or the monitor's last look, when that was good and is not older than its interval and such a
     bound.
+
+    Returns:
+        True when this process is connected and the cluster answers: natively the GCS, in client
+        mode our own session. False otherwise; it does not connect.
     """
 
 def is_connected() -> bool:
@@ -196,7 +244,28 @@ def start_monitor(
     release: Literal["auto", "always", "never"] | None = None,
     deep: bool = False,
 ) -> None:
-    """Watch the connection of this process, or the next one, like that."""
+    """Watch the connection of this process, or the next one, like that.
+
+    The monitor is on by default (`SEEDCORE_RAY_HEALTH_INTERVAL_S`) in drivers whose connection we
+    made; never in Ray workers and Serve replicas, for `local`, or for connections that somebody
+    else made.
+
+    Args:
+        interval_s: seconds between two looks while all is well; left out,
+            `SEEDCORE_RAY_HEALTH_INTERVAL_S`, or 5 where that is 0.
+        misses: looks in a row without an answer that make the connection unhealthy. A port that
+            refuses is asked again at once and counts after three.
+        reconnect: connect again after a loss; False only reports it.
+        release: whether Ray may be shut down to save a native driver from being ended by Ray (60 s
+            after its GCS died). `auto`: only while no thread is blocked inside Ray. `always`: a
+            `ray.get` or `ray.wait` that is blocked is ended first, with a `RayConnectionError` of
+            kind `lost` (Ray 2.44 and newer). `never`: Ray is left to itself. None: `always` where
+            this Ray's calls can be ended, from 2.44 on, else `auto`.
+        deep: run a trivial task with each look, too.
+
+    Raises:
+        TypeError, ValueError: for a mistake in the call.
+    """
 
 def stop_monitor() -> None:
     """Stop watching. A cluster that is lost from now on is lost as with bare Ray; a reconnect that
@@ -331,7 +400,11 @@ def effective_settings() -> list[dict[str, Any]]: ...
 # Metrics.
 
 def metrics_text() -> str:
-    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only."""
+    """All metrics of this process as OpenMetrics 1.0 text. Reads memory only.
+
+    Returns:
+        Text that ends in `# EOF`; its content type is `seedcore_ray.metrics.CONTENT_TYPE`.
+    """
 
 def metrics_families() -> list[
     tuple[str, str, str, str, list[tuple[str, dict[str, str], float]]]
@@ -340,7 +413,16 @@ def metrics_families() -> list[
 # Need.
 
 def require_ray(what: str | None = None) -> None:
-    """Make sure that this process is connected to Ray, for a constructor that assumes it."""
+    """Make sure that this process is connected to Ray, for a constructor that assumes it.
+
+    Never connects by itself and never blocks: reads memory only.
+
+    Args:
+        what: what needs the connection, for the error.
+
+    Raises:
+        RayNotReadyError: there is no connection at the moment; carries the reason.
+    """
 
 @overload
 def lazy(
@@ -356,14 +438,48 @@ def lazy(
     *,
     on_close: Callable[[_T], object] | None = None,
 ) -> Lazy[_T]:
-    """Declare what must exist only after Ray does: it is made on first use."""
+    """Declare what must exist only after Ray does: it is made on first use.
+
+    Declaring it calls nothing and needs no connection, so it may stand where modules are imported.
+    The first use while connected makes the value, once, however many threads come at once; the
+    first use after a reconnect makes it anew, since handles of another connection are dead. A use
+    never connects: without a connection it raises.
+
+    Args:
+        factory: makes the value, without arguments; a class, a function, or an `async def`, whose
+            value the first use has to await (`aget`).
+        name: what errors and logs call it. Default: the factory's own name.
+        on_close: called with the old value when a new one is about to be made, and by `reset`. What
+            it raises is logged.
+
+    Returns:
+        A `Lazy`, to be used as if it were the value.
+
+    Raises:
+        TypeError: `factory` or `on_close` cannot be called.
+    """
 
 @final
 class Lazy(Generic[_T]):
-    """What must exist only after Ray does: made on first use, made anew after a reconnect."""
+    """What must exist only after Ray does: made on first use, made anew after a reconnect.
+
+    Attributes, calls and items are those of the value, except `get`, `aget` and `reset`. A name
+    with a leading underscore is looked up on a made value only, so that tools which inspect every
+    object make nothing. Equality and hash are the Lazy's own, so that they outlast the value.
+    """
 
     def get(self) -> _T:
-        """The value itself: for `isinstance`, for code that needs its type, for `with`."""
+        """The value itself: for `isinstance`, for code that needs its type, for `with`.
+
+        Waits while another thread makes it; Ctrl-C ends the wait.
+
+        Raises:
+            RayNotReadyError: there is no connection to Ray at the moment.
+            RuntimeError: its own factory asks for it, or the factory is async and `aget` has not
+                been awaited.
+            Exception: what the factory raised. Each caller that waited for it tries the factory in
+                turn.
+        """
     @property
     def aget(self) -> Callable[[], Coroutine[Any, Any, _T]]:
         """The value, without blocking the event loop: a plain factory is called on a thread, an

@@ -22,9 +22,9 @@ pub use slot::Lazy;
 /// Declare what must exist only after Ray does: it is made on first use.
 ///
 /// Declaring it calls nothing and needs no connection, so it may stand where modules are imported.
-/// The first use while connected makes the value, once, however many threads come at once; the first
-/// use after a reconnect makes it anew, since handles of another connection are dead. A use never
-/// connects: without a connection it raises.
+/// The first use while connected makes the value, once, however many threads come at once; the
+/// first use after a reconnect makes it anew, since handles of another connection are dead. A use
+/// never connects: without a connection it raises.
 ///
 /// Args:
 ///     factory: makes the value, without arguments; a class, a function, or an `async def`, whose

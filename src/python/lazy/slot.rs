@@ -13,9 +13,9 @@ use crate::python::interop::exit_guard::survived;
 
 /// What must exist only after Ray does: made on first use, made anew after a reconnect.
 ///
-/// Attributes, calls and items are those of the value, except `get`, `aget` and `reset`. A name with
-/// a leading underscore is looked up on a made value only, so that tools which inspect every object
-/// make nothing. Equality and hash are the Lazy's own, so that they outlast the value.
+/// Attributes, calls and items are those of the value, except `get`, `aget` and `reset`. A name
+/// with a leading underscore is looked up on a made value only, so that tools which inspect every
+/// object make nothing. Equality and hash are the Lazy's own, so that they outlast the value.
 #[pyclass(frozen, generic, weakref, module = "seedcore_ray._core")]
 pub struct Lazy {
     pub name: String,
