@@ -38,7 +38,7 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
-	bench chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
+	bench pictures chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -132,6 +132,10 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 # A row that fails is written there, too.
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
+
+pictures: $(INSTALLED) ## Record the commands and draw the timeline into docs/pictures
+	$(BIN)/python -m benches.pictures
+	$(BIN)/python -m chaos --document
 
 chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
