@@ -105,8 +105,9 @@ def test_modules_that_are_not_ours_are_named(closed: str) -> None:
 
 def test_a_standby_that_is_down(ray_head: RayHead) -> None:
     env = {**_PLAIN, "SEEDCORE_RAY_STANDBY_ADDRESSES": f"127.0.0.1:{closed_port()}"}
-    code, text = on_terminal("doctor", ray_head.client_address, env=env)
-    assert code == 0 and text.startswith("ok    ray://127.0.0.1:")
+    code, text = on_terminal("doctor", ray_head.gcs_address, env=env, columns=80)
+    assert code == 0 and text.startswith(f"ok    {ray_head.gcs_address} answers")
+    assert all(len(line) <= 80 for line in text.splitlines())
     standby = text.partition("\nstandby 127.0.0.1:")[2]
     # Its failure is not the diagnosis, so it is told where it was met.
     assert re.search(r"\n  failed +tcp +[\d.]+ ms  connection refused, nothing listens", standby)

@@ -1,7 +1,7 @@
 """What ``doctor`` shows on a terminal: the diagnosis first, then only what led to it.
 
-All the rest is in the full report: the clock of each hop, why a hop was skipped, the files of the
-drop-in modules and the settings at their defaults.
+All the rest is in the full report: the clock of each hop, why a hop was skipped, the whole id of
+the cluster, the files of the drop-in modules and the settings at their defaults.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seedcore_ray.cli._output import Console
 
 _INDENT = "  "
+_ID = 12
 
 
 def glance(console: Console, here: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
@@ -57,7 +58,7 @@ def _candidate(console: Console, candidate: dict[str, Any], told: str) -> Iterat
     widths = columns([*rows, ("skipped", "", "")])
     indent = len(_INDENT) + sum(widths) + 2 * len(widths)
     for hop, (verdict, name, took) in zip(walked, rows, strict=True):
-        detail = console.wrapped(hop["detail"], indent)
+        detail = console.wrapped(_short(hop["detail"], candidate["cluster_id"]), indent)
         if verdict == "failed" and hop["detail"] in told:
             detail = f"{candidate['error']['kind']}, as said above"
         cells = (
@@ -71,6 +72,11 @@ def _candidate(console: Console, candidate: dict[str, Any], told: str) -> Iterat
         margin = len(_INDENT) + widths[0] + 2
         names = console.wrapped(", ".join(skipped), margin)
         yield console.style(f"{_INDENT}{'skipped':{widths[0]}}  {names}", "faint")
+
+
+def _short(detail: str, cluster_id: str | None) -> str:
+    """Without most of a cluster's id, which has no place in 80 columns."""
+    return detail.replace(cluster_id, f"{cluster_id[:_ID]}...") if cluster_id else detail
 
 
 def _took(hop: dict[str, Any]) -> str:
