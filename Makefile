@@ -48,9 +48,8 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples website
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help venv build develop demo test lint workflows test-rust minimum-rust stubs docstrings surface docs \
-	promtool test-python coverage bench chaos chaos-network resilience soak fuzz architecture matrix \
-	wheel release-notes deny lock clean
+# Every target that says what it is for; none of them is a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -191,6 +190,10 @@ coverage: $(TOOLS) ## What the tests reach, in Rust and in Python; fails below t
 
 bench: $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
+
+pictures: $(INSTALLED) ## Record the commands and draw the timeline into docs/pictures
+	$(BIN)/python -m benches.pictures
+	$(BIN)/python -m chaos --document
 
 chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos

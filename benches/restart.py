@@ -1,7 +1,7 @@
 """A recorded restart of a head: Prometheus scrapes a service, the dashboard's queries are drawn.
 
 ``python -m benches.restart`` from the repository's root, with the wheel installed and after
-``make promtool``. Writes ``docs/restart.svg``; takes a minute and a half.
+``make promtool``. Writes ``docs/pictures/dashboard.svg``; takes a minute and a half.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.dashboard import STEP_S, Answer, Span, answered, svg
 from tests.support.polling import wait_until
 from tests.support.programs import Program
 
-_PICTURE = Path(__file__).parent.parent / "docs" / "restart.svg"
+_PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "dashboard.svg"
 _HOST = "127.0.0.1"
 # Nobody asks for Ray; connected; long enough for it to be given up as lost; and to come back.
 _IDLE_S, _WELL_S, _AWAY_S, _BACK_S = 5.0, 15.0, 25.0, 45.0

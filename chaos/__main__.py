@@ -1,4 +1,4 @@
-"""Play the scenarios, two at once; write the results and the document."""
+"""Play the scenarios, two at once; write the results, the document and the timeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chaos import network, store
+from chaos import network, store, timeline
 from chaos.checks import check
 from chaos.document import document
 from chaos.outcome import outcome
@@ -46,7 +46,8 @@ def main() -> int:
         asked = options.scenarios or list(_BY_KEY)
         keys = [key for name in asked for key in _GROUPS.get(name, [name])]
         failed = _measure(results, keys, options.python)
-    _DOCUMENT.write_text(document(results))
+    for path, text in {**timeline.documents(), _DOCUMENT: document(results)}.items():
+        path.write_text(text)
     return int(failed)
 
 
@@ -60,7 +61,9 @@ def _options() -> argparse.Namespace:
         type=os.path.abspath,
         help="the interpreter, with its Ray",
     )
-    parser.add_argument("--document", action="store_true", help="only write the document anew")
+    parser.add_argument(
+        "--document", action="store_true", help="only write the document and the timeline anew"
+    )
     parser.add_argument("--here", action="store_true", help="play one, print what became of it")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - {*_BY_KEY, *_GROUPS}:

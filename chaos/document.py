@@ -23,6 +23,13 @@ What happens to a service when its head is killed, restarted, frozen or cut off:
 with us. Measured on real heads, every setting at its default, by `make chaos`, which writes this
 file.
 
+![Timeline of a restart of the head. As a native driver, bare Ray and the usual helper run no task
+and are ended by Ray, seedcore-ray runs tasks again soon after the new head is up. As a Ray Client,
+bare Ray runs none any more, the helper and seedcore-ray do.](pictures/restart.svg)
+
+The usual helper is [benches/reference.py](../benches/reference.py), asked again before each task.
+The picture shows the run behind the row "down for 20 s" below.
+
 The service is connected and idle: it holds an actor handle and an object ref, and no thread of it
 is inside Ray. Once the head is back it runs a task as soon as it can. "Noticed" counts from the
 loss, "connected again" and "first task" from the moment when the new head's port is open; in

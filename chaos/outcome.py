@@ -32,6 +32,8 @@ class Outcome:
     """From the new head's port being open until a task had run."""
     task_after_start_s: float | None = None
     """The same from the end of ``ray start``, when all of the head is up; may be negative."""
+    task_after_loss_s: float | None = None
+    """From the loss until a task had run on the new head."""
     ended_s: float | None = None
     """From the loss until the process ended by itself."""
     left_s: float | None = None
@@ -84,6 +86,7 @@ def outcome(running: Running, moments: dict[str, float], wait_s: float) -> Outco
         connected_s=since(back, _first(again, "reconnected", "recovered")),
         task_s=since(back, _first(again, "task")),
         task_after_start_s=since(moments.get("started"), _first(again, "task")),
+        task_after_loss_s=since(lost, _first(again, "task")),
         ended_s=None if left or ended.rc is None else since(lost, ended.at),
         left_s=since(leaving, ended.at) if left else None,
         leaving_in=next((w["state"] for w in said if w["what"] == "leaving"), None),

@@ -18,6 +18,7 @@ WHO: tuple[Who, ...] = ("bare", "ours")
 MODES: tuple[Mode, ...] = ("native", "client")
 
 FOUR = tuple(Service(who, mode) for mode, who in product(MODES, WHO))
+SIX = (*FOUR, *(Service("helper", mode) for mode in MODES))
 
 _TASK_S = 45.0
 # Of three calls.

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from chaos.machines import MACHINES
-from chaos.scenario import WHO, Scenario, end_at, look_back
+from chaos.scenario import FOUR, SIX, WHO, Scenario, end_at, look_back
 from chaos.services import Blocked, Mode, Service
 from chaos.stage import Stage
 
@@ -149,6 +149,8 @@ SCENARIOS: tuple[Scenario[Any], ...] = (
             f"restart-{after}",
             f"head restarted, down for {after} s",
             partial(_head_stopped, back_s=after),
+            # What the timeline shows.
+            services=SIX if after == 20 else FOUR,
         )
         for after in (5, 20, 45, 90)
     ),

@@ -1,4 +1,4 @@
-"""The services that a scenario happens to: one process each, on bare Ray or on ours."""
+"""The services that a scenario happens to: one process each, on bare Ray, a helper or ours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from benches.lab import REFERENCE_ENV
 from seedcore_ray.testing.processes import is_alive
 from tests.support.programs import Program, ProgramResult
 
 Mode = Literal["native", "client"]
-Who = Literal["bare", "ours"]
+Who = Literal["bare", "helper", "ours"]
 Blocked = Literal["", "main", "thread", "executor", "reader", "asker", "exporter"]
 
 UP_S = 120.0
@@ -46,11 +47,24 @@ _BARE = """
         except Exception:
             return False
 
+    is_connected = is_up
+"""
+# The usual one, benches/reference.py, asked again before each piece of work, as services do.
+_HELPER = """
+    import reference
+
+    def is_up():
+        return reference.ensure_ray_initialized(address, "resilience", logging_level="ERROR")
+
+    is_connected = reference.is_ray_available
+    assert is_up()
+"""
+_WATCH = """
     def state():
         return None
 
     def watch():
-        while is_up():
+        while is_connected():
             time.sleep(0.05)
         say("not initialized")
 
@@ -75,6 +89,7 @@ _OURS = """
     def is_up():
         return state() == "connected"
 """
+_CONNECT: dict[Who, str] = {"bare": _BARE + _WATCH, "helper": _HELPER + _WATCH, "ours": _OURS}
 _WORK = """
     class Counter:
         count = 0
@@ -265,7 +280,8 @@ class Service:
         self, address: str, env: Mapping[str, str], python: str, place: Sequence[str] = ()
     ) -> Running:
         """One of them, connecting. ``place`` is the command that runs it where it is to be."""
-        source = _BEGIN + (_BARE if self.who == "bare" else _OURS) + _WORK
+        source = _BEGIN + _CONNECT[self.who] + _WORK
+        env = {**env, **(REFERENCE_ENV if self.who == "helper" else {})}
         arguments = (address, self.release, self.blocked, self.far)
         return Running(self, Program(source, *arguments, env=env, python=python, prefix=place))
 

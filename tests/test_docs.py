@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benches import readme
 from benches.figures import Row
-from chaos import store
+from chaos import store, timeline
 from chaos.document import document
 from seedcore_ray.cli._arguments import COMMANDS
 from tests.support.rows import dumps
@@ -133,7 +133,8 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_generated_documents_show_the_results() -> None:
-    written = {**readme.documents(), ROOT / "docs/resilience.md": document(store.read())}
+    resilience = {ROOT / "docs/resilience.md": document(store.read())}
+    written = {**readme.documents(), **timeline.documents(), **resilience}
     for path, text in written.items():
         assert path.read_text() == text, path
 

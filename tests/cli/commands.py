@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,16 @@ def cli_json(*args: str, env: Mapping[str, str] | None = None, **options: Any) -
 
 
 def on_terminal(
-    *args: str, env: Mapping[str, str] | None = None, columns: int = 100
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    columns: int = 100,
+    cwd: Path | None = None,
+    heard: Callable[[str], object] = lambda text: None,
 ) -> tuple[int, str]:
-    """Exit code and all output of a command that has a terminal of this width."""
+    """Exit code and all output of a command that has a terminal of this width.
+
+    ``heard`` is called with all output so far, each time there is more.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with tempfile.TemporaryDirectory(prefix="srt-", dir="/tmp") as home:
@@ -61,6 +68,7 @@ def on_terminal(
             stderr=theirs,
             env=clean_env(Path(home), {"TERM": "xterm-256color", **(env or {})}),
             start_new_session=True,
+            cwd=cwd,
         )
         os.close(theirs)
         told = b""
@@ -68,6 +76,7 @@ def on_terminal(
         with contextlib.suppress(OSError):
             while chunk := os.read(ours, 65_536):
                 told += chunk
+                heard(told.decode(errors="replace"))
         os.close(ours)
         code = process.wait(timeout=30)
     text = told.decode()

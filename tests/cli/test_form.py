@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.commands import SCRIPT, cli, on_terminal
+from tests.cli.commands import SCRIPT, cli
 from tests.support import closed_port, run_program
 
 _COMMANDS = ("doctor", "wait", "health", "which", "config")
@@ -31,32 +31,6 @@ def test_python_m_is_the_same() -> None:
     program = [sys.executable, "-m", "seedcore_ray", "which"]
     done = subprocess.run(program, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == subprocess.run([SCRIPT, "which"], capture_output=True, text=True).stdout
-
-
-def test_colour_is_for_terminals() -> None:
-    address = f"127.0.0.1:{closed_port()}"
-    code, text = on_terminal("doctor", address)
-    assert code == 12
-    assert "\x1b[1;31mfailed" in text and "\x1b[32mok" in text and "\x1b[2mskipped" in text
-    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        assert "\x1b[" not in on_terminal("doctor", address, env=plain)[1]
-    assert "\x1b[" not in cli("doctor", address).stdout
-
-
-def test_columns_are_aligned_and_lines_fit_the_terminal() -> None:
-    address = f"127.0.0.1:{closed_port()}"
-    _, text = on_terminal("doctor", address, env={"NO_COLOR": "1"}, columns=80)
-    lines = text.splitlines()
-    title = lines.index(address)
-    hops = [line for line in lines[title + 1 :] if line.startswith(" ") and line[2:].strip()]
-    starts = {
-        line.index(verdict)
-        for line in hops
-        for verdict in ("failed", "skipped", "ok  ")
-        if verdict in line[:40]
-    }
-    assert len(starts) == 1
-    assert all(len(line) <= 80 for line in lines[title:])
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,10 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the commands are called with."""
     heard: list[Any] = []
 
-    def note(address: str | None, timeout_s: float | None, as_json: bool) -> int:
+    def note(
+        address: str | None, timeout_s: float | None, as_json: bool, full: bool = False
+    ) -> int:
+        assert not full
         heard.append((address, timeout_s, as_json))
         return 0
 

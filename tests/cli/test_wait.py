@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from seedcore_ray.testing import RayHead
-from tests.cli.commands import cli, cli_json, on_terminal, start
+from tests.cli.commands import cli, cli_json, start
 from tests.support import SOON_S, GrpcPeer, WebServer, closed_port
 
 
@@ -46,16 +46,6 @@ def test_the_time_is_up() -> None:
     # One line for one cause, however often it was met.
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"waiting for Ray, 0 of 1 s: {address}: connection refused")
-
-
-def test_on_a_terminal_the_line_is_written_over() -> None:
-    address = f"127.0.0.1:{closed_port()}"
-    code, text = on_terminal("wait", address, "--timeout", "1", columns=60)
-    *lines, verdict = text.split("\r\x1b[K")
-    shown = [line for line in lines if line]
-    assert code == 12 and "refused" in verdict
-    assert len(shown) >= 2 and all(line.startswith("waiting for Ray, ") for line in shown)
-    assert all(len(line) < 60 and "\n" not in line for line in shown)
 
 
 def test_a_cause_that_time_cannot_cure_ends_it(ray_head: RayHead) -> None:

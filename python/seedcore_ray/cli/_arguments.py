@@ -68,6 +68,10 @@ def _parser() -> ArgumentParser:
                 default=default,
                 help=what,
             )
+        if name == "doctor":
+            command.add_argument(
+                "--full", action="store_true", help="On a terminal, too, all that a pipe gets."
+            )
         command.add_argument(
             "--json", dest="as_json", action="store_true", help="Print one JSON document."
         )

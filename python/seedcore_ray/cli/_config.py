@@ -27,15 +27,21 @@ def config(as_json: bool) -> int:
     return code
 
 
+def at_default(setting: dict[str, Any]) -> bool:
+    """Whether nobody has set it."""
+    return setting["source"] in ("default", "derived")
+
+
 def table(console: Console, settings: list[dict[str, Any]], indent: str = "") -> list[str]:
     """The settings as lines of a table, each note below its setting."""
     rows = [(one["name"], one["value"], one["source"]) for one in settings]
-    name_width, value_width, _ = columns(rows)
+    name_width, value_width, _ = columns(rows) or (0, 0, 0)
     margin = len(indent) + name_width + 2
     lines = []
     for one, (name, value, source) in zip(settings, rows, strict=True):
-        if source in ("default", "derived"):
-            source = console.style(f"{source}  ({', '.join(one['variables'])})", "faint")
+        if at_default(one):
+            source = f"{source}  ({', '.join(one['variables'])})"
+            source = console.style(console.wrapped(source, margin + value_width + 2), "faint")
         lines.append(f"{indent}{name:{name_width}}  {value:{value_width}}  {source}")
         if one["note"] is not None:
             mark = console.style("note", "strong" if one["ok"] else "failed")

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
-    """Examine the way to Ray, and print all of it.
+def doctor(address: str | None, timeout_s: float | None, as_json: bool, full: bool = False) -> int:
+    """Examine the way to Ray, and print all of it; on a terminal, what matters of it.
 
     Args:
         address: as for a connect.
         timeout_s: bound of one probe; None is the probe timeout.
         as_json: print a document.
+        full: print all of it on a terminal, too.
 
     Returns:
         0 when a connect would work, 1 when it would but the drop-in modules are not ours, else the
@@ -44,6 +45,10 @@ def doctor(address: str | None, timeout_s: float | None, as_json: bool) -> int:
     console = Console()
     if as_json:
         console.write(document("doctor", code, {"at": at, "here": here, **found}))
+    elif console.is_terminal and not full:
+        from seedcore_ray.cli._glance import glance
+
+        console.write("\n".join(glance(console, here, found)))
     else:
         console.write("\n".join(_report(console, at, here, found)))
     return code
@@ -69,7 +74,7 @@ def _ray_version() -> str | None:
 def _report(console: Console, at: float, here: dict[str, Any], found: dict[str, Any]) -> list[str]:
     clock = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(at))
     lines = [console.style(f"seedcore-ray {here['seedcore_ray']} doctor, {clock}", "strong")]
-    lines += _section(console, "this process", _process(here))
+    lines += _section(console, "this process", _process(console, here))
     lines += _section(console, "settings", _config.table(console, found["settings"], "  "))
     for candidate in found["candidates"]:
         lines += _section(console, *_candidate(console, candidate))
@@ -80,14 +85,14 @@ def _section(console: Console, title: str, lines: list[str]) -> list[str]:
     return ["", console.style(title, "strong"), *lines]
 
 
-def _process(here: dict[str, Any]) -> list[str]:
+def _process(console: Console, here: dict[str, Any]) -> list[str]:
     rows = [
         ("python", f"{here['python']}, {here['executable']}"),
         ("ray", here["ray"] or "not installed"),
         *_hook_status.rows(here["modules"]),
     ]
     width = columns(rows)[0]
-    return [f"  {name:{width}}  {value}" for name, value in rows]
+    return [f"  {name:{width}}  {console.wrapped(value, width + 4)}" for name, value in rows]
 
 
 def _candidate(console: Console, candidate: dict[str, Any]) -> tuple[str, list[str]]:

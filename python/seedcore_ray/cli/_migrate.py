@@ -166,7 +166,7 @@ def _printed(reports: Sequence[Report], read: int, options: Namespace) -> int:
     if options.diff:
         _encode_anything("surrogateescape")  # the bytes of the files, whatever they are
         for report in changed:
-            sys.stdout.write(_show.difference(report))
+            sys.stdout.writelines(_show.difference(console, report))
         sys.stdout.flush()
         notes.write(f"{len(changed)} of {read} files would change.")
     else:

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Version of every JSON document; a field that is added does not raise it."""
 
-_STYLES = {"ok": "32", "failed": "1;31", "skipped": "2", "faint": "2", "strong": "1"}
+_STYLES = {
+    "ok": "32",
+    "failed": "1;31",
+    "skipped": "2",
+    "faint": "2",
+    "strong": "1",
+    # A difference, as git shows it.
+    "added": "32",
+    "removed": "31",
+    "hunk": "36",
+}
 
 
 class Console:
@@ -22,11 +32,7 @@ class Console:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self.is_terminal = self._stream.isatty()
-        self._coloured = (
-            self.is_terminal
-            and not os.environ.get("NO_COLOR")
-            and os.environ.get("TERM", "dumb") != "dumb"
-        )
+        self._coloured = _wants_colour(self.is_terminal)
 
     def style(self, text: str, style: str) -> str:
         """The text in a style, where the stream shows colours."""
@@ -36,10 +42,9 @@ class Console:
         """Write a line and flush it."""
         print(text, file=self._stream, flush=True)
 
-    def progress(self, text: str) -> None:
-        """Replace the last line that was written with this method; only on a terminal."""
-        width = self.width()
-        self._stream.write(f"\r\x1b[K{text if len(text) < width else text[: width - 4] + '...'}")
+    def progress(self, text: str, style: str) -> None:
+        """Replace the line that was written with this method last; only on a terminal."""
+        self._stream.write(f"\r\x1b[K{self.style(self.clipped(text, 1), style)}")
         self._stream.flush()
 
     def width(self) -> int:
@@ -51,6 +56,11 @@ class Console:
         except OSError:
             return 80
 
+    def clipped(self, text: str, indent: int) -> str:
+        """The text for a column that begins at ``indent``, cut off at the edge of the terminal."""
+        room = self.width() - indent
+        return text if len(text) <= room else f"{text[: max(room - 3, 0)]}..."
+
     def wrapped(self, text: str, indent: int) -> str:
         """The text for a column that begins at ``indent``, wrapped to the terminal."""
         room = self.width() - indent
@@ -60,6 +70,18 @@ class Console:
 
         lines = wrap(text, max(room, 30), break_on_hyphens=False, break_long_words=False)
         return ("\n" + " " * indent).join(lines)
+
+
+def _wants_colour(is_terminal: bool) -> bool:
+    """By https://no-color.org, https://force-color.org and https://bixense.com/clicolors."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+        if os.environ.get(name, "0") not in ("", "0"):
+            return True
+    if os.environ.get("CLICOLOR") == "0":
+        return False
+    return is_terminal and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def document(command: str, exit_code: int, fields: dict[str, Any]) -> str:

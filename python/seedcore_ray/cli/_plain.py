@@ -28,10 +28,12 @@ def options(words: list[str]) -> tuple[str | None, float | None, bool] | None:
 def probe(command: str, address: str | None, timeout_s: float | None, as_json: bool) -> int:
     """Run one of the two commands."""
     if command == "doctor":
-        from seedcore_ray.cli._doctor import doctor as run
-    else:
-        from seedcore_ray.cli._health import health as run
-    return run(address, timeout_s, as_json)
+        from seedcore_ray.cli._doctor import doctor
+
+        return doctor(address, timeout_s, as_json)
+    from seedcore_ray.cli._health import health
+
+    return health(address, timeout_s, as_json)
 
 
 def seconds(text: str) -> float:

@@ -53,7 +53,7 @@ def _until(address: str | None, end: float, progress: _Progress) -> dict[str, An
 
 
 class _Progress:
-    """Why it still waits: one line that changes on a terminal, a line per change elsewhere."""
+    """Why it still waits, a line for each cause; on a terminal the last one counts the seconds."""
 
     def __init__(self, timeout_s: float, began: float) -> None:
         self._console = Console(sys.stderr)
@@ -62,14 +62,16 @@ class _Progress:
 
     def show(self, cause: str) -> None:
         now = time.monotonic()
-        line = f"waiting for Ray, {now - self._began:.0f} of {self._timeout_s:g} s: {cause}"
+        line = f"{now - self._began:.0f} of {self._timeout_s:g} s: {cause}"
         if self._console.is_terminal:
-            self._console.progress(line)
+            if self._shown not in ("", cause):
+                self._console.write("")  # what was waited for until now stays
+            self._console.progress(f"waiting, {line}", "faint")
         elif cause != self._shown or now - self._shown_at >= _REMIND_S:
-            self._console.write(line)
+            self._console.write(f"waiting for Ray, {line}")
             self._shown_at = now
         self._shown = cause
 
     def end(self) -> None:
         if self._console.is_terminal and self._shown:
-            self._console.progress("")
+            self._console.write("")

@@ -14,6 +14,8 @@ from seedcore_ray.migrate._rules import RULES, Rule
 class Console(Protocol):
     """What is printed on: the command line's own."""
 
+    is_terminal: bool
+
     def style(self, text: str, style: str) -> str:
         """The text in a style, where there are any."""
 
@@ -54,15 +56,31 @@ def text(console: Console, report: Report) -> Iterable[str]:
             yield f"    {console.style(f'{name:7}', 'faint')} {shown}"
 
 
-def difference(report: Report) -> str:
-    """The rewrite of a file as a unified diff."""
+_DIFF_STYLES = {"@": "hunk", "-": "removed", "+": "added"}
+
+
+def difference(console: Console, report: Report) -> Iterable[str]:
+    """The rewrite of a file as a unified diff.
+
+    A patch is for programs: in a pipe or a file it is plain even where colour is forced.
+    """
+    for number, line in enumerate(_unified(report)):
+        # The first two lines name the file.
+        style = "strong" if number < 2 else _DIFF_STYLES.get(line[0])
+        if console.is_terminal and style:
+            yield console.style(line.removesuffix("\n"), style) + "\n"
+        else:
+            yield line
+
+
+def _unified(report: Report) -> Iterable[str]:
     path = report.path.lstrip("/")
     before, after = (_lines(data) for data in (report.before, report.after or b""))
     pieces = difflib.unified_diff(before, after, f"a/{path}", f"b/{path}")
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in pieces
-    )
+    for line in pieces:
+        yield line if line.endswith("\n") else line + "\n"
+        if not line.endswith("\n"):
+            yield "\\ No newline at end of file\n"
 
 
 def _lines(data: bytes) -> list[str]:
