@@ -26,6 +26,7 @@ def test_every_kind_is_explained() -> None:
     kinds = _kinds()
     assert len(kinds) > 15
     assert _names(r"(?m)^\| `(\w+)` \|", "docs/errors.md") == set(kinds)
+    assert f"one of {len(kinds)} causes" in (ROOT / "README.md").read_text()
 
 
 def _kinds() -> list[str]:
@@ -103,6 +104,17 @@ def test_every_link_leads_somewhere() -> None:
                 titles = re.findall(r"(?m)^#+ (.+)$", led.read_text())
                 anchors = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
                 assert anchor in anchors, f"{page}: {target}#{anchor}"
+
+
+def test_what_is_claimed_can_be_looked_up() -> None:
+    """In the README each claim leads to a test, a figure or a page; each page to what shows it."""
+    claims = re.findall(r"(?ms)^- \*\*.+?(?=^- \*\*|\n\n)", (ROOT / "README.md").read_text())
+    assert len(claims) > 5
+    for claim in claims:
+        assert "](" in claim, claim
+    for page in set(_PAGES) - {"docs/README.md"}:
+        text = (ROOT / page).read_text()
+        assert re.search(r"\]\(\.\./(tests|benches|chaos)\b|`make \w+`", text), page
 
 
 def test_every_page_is_in_the_index() -> None:
