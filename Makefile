@@ -118,7 +118,8 @@ test-rust: ## The core, without a Python
 	cargo test --locked
 
 minimum-rust: ## Build with the oldest Rust that Cargo.toml promises (needs rustup)
-	cargo +$(RUST_VERSION) check --locked --features python
+	rustup toolchain install --profile minimal --no-self-update $(RUST_VERSION)
+	cargo +$(RUST_VERSION) check --locked --features python --target-dir target/minimum-rust
 
 stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
