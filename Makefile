@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 MATRIX_TESTS ?= tests/connect
+PORTABLE_TESTS ?= tests/systems tests/connect tests/cli tests/lazy/test_in_a_forked_child.py \
+	$(addprefix tests/environments/test_, no_node_here.py several_rays_here.py multiprocessing.py) \
+	$(addprefix tests/faults/test_, forked_child_cannot_leave.py waiting_threads_take_cpu.py)
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
@@ -38,7 +41,8 @@ PYTHON_SOURCES := python data/purelib tests benches chaos examples
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
-	bench chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
+	bench chaos chaos-network resilience soak fuzz architecture matrix portable wheel deny lock \
+	clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -148,6 +152,21 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
 
+# An environment of its own, with our wheel before the tools and Ray of .venv. A debug build: what
+# counts is what it does.
+portable: $(TOOLS) ## What systems other than Linux get, tried here with a real Ray
+	rm -rf dist/portable .venv-portable
+	$(BIN)/maturin build --locked --quiet --features python,portable \
+		--interpreter $(BIN)/python --out dist/portable
+	$(BIN)/python -m venv --without-pip .venv-portable
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		$$(.venv-portable/bin/python -c \
+			'import sysconfig; print(sysconfig.get_path("purelib"))')/tools.pth
+	.venv-portable/bin/python -m pip --quiet --disable-pip-version-check install --no-deps \
+		--no-index --ignore-installed dist/portable/*.whl
+	EXPECTED_PLATFORM=portable .venv-portable/bin/python -m pytest -m "matrix or not soak" \
+		$(PYTEST_ARGS) $(PORTABLE_TESTS)
+
 wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/wheel.txt
@@ -180,6 +199,6 @@ lock: ## Pin requirements/*.in anew (needs uv)
 
 clean: ## Remove everything that was made here
 	cargo clean
-	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-matrix .venv-portable dist .pytest_cache .mypy_cache .ruff_cache
 	find python tests benches chaos examples data -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so
