@@ -155,6 +155,7 @@ matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 # An environment of its own, with our wheel before the tools and Ray of .venv. A debug build: what
 # counts is what it does.
 portable: $(TOOLS) ## What systems other than Linux get, tried here with a real Ray
+	cargo test --locked --quiet --features portable --lib --test probe
 	rm -rf dist/portable .venv-portable
 	$(BIN)/maturin build --locked --quiet --features python,portable \
 		--interpreter $(BIN)/python --out dist/portable
