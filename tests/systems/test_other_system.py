@@ -74,7 +74,11 @@ def test_an_orphan_belongs_to_its_session_where_nobody_inherits_it(portably: Non
 
 @pytest.mark.matrix
 def test_a_head_without_a_subreaper_lives_and_leaves_nothing(portably: None) -> None:
-    task = "import sys, ray; ray.init(sys.argv[1]); report(x=ray.get(ray.remote(abs).remote(-7)))"
+    task = """
+        import sys, ray
+        ray.init(sys.argv[1])
+        report(x=ray.get(ray.remote(lambda: 7).remote()))
+    """
     with RayHead() as head:
         done = run_program(task, head.client_address, env=head.env(), deadline_s=90).ok()
         assert done.fields == {"x": 7}
