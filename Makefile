@@ -5,6 +5,10 @@ PYTHON ?= python3
 MATRIX_TESTS ?= tests/connect tests/faults tests/lazy tests/monitor tests/pools
 # Empty: all of them, on each Python that they are tried on.
 MATRIX_RAYS ?=
+# Not tests/environments/test_no_node_here.py: hides a raylet in a namespace, which Linux alone has.
+PORTABLE_TESTS ?= tests/systems tests/connect tests/cli tests/lazy/test_in_a_forked_child.py \
+	$(addprefix tests/environments/test_, several_rays_here.py multiprocessing.py) \
+	$(addprefix tests/faults/test_, forked_child_cannot_leave.py waiting_threads_take_cpu.py)
 SOAK_TESTS ?= tests
 SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
@@ -211,6 +215,22 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) --rays "$(MATRIX_RAYS)" $(MATRIX_TESTS)
 
+# An environment of its own, with our wheel before the tools and Ray of .venv. A debug build: what
+# counts is what it does.
+portable: $(TOOLS) ## What systems other than Linux get, tried here with a real Ray
+	cargo test --locked --quiet --features portable --lib --test probe
+	rm -rf dist/portable .venv-portable
+	$(BIN)/maturin build --locked --quiet --features python,portable \
+		--interpreter $(BIN)/python --out dist/portable
+	$(BIN)/python -m venv --without-pip .venv-portable
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		$$(.venv-portable/bin/python -c \
+			'import sysconfig; print(sysconfig.get_path("purelib"))')/tools.pth
+	.venv-portable/bin/python -m pip --quiet --disable-pip-version-check install --no-deps \
+		--no-index --ignore-installed dist/portable/*.whl
+	EXPECTED_PLATFORM=portable .venv-portable/bin/python -m pytest -m "matrix or not soak" \
+		$(PYTEST_ARGS) $(PORTABLE_TESTS)
+
 wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/wheel.txt
@@ -246,6 +266,6 @@ lock: ## Pin requirements/*.in anew (needs uv)
 
 clean: ## Remove everything that was made here
 	cargo clean
-	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-matrix .venv-portable dist .pytest_cache .mypy_cache .ruff_cache
 	find $(PYTHON_SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so

@@ -52,9 +52,9 @@ class Node:
     def start(self) -> None:
         """Returns at the end of ``ray start``."""
         (self._directory / "home").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(_REAPER), str(self._directory), *self._ray_start()]
+        command = [sys.executable, str(_REAPER), "linux", str(self._directory)]
         self._reaper = reaper = subprocess.Popen(
-            [*self.pod.prefix, *command],
+            [*self.pod.prefix, *command, *self._ray_start()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._env,

@@ -20,6 +20,7 @@ pub mod log_queue;
 pub mod log_target;
 pub mod metrics;
 pub mod monitor;
+pub mod platform;
 pub mod pool;
 pub mod preflight;
 pub mod probe;

@@ -16,6 +16,7 @@ use crate::address::{HostPort, RayAddress};
 use crate::config::{Env, Kubernetes};
 use crate::error::ConnectError;
 use crate::log_target;
+use crate::platform;
 use crate::probe::local::LocalRay;
 use crate::probe::{self, Credentials, Facts, Given, LocalNode, RayPort, Report, Step, Timeouts};
 use crate::target::Target;
@@ -138,7 +139,7 @@ pub struct Passed {
 
 impl ProbePlan {
     /// Reads the environment for `target`, while attached to the interpreter as [`Env::Process`]
-    /// requires. The address file and `/proc` are read only when `auto` is probed.
+    /// requires. The address file and the processes are read only when `auto` is probed.
     ///
     /// `given` is what `ray.init` gets for the way to Ray.
     pub fn from_env(
@@ -158,7 +159,9 @@ impl ProbePlan {
             },
             standbys: Vec::new(),
             target,
-            find_local: Arc::new(move || probe::local::find(&variables, temp_dir.as_deref())),
+            find_local: Arc::new(move || {
+                probe::local::find(platform::here(), &variables, temp_dir.as_deref())
+            }),
             credentials: Credentials::from_env(env, false).with(given),
             local_credentials: Credentials::from_env(env, true),
             probe_timeout,

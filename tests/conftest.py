@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from seedcore_ray.testing import RayHead
+from seedcore_ray import _core
+from seedcore_ray.testing import RayHead, processes
 from tests.support import secrets
 from tests.support.certs import Authority
 from tests.support.programs import clean_env
@@ -28,6 +29,8 @@ _ORDER = ("outage", "token_head", "tls_head", "tools", "own_head", "ray_head")
 def pytest_configure(config: pytest.Config) -> None:
     """Name our markers, so that --strict-markers holds."""
     config.addinivalue_line("markers", "timeout(seconds): fail the test when it runs longer")
+    # `make portable`: the harness, too, does without what is Linux's own.
+    processes.PORTABLE |= _core.PLATFORM == "portable"
     # A shell ignores Ctrl-C for what it starts in the background, and programs inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,6 +25,7 @@ def package(tmp_path: Path) -> Path:
         "_errors.py": "",
         **{f"{name}.py": "" for name in ("__main__", "_connect", "_events", "_facades", "_lazy")},
         **{f"{name}.py": "" for name in ("_hook_status", "_monitor", "_opentelemetry", "_stub")},
+        "_process_end.py": "",
         **{f"{name}.py": "" for name in ("cli", "fastapi", "metrics", "migrate", "pool")},
         **{f"{name}.py": "" for name in ("pytest_plugin", "testing")},
     }

@@ -129,12 +129,12 @@ def test_ports_are_given_to_one_process_only() -> None:
     source = """
         import sys
         from seedcore_ray.testing.ports import _claim
-        report(claimed=[_claim(name) is not None for name in sys.argv[1:]])
+        report(claimed=[_claim(int(port)) is not None for port in sys.argv[1:]])
     """
-    names = f"port-{port}", f"block-{block.first}"
-    assert run_program(source, *names).fields == {"claimed": [False, False]}
+    ports = str(port), str(block.first)
+    assert run_program(source, *ports).fields == {"claimed": [False, False]}
     block.release()
-    assert run_program(source, *names).fields == {"claimed": [False, True]}
+    assert run_program(source, *ports).fields == {"claimed": [False, True]}
 
 
 def test_silent_listener_accepts_and_says_nothing() -> None:

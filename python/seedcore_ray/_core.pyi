@@ -14,6 +14,7 @@ _T = TypeVar("_T")
 
 __all__ = [
     "MAX_SECONDS",
+    "PLATFORM",
     "VERSION",
     "Attempt",
     "Build",
@@ -65,6 +66,7 @@ __all__ = [
 ]
 
 MAX_SECONDS: int
+PLATFORM: str
 VERSION: str
 
 # Connect.

@@ -3,17 +3,17 @@
 //! The rules are those of `get_ray_address_from_environment("auto")` in `ray/_private/services.py`, the
 //! same from Ray 2.33 to 2.60 (docs/ray-internals.md, auto): local raylets first, then the file that
 //! `ray start --head` writes, which also decides between several raylets. `RAY_ADDRESS` is not read
-//! here.
+//! here. Where processes cannot be listed, only the file is left.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::gcs::hex;
 use crate::address::HostPort;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
+use crate::platform::Platform;
 
 /// The flag with which a raylet is told its GCS.
 const GCS_ADDRESS: &str = "--gcs-address";
@@ -75,32 +75,27 @@ impl LocalRay {
     }
 }
 
-/// Finds the Ray that `auto` means on this machine. Blocks for 2-3 ms: reads `/proc`.
+/// Finds the Ray that `auto` means on this machine. Blocks for 2-3 ms where processes can be listed.
 ///
 /// `temp_dir` is Ray's `_temp_dir`, if the caller set one.
 ///
 /// # Errors
 /// [`Kind::NoLocalRay`] if there is none, [`Kind::StaleLocalRay`] if its address is malformed.
-pub fn find(env: &Env, temp_dir: Option<&Path>) -> Result<LocalRay, ConnectError> {
-    // Ray finds raylets on other systems too, with psutil. We read only the address file there.
-    let proc_root = cfg!(target_os = "linux").then(|| Path::new("/proc"));
-    find_in(proc_root, env, temp_dir)
-}
-
-/// As [`find`], with another `/proc`.
-pub fn find_in(
-    proc_root: Option<&Path>,
+pub fn find(
+    platform: &dyn Platform,
     env: &Env,
     temp_dir: Option<&Path>,
 ) -> Result<LocalRay, ConnectError> {
-    let file = address_file(env, temp_dir);
+    let file = address_file(platform, env, temp_dir);
     let named = env.file(&file.to_string_lossy());
-    let running = proc_root.map(gcs_addresses).unwrap_or_default();
+    let running = platform.command_lines().map(gcs_addresses);
+    let is_listed = running.is_some();
+    let running = running.unwrap_or_default();
     let several = running.len() > 1;
     let (address, source) = match (running.into_iter().next(), named) {
         (Some(address), named) if named.is_none() || !several => (address, LocalSource::Process),
         (_, Some(address)) => (address, LocalSource::File(file)),
-        _ => return Err(nothing_runs(&file)),
+        _ => return Err(nothing_runs(&file, is_listed)),
     };
     let address = split(&address).ok_or_else(|| malformed(&source))?;
     Ok(LocalRay {
@@ -129,53 +124,35 @@ impl LocalRaylet {
     }
 }
 
-/// The raylets of this machine whose command line is readable; `None` where there is no `/proc`.
-pub(super) fn raylets() -> Option<BTreeSet<LocalRaylet>> {
-    cfg!(target_os = "linux").then(|| {
-        let raylets = command_lines(Path::new("/proc")).filter_map(|raw| {
-            let value = |flag| flags(&raw, flag).into_iter().next();
-            let (gcs_address, node_id) = (value(GCS_ADDRESS)?, value("--node_id")?);
-            Some(LocalRaylet {
-                gcs_address,
-                node_id,
-            })
-        });
-        raylets.collect()
-    })
+/// The raylets of this machine whose command line is readable; `None` where processes are not listed.
+pub(super) fn raylets(platform: &dyn Platform) -> Option<BTreeSet<LocalRaylet>> {
+    let raylet = |raw: String| {
+        let value = |flag| flags(&raw, flag).into_iter().next();
+        let (gcs_address, node_id) = (value(GCS_ADDRESS)?, value("--node_id")?);
+        Some(LocalRaylet {
+            gcs_address,
+            node_id,
+        })
+    };
+    let lines = platform.command_lines()?;
+    Some(lines.into_iter().filter_map(raylet).collect())
 }
 
 /// The file that `ray start --head` writes, in the place where Ray looks for it.
-fn address_file(env: &Env, temp_dir: Option<&Path>) -> PathBuf {
-    let directory = temp_dir.map_or_else(|| system_temp_dir(env).join("ray"), Path::to_owned);
+fn address_file(platform: &dyn Platform, env: &Env, temp_dir: Option<&Path>) -> PathBuf {
+    let of_system = || {
+        let mut variables = platform.temp_dir_variables().iter();
+        let named = variables.find_map(|name| env.get(name));
+        PathBuf::from(named.as_deref().unwrap_or("/tmp")).join("ray")
+    };
+    let directory = temp_dir.map_or_else(of_system, Path::to_owned);
     directory.join("ray_current_cluster")
 }
 
-fn system_temp_dir(env: &Env) -> PathBuf {
-    let linux = cfg!(target_os = "linux");
-    env.get("RAY_TMPDIR")
-        .or_else(|| env.get("TMPDIR").filter(|_| linux))
-        .map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
-}
-
-/// The GCS addresses of all raylets whose command line is readable, sorted so that a choice is stable.
-fn gcs_addresses(proc_root: &Path) -> BTreeSet<String> {
-    command_lines(proc_root)
-        .flat_map(|raw| flags(&raw, GCS_ADDRESS))
-        .collect()
-}
-
-fn command_lines(proc_root: &Path) -> impl Iterator<Item = String> {
-    let processes = fs::read_dir(proc_root).into_iter().flatten();
-    processes
-        .filter_map(Result::ok)
-        .filter(|entry| is_number(entry.file_name().as_encoded_bytes()))
-        // Unreadable: the process has ended, or belongs to another user.
-        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
-        .map(|raw| String::from_utf8_lossy(&raw).into_owned())
-}
-
-fn is_number(name: &[u8]) -> bool {
-    name.iter().all(u8::is_ascii_digit)
+/// The GCS addresses of all raylets among these, sorted so that a choice is stable.
+fn gcs_addresses(command_lines: Vec<String>) -> BTreeSet<String> {
+    let of = |raw: String| flags(&raw, GCS_ADDRESS);
+    command_lines.into_iter().flat_map(of).collect()
 }
 
 /// Every value of `flag` in the command line of a raylet; nothing for other processes.
@@ -219,14 +196,17 @@ fn split(address: &str) -> Option<HostPort> {
     })
 }
 
-fn nothing_runs(file: &Path) -> ConnectError {
+fn nothing_runs(file: &Path, is_listed: bool) -> ConnectError {
+    let file = file.display();
+    let looked_at = if is_listed {
+        format!("no raylet process, no {file}")
+    } else {
+        format!("no {file}; processes are not looked at on this system")
+    };
     ConnectError::new(
         Kind::NoLocalRay,
         "auto",
-        format!(
-            "auto: no Ray runs on this machine (no raylet process, no {})",
-            file.display()
-        ),
+        format!("auto: no Ray runs on this machine ({looked_at})"),
         "start one (ray start --head), or name the cluster: RAY_ADDRESS=ray://host:10001 or \
          RAY_ADDRESS=host:6379",
     )

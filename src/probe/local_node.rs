@@ -16,6 +16,7 @@ use super::trace::Trace;
 use super::wire::NodeInfo;
 use crate::address::HostPort;
 use crate::error::{ConnectError, Kind};
+use crate::platform;
 
 /// How many nodes a message names.
 const SHOWN: usize = 3;
@@ -92,7 +93,7 @@ pub async fn local_node(
     let Ok(nodes) = nodes.await else {
         return LocalNode::Unknown;
     };
-    let running = local::raylets();
+    let running = local::raylets(platform::here());
     let must_be_seen = facts.ray_version.as_deref().is_some_and(looks_in_proc);
     for node in &nodes {
         let is_seen = !must_be_seen || is_running(node, running.as_ref());

@@ -3,7 +3,6 @@
 //! The rules are those of `resolve_ip_for_localhost` in `ray/_private/services.py` and of the function
 //! behind it (docs/ray-internals.md, Gateways and environments).
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::server::Server;
 use super::tcp_stream::TcpStream;
 use crate::address::{DEFAULT_CLIENT_PORT, HostPort};
 use crate::error::{ConnectError, Kind};
+use crate::platform;
 
 /// How long the name itself, at which Ray does not look, has to accept. It is on this machine.
 const BOUND: Duration = Duration::from_millis(250);
@@ -40,8 +40,8 @@ pub(super) async fn find() -> Option<IpAddr> {
     if ways.is_some() {
         return ways;
     }
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    dns::look_up(name.trim()).await.ok()?.first().copied()
+    let name = platform::here().host_name()?;
+    dns::look_up(&name).await.ok()?.first().copied()
 }
 
 fn source(from: &str, to: &str) -> io::Result<IpAddr> {

@@ -13,6 +13,10 @@ use super::{causes, dns, node_ip, tcp};
 use crate::address::HostPort;
 use crate::config::Env;
 use crate::error::{ConnectError, Kind};
+use crate::platform::{self, Platform};
+
+/// Ray's switch for clusters of several machines, which it obeys on Linux, too.
+const ENV_CLUSTERS: &str = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER";
 
 /// What decides how a server is reached.
 #[derive(Clone, Default)]
@@ -25,9 +29,14 @@ pub struct Way {
 impl Way {
     /// As Ray in this environment.
     pub fn from_env(env: &Env) -> Self {
+        Self::on(platform::here(), env)
+    }
+
+    fn on(platform: &dyn Platform, env: &Env) -> Self {
+        let has_clusters = env.raw(ENV_CLUSTERS).map(|set| is_true(&set));
         Self {
-            // On other systems a Ray is one machine, and stays on its loopback address.
-            replaces_loopback: cfg!(target_os = "linux"),
+            // Without clusters a Ray is one machine, and stays on its loopback address.
+            replaces_loopback: has_clusters.unwrap_or(platform.has_clusters()),
             proxy: Proxy::from_env(env).map(Arc::new),
         }
     }
@@ -197,5 +206,47 @@ impl Route {
             asked.map_err(|cause| io::Error::other(cause.message))?;
         }
         Ok(stream)
+    }
+}
+
+fn is_true(set: &str) -> bool {
+    set == "1" || set.eq_ignore_ascii_case("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::platform::{Linux, Portable};
+
+    #[test]
+    fn where_ray_has_clusters_it_dials_another_address_than_loopback() {
+        let linux = Linux::new();
+        let systems: [(&dyn Platform, bool); 2] = [(&linux, true), (&Portable, false)];
+        for (platform, unset) in systems {
+            let switches = [
+                (None, unset),
+                (Some("1"), true),
+                (Some("True"), true),
+                (Some("0"), false),
+                (Some(""), false),
+            ];
+            for (switch, wanted) in switches {
+                let set = |value: &str| (ENV_CLUSTERS.to_owned(), value.to_owned());
+                let env = Env::Fixed {
+                    vars: switch.map(set).into_iter().collect(),
+                    files: BTreeMap::new(),
+                };
+                let way = Way::on(platform, &env);
+                let server = HostPort {
+                    host: "localhost".to_owned(),
+                    port: 1,
+                };
+                let shown = format!("{} {switch:?}", platform.name());
+                assert_eq!(way.is_replaced(&server, RayPort::Gcs), wanted, "{shown}");
+                assert!(!way.is_replaced(&server, RayPort::Client), "{shown}");
+            }
+        }
     }
 }

@@ -73,6 +73,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("PLATFORM", crate::platform::here().name())?;
         super::lifecycle::register(module)
     }
 }

@@ -50,10 +50,21 @@ def _address(head: RayHead, mode: str) -> str:
     return head.gcs_address if mode == "native" else head.client_address
 
 
-@pytest.mark.parametrize("mode", MODES)
+# As on a system whose C library has no `on_exit`.
+_PORTABLY = """
+from seedcore_ray import _core
+_core.PLATFORM = "portable"
+"""
+
+
+@pytest.mark.parametrize(
+    "mode", [*MODES, pytest.param("native, portably", marks=pytest.mark.matrix)]
+)
 def test_os_fork(ray_head: RayHead, mode: str) -> None:
+    mode, _, portably = mode.partition(", ")
     ended = run(
-        _LEAVE
+        (_PORTABLY if portably else "")
+        + _LEAVE
         + """
 ensure_ray_initialized()
 is_ray_available()  # our own thread runs too

@@ -1,4 +1,4 @@
-//! `auto` with a scripted `/proc` and address file.
+//! `auto` with a scripted `/proc`, without one, and with a scripted address file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use seedcore_ray::config::Env;
 use seedcore_ray::error::{ConnectError, Kind};
-use seedcore_ray::probe::local::{LocalRay, LocalSource, find_in};
+use seedcore_ray::platform::{Linux, Platform, Portable};
+use seedcore_ray::probe::local::{self, LocalRay, LocalSource};
 
 /// A `/proc` in which some raylets run; removed with its value.
 struct Proc(PathBuf);
@@ -51,8 +52,12 @@ fn env(vars: Vars<'_>, file: Option<(&str, &str)>) -> Env {
 
 fn find(raylets: &[&str], file: Option<&str>) -> Result<LocalRay, ConnectError> {
     let root = Proc::with(raylets);
+    find_on(&Linux::at(&root.0.to_string_lossy()), file)
+}
+
+fn find_on(platform: &dyn Platform, file: Option<&str>) -> Result<LocalRay, ConnectError> {
     let file = file.map(|text| ("/tmp/ray/ray_current_cluster", text));
-    find_in(Some(&root.0), &env(&[], file), None)
+    local::find(platform, &env(&[], file), None)
 }
 
 fn shown(found: &LocalRay) -> (String, bool, bool) {
@@ -104,35 +109,60 @@ fn who_wins() {
 
 #[test]
 fn nothing_runs_here() {
-    let error = find(&[], None).unwrap_err();
-    assert_eq!(error.kind, Kind::NoLocalRay);
-    assert!(error.hint.contains("ray start --head"));
-    let error = find(&[], Some("nonsense")).unwrap_err();
-    assert_eq!(error.kind, Kind::StaleLocalRay);
-    assert!(error.message.contains("/tmp/ray/ray_current_cluster"));
+    let root = Proc::with(&[]);
+    let empty = Linux::at(&root.0.to_string_lossy());
+    let no_proc = Linux::at("/proc/self/no/such/folder");
+    let systems: [(&dyn Platform, &str); 3] = [
+        (
+            &empty,
+            "(no raylet process, no /tmp/ray/ray_current_cluster)",
+        ),
+        (
+            &no_proc,
+            "(no /tmp/ray/ray_current_cluster; processes are not",
+        ),
+        (
+            &Portable,
+            "(no /tmp/ray/ray_current_cluster; processes are not",
+        ),
+    ];
+    for (platform, looked_at) in systems {
+        let error = find_on(platform, None).unwrap_err();
+        assert_eq!(error.kind, Kind::NoLocalRay);
+        assert!(error.hint.contains("ray start --head"));
+        assert!(error.message.contains(looked_at), "{}", error.message);
+        let error = find_on(platform, Some("nonsense")).unwrap_err();
+        assert_eq!(error.kind, Kind::StaleLocalRay);
+        assert!(error.message.contains("/tmp/ray/ray_current_cluster"));
+    }
+}
+
+#[test]
+fn where_processes_are_not_listed_the_file_is_what_auto_means() {
+    let found = find_on(&Portable, Some("10.0.0.9:6379")).unwrap();
+    assert_eq!(shown(&found), ("10.0.0.9:6379".to_owned(), false, false));
 }
 
 #[test]
 fn the_address_file_is_where_ray_puts_it() {
-    let cases: [(Vars<'_>, Option<&str>, &str); 4] = [
-        (
-            &[("RAY_TMPDIR", "/r"), ("TMPDIR", "/t")],
-            None,
-            "/r/ray/ray_current_cluster",
-        ),
-        (&[("TMPDIR", "/t")], None, "/t/ray/ray_current_cluster"),
-        (&[], None, "/tmp/ray/ray_current_cluster"),
-        (
-            &[("RAY_TMPDIR", "/r")],
-            Some("/mine"),
-            "/mine/ray_current_cluster",
-        ),
-    ];
-    for (vars, temp_dir, path) in cases {
-        let table = env(vars, Some((path, "1.2.3.4:5")));
-        let found = find_in(None, &table, temp_dir.map(Path::new)).unwrap();
-        assert_eq!(found.source, LocalSource::File(path.into()));
+    let no_proc = Linux::at("/proc/self/no/such/folder");
+    let linux: &dyn Platform = &no_proc;
+    let both: [&dyn Platform; 2] = [linux, &Portable];
+    let all = [("RAY_TMPDIR", "/r"), ("TMPDIR", "/t")];
+    for platform in both {
+        expect_file(platform, &all, None, "/r/ray/ray_current_cluster");
+        expect_file(platform, &[], None, "/tmp/ray/ray_current_cluster");
+        expect_file(platform, &all, Some("/mine"), "/mine/ray_current_cluster");
     }
+    // macOS sets it for everybody, to a folder with a long name, and Ray leaves it alone there.
+    expect_file(linux, &all[1..], None, "/t/ray/ray_current_cluster");
+    expect_file(&Portable, &all[1..], None, "/tmp/ray/ray_current_cluster");
+}
+
+fn expect_file(platform: &dyn Platform, vars: Vars<'_>, temp_dir: Option<&str>, path: &str) {
+    let table = env(vars, Some((path, "1.2.3.4:5")));
+    let found = local::find(platform, &table, temp_dir.map(Path::new)).unwrap();
+    assert_eq!(found.source, LocalSource::File(path.into()));
 }
 
 #[test]

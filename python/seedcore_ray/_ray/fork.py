@@ -11,6 +11,8 @@ import atexit
 import sys
 from typing import Any
 
+from seedcore_ray import _core, _process_end
+
 
 def leave_cleanly() -> None:
     """Remove what Ray would do at this child's exit. Calls nothing of Ray."""
@@ -21,7 +23,7 @@ def leave_cleanly() -> None:
     atexit.unregister(getattr(sys.modules["ray"], "shutdown", worker.shutdown))
     # Whatever the mode: a ray.init that another thread was in the middle of has none yet.
     _keep_for_ever(_native_handles(worker))
-    _skip_static_destructors()
+    _process_end.skip_static_destructors(portably=_core.PLATFORM == "portable")
     # Ray's excepthook reports what ends a driver to the cluster, and hangs here. It asks for this
     # first; who wrapped the hook meanwhile still calls it, so replacing it is not enough.
     worker.global_worker.mode = None
@@ -47,17 +49,3 @@ def _keep_for_ever(handles: list[object]) -> None:
 
     for handle in handles:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
-
-
-def _skip_static_destructors() -> None:
-    """End the process as soon as the interpreter is done, with the exit code it has by then.
-
-    ``on_exit`` is glibc's; elsewhere (musl, macOS) such a child has to end with ``os._exit``.
-    """
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    on_exit = getattr(libc, "on_exit", None)
-    if on_exit is not None:
-        on_exit.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from seedcore_ray.testing import processes
 from seedcore_ray.testing.ports import PortBlock, accepts, claim_block, free_ports
 from seedcore_ray.testing.processes import Process, descendants, exists, send_signal
 
@@ -276,6 +277,7 @@ class RayHead:
                 *(namespace if self._private_pids else []),
                 sys.executable,
                 str(_REAPER),
+                "portable" if processes.PORTABLE else "linux",
                 str(self.directory),
                 *self._ray_start(servers),
             ],

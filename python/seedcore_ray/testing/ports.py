@@ -25,7 +25,7 @@ def free_ports(count: int) -> list[int]:
     ports: list[int] = []
     candidates = random.sample(range(_LOW, _ephemeral_low()), k=2_000)
     for port in candidates:
-        if _is_free(port) and (claim := _claim(f"port-{port}")):
+        if _is_free(port) and (claim := _claim(port)):
             _claims.append(claim)
             ports.append(port)
         if len(ports) == count:
@@ -49,7 +49,7 @@ class PortBlock:
 def claim_block() -> PortBlock:
     """Claim a hundred consecutive ports for the Ray Client servers of one head."""
     for first in random.sample(_BLOCKS, k=len(_BLOCKS)):
-        if claim := _claim(f"block-{first}"):
+        if claim := _claim(first):
             return PortBlock(first, first + _BLOCKS.step - 1, claim)
     raise OSError(f"all {len(_BLOCKS)} blocks of ports are in use")
 
@@ -64,6 +64,7 @@ def accepts(host: str, port: int, timeout_s: float = 0.5) -> bool:
 
 
 def _ephemeral_low() -> int:
+    """Where that range begins. Elsewhere than on Linux it begins higher than the default here."""
     try:
         low = int(_EPHEMERAL_RANGE.read_text().split()[0])
     except OSError:
@@ -71,11 +72,12 @@ def _ephemeral_low() -> int:
     return low if low > _LOW + 2_000 else 32_768
 
 
-def _claim(name: str) -> socket.socket | None:
-    # An abstract Unix socket: leaves no file, and the kernel drops it however its process ends.
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def _claim(port: int) -> socket.socket | None:
+    # The UDP port of that number, which Ray does not use: leaves no file, and any kernel drops it
+    # however its process ends.
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        claim.bind(f"\0seedcore-ray-{name}")
+        claim.bind(("127.0.0.1", port))
     except OSError:
         claim.close()
         return None

@@ -1,18 +1,26 @@
-"""The process tree below a pid, read from /proc: no psutil needed, no name matched machine-wide."""
+"""The process tree below a pid: no psutil needed, no name matched machine-wide.
+
+Read from ``/proc``; where there is none, from ``ps``, which every Unix has.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+# Whether `ps` is asked. A test may set it.
+PORTABLE = not Path("/proc/self/stat").exists()
+_INIT = 1
+
 
 @dataclass(frozen=True)
 class Process:
-    """A live process as /proc shows it."""
+    """A live process as the kernel shows it."""
 
     pid: int
     parent: int
@@ -83,11 +91,49 @@ def reap_children() -> None:
 
 
 def _all_processes() -> list[Process]:
+    if PORTABLE:
+        return _ask_ps("-ax")
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return [process for pid in pids if (process := _read(pid)) is not None]
+    return [process for pid in pids if (process := _read_proc(pid)) is not None]
 
 
 def _read(pid: int) -> Process | None:
+    if PORTABLE:
+        return next(iter(_ask_ps("-p", str(pid))), None)
+    return _read_proc(pid)
+
+
+def _ask_ps(*which: str) -> list[Process]:
+    # ww: not cut to the width of a terminal. It fails when there is no such process.
+    command = ["ps", *which, "-ww", "-o", "pid=,ppid=,state=,ucomm=,command="]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ps:
+        assert ps.stdout is not None
+        lines = ps.stdout.read().decode(errors="replace").splitlines()
+    found = map(_read_ps, lines)
+    return [process for process in found if process.pid != ps.pid]
+
+
+def _read_ps(line: str) -> Process:
+    pid, parent, state, name, *command = line.split(maxsplit=4)
+    return Process(
+        pid=int(pid),
+        parent=_heir(int(pid), int(parent)),
+        state=state[0],
+        name=name,
+        command="".join(command).strip(),
+    )
+
+
+def _heir(pid: int, parent: int) -> int:
+    """The parent. For an orphan the leader of its session: only Linux has subreapers."""
+    if parent == _INIT:
+        with contextlib.suppress(OSError):
+            leader = os.getsid(pid)
+            return parent if leader == pid else leader
+    return parent
+
+
+def _read_proc(pid: int) -> Process | None:
     directory = Path("/proc") / str(pid)
     try:
         stat = (directory / "stat").read_text(errors="replace")

@@ -1,6 +1,5 @@
 //! Blocking waits: detached from the interpreter, interrupted by signals, over at its end.
 
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use tokio::time::sleep;
 
+use crate::platform;
 use crate::process::process;
 
 /// How often a blocked thread looks for signals; Ctrl-C has to be honoured within 100 ms.
@@ -49,7 +49,7 @@ fn block_until<T: Send>(
     let process = Guard::into_inner(process());
     let _visit = process.runtime.visit();
     let had_ended = process.runtime.is_stopped();
-    let tick = if may_be_main_thread() {
+    let tick = if may_be_main_thread(py) {
         TICK
     } else {
         SLOW_TICK
@@ -87,13 +87,17 @@ fn block_until<T: Send>(
     }
 }
 
-/// Whether this may be the thread on which signal handlers run. Not known outside of Linux.
-fn may_be_main_thread() -> bool {
-    // `<process>/task/<thread>`, both numbers the same there.
-    let Ok(here) = Path::new("/proc/thread-self").read_link() else {
-        return true;
-    };
-    here.file_name() == here.iter().next()
+/// Whether this may be the thread on which signal handlers run.
+fn may_be_main_thread(py: Python<'_>) -> bool {
+    let known = platform::here().is_first_thread();
+    known.unwrap_or_else(|| is_pythons_main_thread(py).unwrap_or(true))
+}
+
+/// By Python's own `threading`. Whatever patches that (gevent) decides.
+fn is_pythons_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    threading.call_method0("get_ident")?.eq(main)
 }
 
 /// Runs `work` detached; once the process is ending, attached: see [`Runtime::visit`].
