@@ -14,10 +14,13 @@ PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/requirements.stamp
+# Of the tools, what the demo needs: a third of their time.
+BUILDER := $(VENV)/demo.stamp
 # The folder holds one wheel, so that what is tested is what was built.
 WHEELS := dist/test
 BUILT := $(WHEELS)/built.stamp
 INSTALLED := $(VENV)/installed.stamp
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
 wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
 
 TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
@@ -28,6 +31,8 @@ export RUSTUP_HOME ?= $(abspath $(dir $(shell command -v cargo))/../../.rustup)
 endif
 # A build of another environment must not reach in here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Each process of a test run would compile what it imports, again and again.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 PACKAGE := pyproject.toml README.md LICENSE \
@@ -46,16 +51,20 @@ help: ## List the targets
 
 venv: $(TOOLS) ## Make .venv with the pinned tools and Ray
 
-$(TOOLS): requirements/test.txt
+$(BUILDER): requirements/demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is older than 3.10; say make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(PIP_INSTALL) $<
+	@touch $@
+
+$(TOOLS): requirements/test.txt $(BUILDER)
+	$(PIP_INSTALL) $<
 	@touch $@
 
 build: $(INSTALLED) ## Build the release wheel and install it into .venv
 
-$(BUILT): $(TOOLS) $(RUST_SOURCES) $(PACKAGE)
+$(BUILT): $(BUILDER) $(RUST_SOURCES) $(PACKAGE)
 	rm -rf $(WHEELS)
 	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out $(WHEELS)
 	@touch $@
@@ -88,11 +97,11 @@ lint: $(TOOLS) ## rustfmt, clippy, ruff, mypy, and that imports point down
 test-rust: ## The core, without a Python
 	cargo test --locked
 
-stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
+stubs: $(TOOLS) $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
 	$(BIN)/python tests/docstrings.py
 
-docstrings: $(INSTALLED) ## Put the built module's docstrings into the stubs
+docstrings: $(TOOLS) $(INSTALLED) ## Put the built module's docstrings into the stubs
 	$(BIN)/python tests/docstrings.py --write
 	$(BIN)/ruff format python/seedcore_ray/_core.pyi
 
@@ -106,12 +115,12 @@ promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where a
 		cp usr/bin/prometheus usr/bin/promtool $(CURDIR)/$(BIN) \
 	) >/dev/null 2>&1 || echo "make: no promtool could be fetched, what needs it is skipped"
 
-test-python: $(INSTALLED) promtool ## pytest with a real Ray
+test-python: $(TOOLS) $(INSTALLED) promtool ## pytest with a real Ray
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
-soak: $(INSTALLED) fuzz ## The long runs that make test leaves out
+soak: $(TOOLS) $(INSTALLED) fuzz ## The long runs that make test leaves out
 	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
 	STORM_SERVICES=10000 cargo test --locked --release --test session storm -- --nocapture
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
@@ -130,13 +139,13 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 	fi
 
 # A row that fails is written there, too.
-bench: $(INSTALLED) ## Measure every number in the README, and write it there
+bench: $(TOOLS) $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
-chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
+chaos: $(TOOLS) $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
 
-chaos-network: $(INSTALLED) ## Of these, the days of several machines; needs root
+chaos-network: $(TOOLS) $(INSTALLED) ## Of these, the days of several machines; needs root
 	$(BIN)/python -m chaos network
 
 resilience: chaos ## The same, after the document that it writes
@@ -145,7 +154,7 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 	DRAW_ARCHITECTURE=1 cargo test --locked --quiet --test layers the_picture
 	$(BIN)/python tests/imports.py --draw
 
-matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
+matrix: $(TOOLS) $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
 
 wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
@@ -174,7 +183,7 @@ else
 endif
 
 lock: ## Pin requirements/*.in anew (needs uv)
-	for name in test hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
+	for name in test demo hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade \
 		--output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 
