@@ -8,7 +8,7 @@ SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
 # More than the two cores of CI: a test waits for Ray more than it works. Each worker has Ray heads
 # of its own, of 400 MB each.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 PYTEST_ARGS ?=
 
 VENV := .venv
