@@ -14,7 +14,7 @@ SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
 # More than the two cores of CI: a test waits for Ray more than it works. Each worker has Ray heads
 # of its own, of 400 MB each.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 PYTEST_ARGS ?=
 
 # Percent of the lines, below what `make coverage` found when it was last looked at.
@@ -26,10 +26,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/requirements.stamp
 ACTIONLINT := $(VENV)/actionlint.stamp
+# Of the tools, what the demo needs: a third of their time.
+BUILDER := $(VENV)/demo.stamp
 # The folder holds one wheel, so that what is tested is what was built.
 WHEELS := dist/test
 BUILT := $(WHEELS)/built.stamp
 INSTALLED := $(VENV)/installed.stamp
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r
 wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
 
 COVERAGE := target/coverage
@@ -42,6 +45,8 @@ export RUSTUP_HOME ?= $(abspath $(dir $(shell command -v cargo))/../../.rustup)
 endif
 # A build of another environment must not reach in here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Each process of a test run would compile what it imports, again and again.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUST_VERSION = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
@@ -61,16 +66,20 @@ help: ## List the targets
 
 venv: $(TOOLS) ## Make .venv with the pinned tools and Ray
 
-$(TOOLS): requirements/test.txt
+$(BUILDER): requirements/demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is older than 3.10; say make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(PIP_INSTALL) $<
+	@touch $@
+
+$(TOOLS): requirements/test.txt $(BUILDER)
+	$(PIP_INSTALL) $<
 	@touch $@
 
 build: $(INSTALLED) ## Build the release wheel and install it into .venv
 
-$(BUILT): $(TOOLS) $(RUST_SOURCES) $(PACKAGE)
+$(BUILT): $(BUILDER) $(RUST_SOURCES) $(PACKAGE)
 	rm -rf $(WHEELS)
 	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out $(WHEELS)
 	@touch $@
@@ -125,15 +134,15 @@ minimum-rust: ## Build with the oldest Rust that Cargo.toml promises (needs rust
 	rustup toolchain install --profile minimal --no-self-update $(RUST_VERSION)
 	cargo +$(RUST_VERSION) check --locked --features python --target-dir target/minimum-rust
 
-stubs: $(INSTALLED) ## Compare the stubs with the built module, docstrings too
+stubs: $(TOOLS) $(INSTALLED) ## Compare the stubs with the built module, docstrings too
 	$(BIN)/python -m mypy.stubtest seedcore_ray._core
 	$(BIN)/python tests/docstrings.py
 
-docstrings: $(INSTALLED) ## Put the built module's docstrings into the stubs
+docstrings: $(TOOLS) $(INSTALLED) ## Put the built module's docstrings into the stubs
 	$(BIN)/python tests/docstrings.py --write
 	$(BIN)/ruff format python/seedcore_ray/_core.pyi
 
-surface: $(INSTALLED) ## Record what callers hold on to, after a change that is meant
+surface: $(TOOLS) $(INSTALLED) ## Record what callers hold on to, after a change that is meant
 	$(BIN)/python -m tests.surface --write
 
 # Signatures are laid out by ruff, which mkdocstrings looks for on the PATH.
@@ -150,12 +159,12 @@ promtool: $(TOOLS) ## Fetch Debian's prometheus and promtool into .venv, where a
 		cp usr/bin/prometheus usr/bin/promtool $(CURDIR)/$(BIN) \
 	) >/dev/null 2>&1 || echo "make: no promtool could be fetched, what needs it is skipped"
 
-test-python: $(INSTALLED) promtool ## pytest with a real Ray
+test-python: $(TOOLS) $(INSTALLED) promtool ## pytest with a real Ray
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
 		--no-loadscope-reorder $(PYTEST_ARGS)
 
 # pytest's 5 is "no tests": there may be none that long in SOAK_TESTS.
-soak: $(INSTALLED) fuzz ## The long runs that make test leaves out
+soak: $(TOOLS) $(INSTALLED) fuzz ## The long runs that make test leaves out
 	PROPTEST_CASES=$(SOAK_CASES) cargo test --locked --release --test core properties
 	STORM_SERVICES=10000 cargo test --locked --release --test session storm -- --nocapture
 	SEEDCORE_RAY_WHEEL=$(wheel_file) $(BIN)/python -m pytest -m soak $(PYTEST_ARGS) $(SOAK_TESTS) || \
@@ -193,17 +202,17 @@ coverage: $(TOOLS) ## What the tests reach, in Rust and in Python; fails below t
 	$(BIN)/coverage html --quiet --directory $(COVERAGE)/python/html
 	$(BIN)/coverage report --fail-under $(PYTHON_FLOOR)
 
-bench: $(INSTALLED) ## Measure every number in the README, and write it there
+bench: $(TOOLS) $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
-pictures: $(INSTALLED) ## Record the commands and draw the timeline into docs/pictures
+pictures: $(TOOLS) $(INSTALLED) ## Record the commands and draw the timeline into docs/pictures
 	$(BIN)/python -m benches.pictures
 	$(BIN)/python -m chaos --document
 
-chaos: $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
+chaos: $(TOOLS) $(INSTALLED) ## Play bad days on real heads, and write docs/resilience.md
 	$(BIN)/python -m chaos
 
-chaos-network: $(INSTALLED) ## Of these, the days of several machines; needs root
+chaos-network: $(TOOLS) $(INSTALLED) ## Of these, the days of several machines; needs root
 	$(BIN)/python -m chaos network
 
 resilience: chaos ## The same, after the document that it writes
@@ -212,7 +221,7 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 	DRAW_ARCHITECTURE=1 cargo test --locked --quiet --test layers the_picture
 	$(BIN)/python tests/imports.py --draw
 
-matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
+matrix: $(TOOLS) $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) --rays "$(MATRIX_RAYS)" $(MATRIX_TESTS)
 
 # An environment of its own, with our wheel before the tools and Ray of .venv. A debug build: what
@@ -260,7 +269,7 @@ else
 endif
 
 lock: ## Pin requirements/*.in anew (needs uv)
-	for name in test hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
+	for name in test demo hosts wheel; do uv pip compile --quiet --universal --python-version 3.10 \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" --upgrade \
 		--output-file requirements/$$name.txt requirements/$$name.in || exit 1; done
 

@@ -45,6 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (ranks[item.path], str(item.path), _rank(item)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In place of ``--dist loadfile``: see ``tests/support/scheduling.py``."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from tests.support.scheduling import ByHeads
+
+    return ByHeads(config, log)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when any program of it printed a token, a key or a password."""

@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 from seedcore_ray.testing import CertFiles, RayHead, accepts, free_ports
+from seedcore_ray.testing._start import without_empty_setup
 from seedcore_ray.testing.ports import claim_block
 from seedcore_ray.testing.processes import descendants, is_alive
 from tests.support import (
@@ -249,6 +250,28 @@ def test_head_serves_all_three_kinds_of_address(ray_head: RayHead) -> None:
     for address in ("auto", ray_head.gcs_address, ray_head.client_address):
         done = run_program(TASK, address, env=ray_head.env()).ok()
         assert done.fields == {"answer": 42, "client": address.startswith("ray://")}
+
+
+def test_a_head_runs_no_dashboard(ray_head: RayHead) -> None:
+    commands = [process.command for process in ray_head.processes()]
+    assert any("--mode=proxy" in command for command in commands)
+    assert not any("dashboard.py" in command for command in commands)
+
+
+@pytest.mark.parametrize(("context", "is_short"), [("EMPTY", True), ("OTHER", False)])
+def test_a_client_server_is_set_up_when_there_is_something_to_set_up(
+    context: str, is_short: bool
+) -> None:
+    from ray._private.runtime_env.context import RuntimeEnvContext
+
+    contexts = {"EMPTY": RuntimeEnvContext(), "OTHER": RuntimeEnvContext(env_vars={"A": "1"})}
+    server = ["-m", "ray.util.client.server", "--port=23000"]
+    setup = [
+        "--language=PYTHON",
+        f"--serialized-runtime-env-context={contexts[context].serialize()}",
+    ]
+    command = ["python", "/ray/_private/workers/setup_worker.py", *server, *setup]
+    assert without_empty_setup(command) == (["python", *server] if is_short else command)
 
 
 def test_client_servers_are_counted(ray_head: RayHead) -> None:
