@@ -10,6 +10,8 @@ FUZZ_RUNS ?= 3400000
 # of its own, of 400 MB each.
 TEST_WORKERS ?= 3
 PYTEST_ARGS ?=
+# Nothing: what can be built here. A release says all, and fails where one is missing.
+WHEEL_TARGETS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,8 +22,6 @@ BUILT := $(WHEELS)/built.stamp
 INSTALLED := $(VENV)/installed.stamp
 wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
 
-TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
-
 # rustup's cargo looks for its toolchains in HOME; where HOME is another one, beside itself.
 ifeq (,$(shell cargo --version 2>/dev/null))
 export RUSTUP_HOME ?= $(abspath $(dir $(shell command -v cargo))/../../.rustup)
@@ -30,15 +30,17 @@ endif
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
-PACKAGE := pyproject.toml README.md LICENSE \
+PACKAGE := pyproject.toml README.md LICENSE THIRD-PARTY-LICENSES.txt \
+	release/build.py release/sbom.py \
 	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
-PYTHON_SOURCES := python data/purelib tests benches chaos examples
+PYTHON_SOURCES := python data/purelib tests benches chaos examples release
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .PHONY: help venv build develop demo test lint test-rust stubs docstrings promtool test-python \
-	bench chaos chaos-network resilience soak fuzz architecture matrix wheel deny lock clean
+	bench chaos chaos-network resilience soak fuzz architecture matrix wheel reproducible \
+	licenses deny lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -57,7 +59,7 @@ build: $(INSTALLED) ## Build the release wheel and install it into .venv
 
 $(BUILT): $(TOOLS) $(RUST_SOURCES) $(PACKAGE)
 	rm -rf $(WHEELS)
-	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out $(WHEELS)
+	$(BIN)/python -m release --own --out $(WHEELS)
 	@touch $@
 
 # Only what the wheel holds is installed: tests see what users get.
@@ -148,20 +150,18 @@ architecture: $(TOOLS) ## Draw the imports as they are in ARCHITECTURE.md
 matrix: $(BUILT) ## The contract's tests on older and newer Rays and Pythons
 	$(BIN)/python tests/matrix.py $(wheel_file) $(MATRIX_TESTS)
 
-wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
+wheel: $(TOOLS) ## Wheels for Linux and macOS, and the sdist, each checked and tried
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/wheel.txt
-	rustup target add $(TARGETS)
-	rm -rf dist/release
-	for target in $(TARGETS); do \
-		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig \
-			--target $$target --compatibility manylinux_2_28 --out dist/release || exit 1; \
-	done
-	$(BIN)/maturin sdist --out dist/release
-	@echo "Building from the sdist, as pip does where no wheel fits ..."
-	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/python -m pip wheel --quiet --no-deps \
-		--wheel-dir target/from-sdist dist/release/*.tar.gz
-	@ls -l dist/release
+	$(BIN)/python -m release --out dist/release $(WHEEL_TARGETS)
+
+reproducible: wheel ## Build these again in another place, and compare the bytes
+	$(BIN)/python -m release.reproducible --first dist/release
+
+licenses: ## Write THIRD-PARTY-LICENSES.txt, which the wheels ship
+	@cargo about --version >/dev/null 2>&1 || { echo "make: install it first:" \
+		"cargo install --locked --features cli cargo-about" >&2; exit 1; }
+	cargo about generate --locked --features python --output-file THIRD-PARTY-LICENSES.txt about.hbs
 
 deny: ## Licences, bans, sources and (with ADVISORIES=1) advisories of all crates
 	@cargo deny --version >/dev/null 2>&1 || \
@@ -181,5 +181,5 @@ lock: ## Pin requirements/*.in anew (needs uv)
 clean: ## Remove everything that was made here
 	cargo clean
 	rm -rf $(VENV) .venv-matrix dist .pytest_cache .mypy_cache .ruff_cache
-	find python tests benches chaos examples data -name __pycache__ -type d -prune -exec rm -rf {} +
+	find python tests benches chaos examples data release -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f python/seedcore_ray/*.so
