@@ -50,13 +50,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the folder, emptied first")
     parser.add_argument("--own", action="store_true", help="only the wheel that make test tries")
     parser.add_argument("--unchecked", action="store_true", help="only build")
-    parser.add_argument(
-        "targets",
-        nargs="*",
-        choices=[[], _ALL, *TARGETS],
-        help="fail where one of these cannot be built; without, build for what is possible",
-    )
-    return parser.parse_args()
+    names = ", ".join((_ALL, *TARGETS))
+    asked = f"fail where one of these cannot be built; without, build what is possible: {names}"
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=asked)
+    options = parser.parse_args()
+    unknown = set(options.targets) - {_ALL, *TARGETS}
+    if unknown:
+        parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {names}")
+    return options
 
 
 def _checked(wheel: Path, target: Target) -> None:
