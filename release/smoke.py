@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="the interpreter to try it with")
     options = parser.parse_args()
     for wheel in options.wheels:
-        smoke(wheel.resolve(strict=True), shlex.split(options.python))
+        smoke(wheel, shlex.split(options.python))
         print(f"{wheel.name}: installed, connected to nothing in words, and gone again", flush=True)
 
 
@@ -55,7 +55,7 @@ def smoke(wheel: Path, python: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
         bare = Bare.create(Path(folder), python)
         before = bare.files()
-        bare.pip("install", "--no-index", str(wheel))
+        bare.pip("install", "--no-index", str(wheel.resolve(strict=True)))
         installed = bare.files() - before
         assert any(file.endswith("seedcore_ray_hook.pth") for file in installed), installed
         _documents(bare, installed)
