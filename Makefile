@@ -16,6 +16,8 @@ FUZZ_RUNS ?= 3400000
 # of its own, of 400 MB each.
 TEST_WORKERS ?= 4
 PYTEST_ARGS ?=
+# Nothing: what can be built here. A release says all, and fails where one is missing.
+WHEEL_TARGETS ?=
 
 # Percent of the lines, below what `make coverage` found when it was last looked at.
 RUST_FLOOR := 85
@@ -37,8 +39,6 @@ wheel_file = $(firstword $(wildcard $(WHEELS)/*.whl))
 
 COVERAGE := target/coverage
 
-TARGETS := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
-
 # rustup's cargo looks for its toolchains in HOME; where HOME is another one, beside itself.
 ifeq (,$(shell cargo --version 2>/dev/null))
 export RUSTUP_HOME ?= $(abspath $(dir $(shell command -v cargo))/../../.rustup)
@@ -50,9 +50,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 RUST_VERSION = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
-PACKAGE := pyproject.toml README.md LICENSE \
+PACKAGE := pyproject.toml README.md LICENSE THIRD-PARTY-LICENSES.txt \
+	release/build.py release/sbom.py \
 	$(shell find python data -type f ! -name '*.so' ! -path '*/__pycache__/*')
-PYTHON_SOURCES := python data/purelib tests benches chaos examples website
+PYTHON_SOURCES := python data/purelib tests benches chaos examples release website
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -81,7 +82,7 @@ build: $(INSTALLED) ## Build the release wheel and install it into .venv
 
 $(BUILT): $(BUILDER) $(RUST_SOURCES) $(PACKAGE)
 	rm -rf $(WHEELS)
-	$(BIN)/maturin build --release --locked --quiet --interpreter $(BIN)/python --out $(WHEELS)
+	$(BIN)/python -m release --own --out $(WHEELS)
 	@touch $@
 
 # Only what the wheel holds is installed: tests see what users get.
@@ -182,7 +183,6 @@ fuzz: ## cargo-fuzz on whatever parses foreign bytes, where nightly and cargo-fu
 			"cargo install --locked cargo-fuzz"; \
 	fi
 
-# A row that fails is written there, too.
 # Both languages in one run: the programs that the tests start are Python and have the core loaded.
 # One file of counters for each library and not for each process: there are thousands.
 coverage: $(TOOLS) ## What the tests reach, in Rust and in Python; fails below the floors
@@ -202,6 +202,7 @@ coverage: $(TOOLS) ## What the tests reach, in Rust and in Python; fails below t
 	$(BIN)/coverage html --quiet --directory $(COVERAGE)/python/html
 	$(BIN)/coverage report --fail-under $(PYTHON_FLOOR)
 
+# A row that fails is written there, too.
 bench: $(TOOLS) $(INSTALLED) ## Measure every number in the README, and write it there
 	$(BIN)/python -m benches.bench; measured=$$?; $(BIN)/python -m benches.readme && exit $$measured
 
@@ -240,20 +241,18 @@ portable: $(TOOLS) ## What systems other than Linux get, tried here with a real 
 	EXPECTED_PLATFORM=portable .venv-portable/bin/python -m pytest -m "matrix or not soak" \
 		$(PYTEST_ARGS) $(PORTABLE_TESTS)
 
-wheel: $(TOOLS) ## abi3 wheels for manylinux_2_28, x86-64 and AArch64, and the sdist
+wheel: $(TOOLS) ## Wheels for Linux and macOS, and the sdist, each checked and tried
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/wheel.txt
-	rustup target add $(TARGETS)
-	rm -rf dist/release
-	for target in $(TARGETS); do \
-		PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin build --release --locked --zig \
-			--target $$target --compatibility manylinux_2_28 --out dist/release || exit 1; \
-	done
-	$(BIN)/maturin sdist --out dist/release
-	@echo "Building from the sdist, as pip does where no wheel fits ..."
-	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/python -m pip wheel --quiet --no-deps \
-		--wheel-dir target/from-sdist dist/release/*.tar.gz
-	@ls -l dist/release
+	$(BIN)/python -m release --out dist/release $(WHEEL_TARGETS)
+
+reproducible: wheel ## Build these again in another place, and compare the bytes
+	$(BIN)/python -m release.reproducible --first dist/release
+
+licenses: ## Write THIRD-PARTY-LICENSES.txt, which the wheels ship
+	@cargo about --version >/dev/null 2>&1 || { echo "make: install it first:" \
+		"cargo install --locked --features cli cargo-about" >&2; exit 1; }
+	cargo about generate --locked --features python --output-file THIRD-PARTY-LICENSES.txt about.hbs
 
 release-notes: $(TOOLS) ## Check that TAG is the version, and write dist/NOTES.md from the changelog
 	$(BIN)/python tests/release_notes.py "$(TAG)" dist/NOTES.md

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from release.build import own_wheel
+
 from . import hosts
 from .environments import PROJECT, Build, Environment
 
@@ -31,16 +33,12 @@ def tools(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our wheel: the one that SEEDCORE_RAY_WHEEL names, or built now."""
     given = os.environ.get("SEEDCORE_RAY_WHEEL")
     if given:
         return Path(given).resolve(strict=True)
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["--release", "--interpreter", sys.executable, "--out", str(folder)]
-    subprocess.run([str(tools / "bin/maturin"), "build", *options], cwd=PROJECT, check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return own_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

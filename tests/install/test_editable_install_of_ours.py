@@ -21,7 +21,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(
             PROJECT / name, root / name, ignore=shutil.ignore_patterns("*.so", "__pycache__")
         )
-    for name in ("README.md", "LICENSE"):
+    for name in ("README.md", "LICENSE", "THIRD-PARTY-LICENSES.txt"):
         shutil.copy(PROJECT / name, root)
     text = (PROJECT / "pyproject.toml").read_text()
     manifest = f'[tool.maturin]\nmanifest-path = "{PROJECT / "Cargo.toml"}"'
