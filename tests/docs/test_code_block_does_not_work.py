@@ -110,6 +110,7 @@ def test_shell_elsewhere(block: Block) -> None:
     "block", [b for b, used in _SHELL.items() if not used & {*_ELSEWHERE}], ids=str
 )
 def test_shell(block: Block, ray_head: RayHead, tmp_path: Path) -> None:
+    assert "ray" not in _SHELL[block], "a Ray that it starts would be left: say it in a text block"
     env = clean_env(tmp_path, {**ray_head.env(), "RAY_ADDRESS": ray_head.gcs_address})
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block.source],
