@@ -9,12 +9,15 @@ import socket
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
 
-from seedcore_ray.testing import CertFiles, RayHead, accepts, free_ports
+from seedcore_ray.testing import CertFiles, HeadError, RayHead, accepts, free_ports
 from seedcore_ray.testing._start import without_empty_setup
 from seedcore_ray.testing.ports import claim_block
 from seedcore_ray.testing.processes import descendants, is_alive
@@ -272,6 +275,30 @@ def test_a_client_server_is_set_up_when_there_is_something_to_set_up(
     ]
     command = ["python", "/ray/_private/workers/setup_worker.py", *server, *setup]
     assert without_empty_setup(command) == (["python", *server] if is_short else command)
+
+
+@pytest.mark.soak
+def test_a_head_starts_on_a_machine_that_takes_its_time() -> None:
+    """Ray alone gives up after 30 seconds: "The current node timed out during startup"."""
+    head = RayHead()
+
+    def has_raylet() -> bool:
+        with suppress(HeadError):  # not launched yet
+            return any(process.name == "raylet" for process in head.processes())
+        return False
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            started = pool.submit(head.start)
+            wait_until(has_raylet, 60, "a raylet")
+            head.freeze("raylet")
+            with pytest.raises(FutureTimeout):
+                started.result(timeout=35)
+            head.thaw("raylet")
+            started.result()
+        run_program(TASK, head.gcs_address, env=head.env()).ok()
+    finally:
+        head.stop()
 
 
 def test_client_servers_are_counted(ray_head: RayHead) -> None:

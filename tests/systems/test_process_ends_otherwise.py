@@ -96,6 +96,7 @@ def test_without_it_the_destructors_run() -> None:
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="a SystemExit from the start there")
+@pytest.mark.skipif("coverage" in sys.modules, reason="it ends processes in a way of its own")
 def test_an_exit_code_that_nobody_can_see_is_no_success() -> None:
     assert _run("portably", "exit_of_before(3)").rc == 1
     assert _run("with_on_exit", "exit_of_before(3)").rc == 3

@@ -9,18 +9,23 @@ It also leaves out what does nothing for a head of the tests and takes a third o
 the connect of a client: commands of ``ray`` that are not ``start``, the dashboard's process of a
 head without a dashboard, and the program that sets up the ``runtime_env`` of a client that has
 none.
+
+And it lets a busy machine take its time: Ray gives its raylet 30 seconds, whatever it is told. Who
+started the head ends it when that takes too long.
 """
 
 from __future__ import annotations
 
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 _CLIENT_SERVER = "ray.util.client.server"
 _SETUP = "setup_worker.py"
 _CONTEXT = "--serialized-runtime-env-context="
+_POLL_S = 0.1
 # Ray's command line does without each of these where it cannot be imported. Serve takes FastAPI.
 _OTHER_COMMANDS = (
     "ray.dashboard.modules.job.cli",
@@ -48,9 +53,22 @@ def start(first: str, last: str, arguments: list[str]) -> None:
         return [*command[: at - 1], __file__, first, last, *command[at + 1 :]]
 
     services.start_api_server = start_api_server
-    _start_client_servers_by(ours)
+    _adapt_services(ours)
     sys.argv = ["ray", *arguments]
     scripts.main()
+
+
+def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer once the raylet is known to the GCS; Ray's own asks until 30 seconds are over."""
+
+    def answers(*args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return get_node(*args, **kwargs)
+            except RuntimeError:
+                time.sleep(_POLL_S)
+
+    return answers
 
 
 def serve(first: str, last: str, arguments: list[str]) -> None:
@@ -59,12 +77,12 @@ def serve(first: str, last: str, arguments: list[str]) -> None:
 
     proxier.MIN_SPECIFIC_SERVER_PORT = int(first)
     proxier.MAX_SPECIFIC_SERVER_PORT = int(last) + 1
-    _start_client_servers_by(lambda command: command)
+    _adapt_services(lambda command: command)
     sys.argv = [_CLIENT_SERVER, *arguments]
     runpy.run_module(_CLIENT_SERVER, run_name="__main__", alter_sys=True)
 
 
-def _start_client_servers_by(change: Callable[[list[str]], list[str]]) -> None:
+def _adapt_services(change: Callable[[list[str]], list[str]]) -> None:
     from ray._private import services
 
     original = services.start_ray_process
@@ -75,6 +93,8 @@ def _start_client_servers_by(change: Callable[[list[str]], list[str]]) -> None:
         return original(command, *args, **kwargs)
 
     services.start_ray_process = start_ray_process
+    # Both processes ask: this one after it has started the raylet, the other one meanwhile.
+    services.get_node = patient(services.get_node)
 
 
 def without_empty_setup(command: list[str]) -> list[str]:
