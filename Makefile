@@ -14,7 +14,7 @@ SOAK_CASES ?= 2000000
 FUZZ_RUNS ?= 3400000
 # More than the two cores of CI: a test waits for Ray more than it works. Each worker has Ray heads
 # of its own, of 400 MB each.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 5
 PYTEST_ARGS ?=
 # Nothing: what can be built here. A release says all, and fails where one is missing.
 WHEEL_TARGETS ?=

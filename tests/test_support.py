@@ -315,6 +315,7 @@ def test_client_servers_are_counted(ray_head: RayHead) -> None:
     assert not re.search(r"--port=23\d\d\d ", server.command), server.command
 
 
+@pytest.mark.soak
 def test_a_held_init_succeeds_late_through_the_peer(ray_head: RayHead) -> None:
     with (
         GrpcPeer.ray_client() as peer,
@@ -387,6 +388,7 @@ def test_head_ends_with_its_owner_and_not_with_a_forked_child(number: signal.Sig
     wait_until(lambda: not Path(fields["directory"]).exists(), 15, "directory gone")
 
 
+@pytest.mark.soak
 @AS_ROOT
 def test_head_in_a_pid_namespace_is_the_only_one_its_programs_see() -> None:
     with RayHead(private_pids=True) as head:
@@ -395,6 +397,7 @@ def test_head_in_a_pid_namespace_is_the_only_one_its_programs_see() -> None:
         assert done.fields["answer"] == 42
 
 
+@pytest.mark.soak
 def test_token_head_wants_the_token(token_head: RayHead) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         call(token_head.gcs_address, CHECK_ALIVE_METHOD)
@@ -403,6 +406,7 @@ def test_token_head_wants_the_token(token_head: RayHead) -> None:
         assert run_program(TASK, address, env=token_head.env()).ok().fields["answer"] == 42
 
 
+@pytest.mark.soak
 def test_tls_head_wants_a_certificate(tls_head: RayHead, authority: Authority) -> None:
     env = {**tls_head.env(), **authority.issue("client").env()}
     for address in (tls_head.gcs_address, tls_head.client_address):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedcore_ray.testing import RayHead
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play
 
 _FAKES = """
@@ -72,7 +73,7 @@ def test_a_fake_is_asked_for_everything_and_misses_nothing() -> None:
     }
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_when_the_real_ray_is_back_so_is_our_connection(ray_head: RayHead, mode: str) -> None:
     told = play(
         _FAKES

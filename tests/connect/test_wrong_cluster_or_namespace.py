@@ -103,7 +103,7 @@ _NAMESPACES: tuple[tuple[dict[str, str | None], dict[str, str], str | None, str]
 )
 
 
-@pytest.mark.parametrize("mode", ["native", "client"])
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_the_namespace_is_in_force_and_its_source_told(ray_head: RayHead, mode: str) -> None:
     cases = _NAMESPACES if mode == "native" else _NAMESPACES[2:6]
     told = play(

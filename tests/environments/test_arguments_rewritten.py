@@ -45,8 +45,8 @@ _ENVIRONMENTS = {
     ("mode", "environment"),
     [
         # Ray Client itself takes neither a JobConfig nor a callable as hook.
-        ("native", "JobConfig"),
         ("client", "RuntimeEnv"),
+        pytest.param("native", "JobConfig", marks=pytest.mark.soak),
         pytest.param("native", "dict", marks=pytest.mark.soak),
         pytest.param("native", "RuntimeEnv", marks=pytest.mark.soak),
         pytest.param("client", "dict", marks=pytest.mark.soak),

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.faults.stuck import MODES, stuck
+from tests.faults.stuck import stuck
 from tests.support import SOON_S, SilentListener, closed_port, wait_until
+from tests.support.modes import MOSTLY_NATIVE
 from tests.support.scenario import play, run, start
 
 LOOPS = ("asyncio", "uvloop", "anyio on asyncio", "anyio on uvloop")
@@ -111,7 +112,7 @@ run_on(sys.argv[1], main)
     assert not (told["ensure"] or told["ready"] or told["waited"])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_sixty_four_tasks_share_one_init_and_one_cancelled_harms_no_other(
     ray_head: RayHead, mode: str
 ) -> None:

@@ -97,7 +97,7 @@ report(zero=leave(exits(0)), three=leave(exits(3)), raised=leave(raises), asked=
     _unharmed(ended.stderr)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_multiprocessing_fork(ray_head: RayHead, mode: str) -> None:
     ended = run(
         """

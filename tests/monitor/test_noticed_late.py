@@ -114,6 +114,7 @@ def test_the_server_process_of_a_client(head: RayHead, rides: _Rides) -> None:
     assert [event["name"] for event in rides.heard("native")] == ["connected"]
 
 
+@pytest.mark.soak
 def test_the_raylet_of_this_node(head: RayHead, rides: _Rides) -> None:
     head.kill("raylet")
     kinds = rides.await_heard("native", "unhealthy", "lost")

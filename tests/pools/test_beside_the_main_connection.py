@@ -11,7 +11,8 @@ import pytest
 from seedcore_ray.testing import RayHead
 from tests.support.scenario import play
 
-MAINS = ("none", "native", "client")
+# Two Ray Clients in one process: where most can go wrong.
+MAINS = ("client", *(pytest.param(main, marks=pytest.mark.soak) for main in ("none", "native")))
 
 _BEGIN = """
 import asyncio, sys
@@ -123,14 +124,7 @@ report(closed=[here() if is_main else raised(here), raised(lambda: pool.run(here
         assert closed[0] == "main"
 
 
-@pytest.mark.parametrize(
-    "main",
-    [
-        "client",
-        pytest.param("none", marks=pytest.mark.soak),
-        pytest.param("native", marks=pytest.mark.soak),
-    ],
-)
+@pytest.mark.parametrize("main", MAINS)
 def test_what_is_of_another_connection_is_refused_in_words(ray_head: RayHead, main: str) -> None:
     result = _play(
         ray_head,
