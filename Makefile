@@ -103,7 +103,7 @@ test: lint test-rust stubs docs test-python ## All that CI checks
 lint: $(TOOLS) workflows ## rustfmt, clippy, ruff, mypy, workflows, and that imports point down
 	cargo fmt --check
 	cargo clippy --locked --quiet --all-targets -- -D warnings
-	cargo clippy --locked --quiet --all-targets --features python -- -D warnings
+	cargo clippy --locked --quiet --features python -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PYTHON_SOURCES)
