@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+_MAKEFILE = (ROOT / "Makefile").read_text()
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 # What zizmor and actionlint do not know: this repository's own promises.
 PINNED = re.compile(r"[\w./-]+@[0-9a-f]{40}")
@@ -26,7 +27,7 @@ def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_every_command_is_a_target_of_the_makefile(path: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", _MAKEFILE, re.M))
     workflow = _read(path)
     for step in _steps(workflow):
         for target in re.findall(r"\bmake ([a-z-]+)", step.get("run", "")):
@@ -34,6 +35,19 @@ def test_every_command_is_a_target_of_the_makefile(path: Path) -> None:
     for job in workflow["jobs"].values():
         for target in job.get("strategy", {}).get("matrix", {}).get("target", ()):
             assert target in targets, f"{path.name}: make {target}"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_a_target_tells_to_install_first_is_installed(path: Path) -> None:
+    """Else the job fails, or leaves out what it is for, and says so where nobody reads it."""
+    recipes = re.findall(r"(?ms)^([a-z-]+):[^\n]*\n((?:\t[^\n]*\n|#[^\n]*\n|\n)*)", _MAKEFILE)
+    install = re.compile(r"cargo install --locked (?:--features \w+ )?([\w-]+)")
+    needed = {target: install.findall(recipe) for target, recipe in recipes}
+    assert needed["coverage"] == ["cargo-llvm-cov"] and needed["fuzz"] == ["cargo-fuzz"]
+    for name, job in _read(path)["jobs"].items():
+        said = "\n".join(step.get("run", "") for step in job["steps"])
+        for target in re.findall(r"(?m)^make ([a-z-]+)", said):
+            assert set(needed.get(target, ())) <= set(install.findall(said)), f"{path.name}: {name}"
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
