@@ -27,7 +27,7 @@ DOCUMENT = ROOT / "docs/matrix.md"
 PACKAGES = ("anyio", "psutil", "pytest>=8", "setuptools>=77", "uvloop")
 
 # They wait far more than they compute.
-AT_ONCE = 2
+AT_ONCE = 3
 
 
 class Pair(NamedTuple):

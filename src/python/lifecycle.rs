@@ -25,8 +25,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 pub fn _after_fork(py: Python<'_>) -> PyResult<()> {
     let parent = process::process();
-    let parent_had_ray =
-        parent.session.holds_ray() || parent.pools.is_any_open() || witness::seems_connected(py);
+    let parent_had_ray = parent.session.holds_ray()
+        || parent.pools.is_any_open()
+        || witness::seems_connected(py)
+        || witness::has_core_worker(py);
     drop(parent);
     held::forget();
     process::after_fork(parent_had_ray);

@@ -241,6 +241,30 @@ os._exit(0)
         assert code == wanted and seconds < SOON_S, ended.told()
 
 
+def test_a_child_forked_in_the_middle_of_ray_shutdown(ray_head: RayHead) -> None:
+    """Ray says there that it is not connected, and still has its native worker."""
+    ended = run(
+        _LEAVE
+        + """
+assert ensure_ray_initialized()
+from ray._private import worker
+disconnect, children = worker.disconnect, []
+def disconnects(*args, **kwargs):
+    disconnect(*args, **kwargs)
+    worker.disconnect = disconnect
+    children.extend(leave(body) for body in (exits(0), exits(3)))
+worker.disconnect = disconnects
+shutdown_ray()
+report(children=children, back=ensure_ray_initialized())
+""",
+        env={"RAY_ADDRESS": ray_head.gcs_address},
+    ).ok()
+    for (code, seconds), wanted in zip(ended.fields["children"], (0, 3), strict=True):
+        assert code == wanted and seconds < SOON_S, ended.told()
+    assert ended.fields["back"] is True
+    _unharmed(ended.stderr)
+
+
 @pytest.mark.parametrize("mode", MOSTLY_NATIVE)
 def test_a_child_forked_after_the_parent_disconnected(ray_head: RayHead, mode: str) -> None:
     ended = run(

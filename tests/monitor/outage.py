@@ -12,6 +12,10 @@ from typing import Any
 from seedcore_ray.testing import RayHead
 from tests.support import Program, ProgramResult, wait_until
 from tests.support.monitored import start
+from tests.support.scenario import RAY_VERSION
+
+ENDS_CALLS = tuple(map(int, RAY_VERSION.split(".")[:2])) >= (2, 44)
+"""Whether a call that is blocked in this Ray can be ended, as ``release="always"`` does."""
 
 # While more than these start, each takes longer than its time.
 _AT_ONCE = 3
@@ -131,14 +135,16 @@ class Outage:
             head.kill("proxier")
             for name in LEAVERS:
                 self._programs[name].tell("it is dead")
-            self._finish(*LEAVERS, "always main", "always executor", "auto thread", "never main")
-            for name in ("always thread", *RIDERS):
+            staying = [name for name in ("always thread", *RIDERS) if name in self._programs]
+            self._finish(*(name for name in self._programs if name not in staying))
+            for name in staying:
                 self._programs[name].wait_for_mark("waits", _STEP_S)
             head.restart()
             for name in RIDERS:
                 self._programs[name].wait_for_mark("done", _STEP_S)
-            self._programs["always thread"].close_stdin()
-            self._finish(*self._programs)
+            for name in staying:
+                self._programs[name].close_stdin()
+            self._finish(*staying)
         finally:
             for program in self._programs.values():
                 program.__exit__()
@@ -194,13 +200,19 @@ def _services(head: RayHead) -> dict[str, tuple[str, ...]]:
     native = addresses["native"]
     return {
         **{mode: (_RIDES, address) for mode, address in addresses.items()},
-        "always main": (_BLOCKED, native, "always", "main"),
-        "always executor": (_BLOCKED, native, "always", "executor"),
-        "always thread": (_BLOCKED_THREAD, native, "always", "thread"),
+        **(_always(native) if ENDS_CALLS else {}),
         "auto thread": (_BLOCKED_THREAD, native, "auto", "thread"),
         "never main": (_BLOCKED, native, "never", "main"),
         **{
             name: (_LEAVES, addresses[mode], state, how)
             for name, (mode, state, how) in LEAVERS.items()
         },
+    }
+
+
+def _always(address: str) -> dict[str, tuple[str, ...]]:
+    return {
+        "always main": (_BLOCKED, address, "always", "main"),
+        "always executor": (_BLOCKED, address, "always", "executor"),
+        "always thread": (_BLOCKED_THREAD, address, "always", "thread"),
     }

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from seedcore_ray.testing import RayHead
-from tests.monitor.outage import LEAVERS, RIDERS, Outage
+from tests.monitor.outage import ENDS_CALLS, LEAVERS, RIDERS, Outage
 from tests.support import SOON_S
 
 pytestmark = pytest.mark.timeout(400)
+ENDS = pytest.mark.skipif(not ENDS_CALLS, reason='release="always" is "auto" on this Ray')
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +77,27 @@ def test_who_asks_in_between_is_answered_at_once(outage: Outage, mode: str) -> N
     assert 0 < raised["retry_after_s"] <= 5 and "was lost" in raised["message"]
 
 
+@ENDS
 @pytest.mark.parametrize("where", ["main", "executor", "thread"])
 def test_a_call_that_a_release_ends_says_what_happened(outage: Outage, where: str) -> None:
     assert outage.fields(f"always {where}")["call"] == "RayConnectionError(lost)"
 
 
+@ENDS
 @pytest.mark.parametrize("where", ["main", "executor"])
 def test_no_process_that_a_release_ends_says_that_all_went_well(outage: Outage, where: str) -> None:
     ended = outage.ended[f"always {where}"]
     assert ended.rc == 1 and "RayConnectionError" in ended.stderr, ended.told()
 
 
+@ENDS
 def test_a_release_on_request_keeps_the_process(outage: Outage) -> None:
     told = outage.ended["always thread"].ok().fields
     assert told["alive"] is False, "the thread has ended with its call"
     assert any("a-worker-of-the-service" in line for line in told["warnings"])
 
 
+@ENDS
 def test_a_call_that_comes_during_a_release_says_what_happened(outage: Outage) -> None:
     refused = outage.fields("always thread")["refused"]
     # Before it and after it, Ray answers itself: in the end that nobody has called ray.init.
@@ -100,6 +105,7 @@ def test_a_call_that_comes_during_a_release_says_what_happened(outage: Outage) -
     assert set(refused) <= {"RayConnectionError(lost)", "RaySystemError"}
 
 
+@ENDS
 def test_shutdown_while_waiting_for_the_cluster_gives_it_up(outage: Outage) -> None:
     told = outage.fields("always thread")
     assert told["after_shutdown"] == "idle"

@@ -115,8 +115,9 @@ def work():
 class Actor:
     def work(self):
         return work()
+actor = Actor.remote()
 report(task=ray.get(ray.remote(work).options(num_cpus=0).remote()),
-       actor=ray.get(Actor.remote().work.remote()))
+       actor=ray.get(actor.work.remote()))
 """,
         RAY_ADDRESS=ray_head.gcs_address,
     )

@@ -87,6 +87,13 @@ pub fn seems_connected(py: Python<'_>) -> bool {
         || global_worker(py).is_some_and(|worker| native_attribute(&worker).is_some())
 }
 
+/// Whether a fork now leaves the child with a native Ray that it cannot use: also in the middle of
+/// `ray.shutdown()`, which says first that it is not connected, and takes the worker down then.
+pub fn has_core_worker(py: Python<'_>) -> bool {
+    global_worker(py)
+        .is_some_and(|worker| worker.hasattr(intern!(py, "core_worker")).unwrap_or(false))
+}
+
 /// The attribute that says that a native driver or a worker is connected, if one says so now.
 fn native_attribute(worker: &Bound<'_, PyAny>) -> Option<&'static str> {
     ["_is_connected", "connected"]
