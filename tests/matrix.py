@@ -2,8 +2,8 @@
 
 ``python tests/matrix.py WHEEL [--rays VERSION,...] TEST...`` makes one environment for each pair in
 ``.venv-matrix``, installs the wheel there and runs the tests. A pair whose Python is not on this
-machine is skipped. Prints a table, writes it to ``docs/matrix.md`` when every pair ran, and exits 1
-when a pair failed or none ran.
+machine is skipped. Prints a table, writes the rows of the pairs that ran to ``docs/matrix.md``, and
+exits 1 when a pair failed or none ran.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ DOCUMENT = ROOT / "docs/matrix.md"
 PACKAGES = ("anyio", "psutil", "pytest>=8", "setuptools>=77", "uvloop")
 
 # They wait far more than they compute.
-AT_ONCE = 3
+AT_ONCE = 4
 
 
 class Pair(NamedTuple):
@@ -56,20 +57,32 @@ def main() -> int:
     pairs = [pair for pair in PAIRS if not given.rays or pair.ray in given.rays.split(",")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = list(pool.map(partial(_timed, wheel=wheel, tests=given.tests), pairs))
-    lines = ["| Ray | Python | result | seconds |", "|---|---|---|---|"]
-    lines += [f"| {p.ray} | {p.python} | {result} | {seconds:.0f} |" for p, result, seconds in rows]
-    table = "\n".join(lines)
-    print(f"\n{table}")
-    results = [result for _, result, _ in rows]
-    ran = [result for result in results if not result.startswith("skipped")]
-    # A part of the matrix must not pass for all of it.
-    if len(ran) == len(PAIRS):
-        when = datetime.date.today().isoformat()
-        folders = ", ".join(f"`{test}`" for test in given.tests)
-        DOCUMENT.write_text(
-            f"# Rays and Pythons\n\n`make matrix` on {when}, over {folders}.\n\n{table}\n"
+    when = datetime.date.today().isoformat()
+    lines = {
+        pair: f"| {pair.ray} | {pair.python} | {result} | {seconds:.0f} | {when} |"
+        for pair, result, seconds in rows
+    }
+    print("", *lines.values(), sep="\n")
+    ran = {pair: result for pair, result, _ in rows if not result.startswith("skipped")}
+    DOCUMENT.write_text(document(given.tests, {pair: lines[pair] for pair in ran}))
+    return 0 if ran and all("passed" in result for result in ran.values()) else 1
+
+
+def document(tests: list[str], ran: Mapping[Pair, str], before: Path = DOCUMENT) -> str:
+    """The table with the new rows; of the one before, what other pairs did in the same tests."""
+    folders = ", ".join(f"`{test}`" for test in tests)
+    heading = f"# Rays and Pythons\n\n`make matrix` over {folders}.\n\n"
+    known = before.read_text() if before.exists() else ""
+    lines = ["| Ray | Python | result | seconds | date |", "|---|---|---|---|---|"]
+    for pair in PAIRS:
+        kept = re.search(
+            rf"^\| {re.escape(pair.ray)} \| {re.escape(pair.python)} \|.*$", known, re.M
         )
-    return 0 if ran and all("passed" in result for result in ran) else 1
+        if pair in ran:
+            lines.append(ran[pair])
+        elif kept and known.startswith(heading):
+            lines.append(kept[0])
+    return heading + "\n".join(lines) + "\n"
 
 
 def _arguments() -> argparse.Namespace:

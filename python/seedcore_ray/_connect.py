@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from seedcore_ray._core import Driver
+    from seedcore_ray._core import Driver, Monitor
 
 _CHECK_INTERVAL_S = 1.0
 
@@ -50,11 +50,21 @@ def _connect(driver: Driver) -> None:
     while step != "done":
         step = _STEPS[step](driver, ray)
     if monitor := driver.take_monitor():
-        from seedcore_ray import _monitor
-
-        _monitor.launch(monitor)
+        _watch(monitor)
     if driver.starts_cluster:
         _outlive_cluster(ray)
+
+
+def _watch(monitor: Monitor) -> None:
+    from seedcore_ray import _monitor
+
+    try:
+        _monitor.launch(monitor)
+    except RuntimeError as error:
+        # A program may be at its end right after its connect: from 3.12 on, Python starts no
+        # thread then, and there is nothing left to watch.
+        if "interpreter shutdown" not in str(error):
+            raise
 
 
 def _adopt(driver: Driver, ray: Any) -> str:
