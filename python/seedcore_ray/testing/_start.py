@@ -58,19 +58,6 @@ def start(first: str, last: str, arguments: list[str]) -> None:
     scripts.main()
 
 
-def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer once the raylet is known to the GCS; Ray's own asks until 30 seconds are over."""
-
-    def answers(*args: Any, **kwargs: Any) -> Any:
-        while True:
-            try:
-                return get_node(*args, **kwargs)
-            except RuntimeError:
-                time.sleep(_POLL_S)
-
-    return answers
-
-
 def serve(first: str, last: str, arguments: list[str]) -> None:
     """Be the client server, with these ports to assign."""
     from ray.util.client.server import proxier
@@ -94,7 +81,20 @@ def _adapt_services(change: Callable[[list[str]], list[str]]) -> None:
 
     services.start_ray_process = start_ray_process
     # Both processes ask: this one after it has started the raylet, the other one meanwhile.
-    services.get_node = patient(services.get_node)
+    services.get_node = _patient(services.get_node)
+
+
+def _patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer once the raylet is known to the GCS; Ray's own asks until 30 seconds are over."""
+
+    def answers(*args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return get_node(*args, **kwargs)
+            except RuntimeError:
+                time.sleep(_POLL_S)
+
+    return answers
 
 
 def without_empty_setup(command: list[str]) -> list[str]:
