@@ -151,6 +151,22 @@ def test_a_connected_process(ray_head: RayHead, mode: str, how: str) -> None:
     check(ended, how, CONNECTED_CODES[how], mode)
 
 
+def test_a_monitor_that_python_no_longer_starts(ray_head: RayHead) -> None:
+    """From 3.12 on, no thread starts once the main one has ended; here on every Python."""
+    source = """
+from seedcore_ray import _monitor
+def launch(monitor):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+_monitor.launch = launch
+assert ensure_ray_initialized()
+for each in threading.enumerate():
+    if each.name == "seedcore-ray-connect":
+        each.join(20)
+"""
+    ended = run(SLOW_LOGS + source, env={"RAY_ADDRESS": ray_head.gcs_address})
+    check(ended, "return", 0, "native")
+
+
 def test_an_exit_by_a_signal_from_outside_while_tasks_wait() -> None:
     source = """
 import asyncio
